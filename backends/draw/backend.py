@@ -1,0 +1,56 @@
+"""The backend that draws."""
+
+from __future__ import annotations
+
+from ncdlang.semantics.program import CheckedDiagram
+from ncdlang.semantics.size import Size, Symbol, constant
+from ncdlang.targets import Artifact, Request
+
+from .dataflow import dataflow
+from .dot import dot_text, tooltips
+from .notation import Notation
+from .options import Options, parse_options
+from .palette import palette
+from .render import render
+
+
+class DrawBackend:
+    """Draws a diagram. Options are those of `Options`, as text."""
+
+    name = "draw"
+
+    def emit(self, request: Request) -> Artifact:
+        """The drawing in the format that was asked for, SVG if none was.
+
+        Raises TargetError for bad options, GraphvizMissing (with the DOT text) where SVG, PDF
+        or PNG is asked for and there is no Graphviz.
+        """
+        options = parse_options(request.options)
+        notation = Notation(options.labels, _known(request, options))
+        picture = dataflow(request.diagram, options, notation)
+        gv = dot_text(picture, palette(options.theme))
+        if options.format == "gv":
+            return Artifact(gv, ".gv")
+        content = render(gv, options.format, tooltips(picture))
+        svg_or_bytes = content.decode() if options.format == "svg" else content
+        return Artifact(svg_or_bytes, f".{options.format}")
+
+
+def _known(request: Request, options: Options) -> dict[Symbol, Size]:
+    """The sizes that a drawing may show: those given, else the defaults of free axes."""
+    if options.labels == "names":
+        return {}
+    known = _defaults(request.diagram)
+    for symbol in request.diagram.unknowns:
+        if symbol.name in request.sizes:
+            known[symbol] = constant(request.sizes[symbol.name])
+    # A default may be made of other axes: `k = size(m) // size(h)`.
+    return {symbol: size.substitute(known) for symbol, size in known.items()}
+
+
+def _defaults(diagram: CheckedDiagram) -> dict[Symbol, Size]:
+    return {
+        free.axis.symbol: free.default
+        for free in diagram.free
+        if free.axis.symbol is not None and free.default is not None
+    }

@@ -1,0 +1,240 @@
+"""A dataflow picture as DOT text: fonts, colours and spacing. `dot` finds the positions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .palette import Palette
+from .picture import End, Frame, Item, Label, Link, Node, Picture, Port, Role
+from .text import html, quoted, quoted_lines, wrapped
+
+# Metric-compatible everywhere: Helvetica, Arial and Liberation Sans have letters of one width.
+_FONT = "Helvetica,Arial,Liberation Sans,sans-serif"
+_TEXT, _SMALL = 13, 11
+_TITLE_WIDTH = 30
+_INDENT = "  "
+_BOXES = ("equation", "call", "learned")
+
+
+def dot_text(picture: Picture, colours: Palette) -> str:
+    """The picture as DOT, ending in a line end; the same picture gives the same text."""
+    writer = _Writer(colours, {node.name: node.role for node in _nodes(picture)})
+    return "\n".join(writer.graph(picture)) + "\n"
+
+
+def tooltips(picture: Picture) -> dict[str, str]:
+    """What hovering shows, by the id of every node, frame and wire."""
+    found = {node.id: "\n".join(node.tooltip) for node in _nodes(picture)}
+    found |= {frame.id: "\n".join(frame.tooltip) for frame in _frames(picture.items)}
+    return found | {link.id: link.tooltip for link in picture.links}
+
+
+def _nodes(picture: Picture) -> Iterator[Node]:
+    yield from picture.inputs
+    yield from picture.outputs
+    yield from _nodes_in(picture.items)
+
+
+def _nodes_in(items: tuple[Item, ...]) -> Iterator[Node]:
+    for item in items:
+        if isinstance(item, Node):
+            yield item
+        else:
+            yield from _nodes_in(item.items)
+
+
+def _frames(items: tuple[Item, ...]) -> Iterator[Frame]:
+    for item in items:
+        if isinstance(item, Frame):
+            yield item
+            yield from _frames(item.items)
+
+
+class _Writer:
+    def __init__(self, colours: Palette, roles: dict[str, Role]) -> None:
+        self.colours = colours
+        self.roles = roles
+
+    def graph(self, picture: Picture) -> Iterator[str]:
+        """The lines of the whole graph."""
+        c = self.colours
+        font = f"fontname={quoted(_FONT)}"
+        yield f"digraph {quoted(picture.name)} {{"
+        yield (
+            f"{_INDENT}graph [rankdir=LR, bgcolor={quoted(c.paper)}, pad=0.2, nodesep=0.3, "
+            f"ranksep=0.45, {font}, fontsize={_SMALL}, fontcolor={quoted(c.ink)}, "
+            f"tooltip={quoted(picture.tooltip)}]"
+        )
+        yield f"{_INDENT}node [shape=plain, {font}, fontsize={_TEXT}, fontcolor={quoted(c.ink)}]"
+        yield (
+            f"{_INDENT}edge [color={quoted(c.line)}, penwidth=1.1, arrowsize=0.6, "
+            f"{font}, fontsize={_SMALL}, fontcolor={quoted(c.ink)}]"
+        )
+        yield from self._terminals(picture.inputs, "source")
+        for item in picture.items:
+            yield from self._item(item, 1, 0)
+        yield from self._terminals(picture.outputs, "sink")
+        for link in picture.links:
+            yield self._link(link)
+        yield "}"
+
+    def _terminals(self, nodes: tuple[Node, ...], rank: str) -> Iterator[str]:
+        """Terminals in one column, from the top in the order of the signature."""
+        if not nodes:
+            return
+        yield f"{_INDENT}{{"
+        yield f"{_INDENT * 2}rank={rank}"
+        for node in nodes:
+            yield self._node(node, 2)
+        if len(nodes) > 1:
+            chain = " -> ".join(node.name for node in nodes)
+            yield f"{_INDENT * 2}{chain} [style=invis]"
+        yield f"{_INDENT}}}"
+
+    def _item(self, item: Item, depth: int, level: int) -> Iterator[str]:
+        if isinstance(item, Node):
+            yield self._node(item, depth)
+            return
+        indent = _INDENT * depth
+        yield f"{indent}subgraph cluster_{item.name} {{"
+        yield f"{indent}{_INDENT}graph [{self._frame(item, level)}]"
+        for inner in item.items:
+            yield from self._item(inner, depth + 1, level + (not item.is_call))
+        yield f"{indent}}}"
+
+    def _frame(self, frame: Frame, level: int) -> str:
+        """The attributes of a frame: filled for a block, dashed for an opened call."""
+        c = self.colours
+        title = "<BR/>".join(html(line) for line in wrapped(frame.title, 2 * _TITLE_WIDTH))
+        weight = ("<I>", "</I>") if frame.is_call else ("<B>", "</B>")
+        label = f"<{weight[0]}{title}{weight[1]}>" if frame.title else '""'
+        if frame.is_call:
+            look = f'style="rounded,dashed", color={quoted(c.call_border)}'
+        else:
+            fill = c.blocks[level % len(c.blocks)]
+            look = (
+                f'style="rounded,filled", fillcolor={quoted(fill)}, color={quoted(c.block_border)}'
+            )
+        return (
+            f"id={quoted(frame.id)}, label={label}, labeljust=l, margin=12, {look}, "
+            f"tooltip={quoted_lines(frame.tooltip)}"
+        )
+
+    # ---- nodes ----------------------------------------------------------------------------------
+
+    def _node(self, node: Node, depth: int) -> str:
+        shared = f"id={quoted(node.id)}, tooltip={quoted_lines(node.tooltip)}"
+        start = f"{_INDENT * depth}{node.name} ["
+        c = self.colours
+        match node.role:
+            case "fork":
+                look = f'shape=circle, style=filled, label="", width=0.07, color={quoted(c.line)}'
+                return f"{start}{shared}, {look}, fillcolor={quoted(c.line)}]"
+            case "input" | "output":
+                return f"{start}{shared}, label=<{self._terminal(node)}>]"
+            case "parameter":
+                return f"{start}{shared}, label=<{self._parameter(node)}>]"
+            case "equation" | "call" | "learned":
+                return f"{start}{shared}, label=<{self._box(node)}>]"
+
+    def _terminal(self, node: Node) -> str:
+        label = node.label or Label("", "", ())
+        return _table(f"<TR><TD>{self._named(label)}</TD></TR>", 'CELLPADDING="3"')
+
+    def _parameter(self, node: Node) -> str:
+        c = self.colours
+        label = node.label or Label("", "", ())
+        look = (
+            f'STYLE="ROUNDED" BORDER="2" COLOR="{c.learned_border}" BGCOLOR="{c.learned}" '
+            'CELLPADDING="4"'
+        )
+        return _table(f"<TR><TD>{self._named(label)}</TD></TR>", look)
+
+    def _box(self, node: Node) -> str:
+        """A table of three columns: what comes in, the words, what goes out."""
+        fill, border, width = self._look(node.role)
+        cells = "".join(
+            (
+                self._ports(node.inputs),
+                f'<TD CELLPADDING="6">{self._words(node)}</TD>',
+                self._ports(node.outputs),
+            )
+        )
+        look = f'STYLE="ROUNDED" BORDER="{width}" COLOR="{border}" BGCOLOR="{fill}" CELLPADDING="0"'
+        return _table(f"<TR>{cells}</TR>", look)
+
+    def _look(self, role: Role) -> tuple[str, str, int]:
+        c = self.colours
+        match role:
+            case "learned":
+                return c.learned, c.learned_border, 2
+            case "call":
+                return c.call, c.call_border, 1
+            case _:
+                return c.equation, c.equation_border, 1
+
+    def _words(self, node: Node) -> str:
+        lines = [html(line) for line in wrapped(node.title, _TITLE_WIDTH)]
+        text = "<BR/>".join(lines)
+        if node.role == "learned":
+            text = f"<B>{text}</B>"
+        if node.note:
+            notes = "<BR/>".join(html(line) for line in wrapped(node.note, _TITLE_WIDTH))
+            text += f'<BR/><FONT POINT-SIZE="{_SMALL}" COLOR="{self.colours.muted}">{notes}</FONT>'
+        return text
+
+    def _ports(self, ports: tuple[Port, ...]) -> str:
+        if not ports:
+            return ""
+        rows = "".join(
+            f'<TR><TD PORT="{port.key}" ALIGN="LEFT">{self._port(port.label)}</TD></TR>'
+            for port in ports
+        )
+        table = _table(rows, 'CELLPADDING="5"')
+        return f"<TD>{table}</TD>"
+
+    def _port(self, label: Label) -> str:
+        name = f"{html(label.name)} " if label.name else ""
+        inner = name + self._axes(label, brackets=False)
+        return f'<FONT POINT-SIZE="{_SMALL}">{inner}</FONT>'
+
+    # ---- arrays ---------------------------------------------------------------------------------
+
+    def _named(self, label: Label) -> str:
+        name = f"<B>{html(label.name)}</B> " if label.name else ""
+        return f'{name}<FONT POINT-SIZE="{_SMALL}">{self._axes(label, brackets=True)}</FONT>'
+
+    def _axes(self, label: Label, *, brackets: bool) -> str:
+        """The axes of an array, those that the operation consumes in bold."""
+        c = self.colours
+        parts = [
+            f'<FONT COLOR="{c.target}"><B>{html(text)}</B></FONT>'
+            if is_target
+            else f'<FONT COLOR="{c.muted}">{html(text)}</FONT>'
+            for text, is_target in label.axes
+        ]
+        kind = f'<FONT COLOR="{c.muted}">{html(label.kind)}</FONT>' if label.kind else ""
+        if not brackets and parts:
+            return f"{kind} {' '.join(parts)}" if kind else " ".join(parts)
+        opening, closing = (f'<FONT COLOR="{c.muted}">{bracket}</FONT>' for bracket in "[]")
+        return kind + opening + " ".join(parts) + closing
+
+    # ---- wires ----------------------------------------------------------------------------------
+
+    def _link(self, link: Link) -> str:
+        attributes = [f"id={quoted(link.id)}", f"tooltip={quoted(link.tooltip)}"]
+        if link.label is not None:
+            attributes.append(f"label=<{self._named(link.label)}>")
+            attributes.append(f"labeltooltip={quoted(link.tooltip)}")
+        if self.roles[link.head.node] == "fork":
+            attributes.append("arrowhead=none")
+        tail, head = self._end(link.tail, "e"), self._end(link.head, "w")
+        return f"{_INDENT}{tail} -> {head} [{', '.join(attributes)}]"
+
+    def _end(self, end: End, side: str) -> str:
+        return f"{end.node}:{end.port}:{side}" if end.port is not None else end.node
+
+
+def _table(rows: str, look: str) -> str:
+    border = "" if "BORDER=" in look else 'BORDER="0" '
+    return f'<TABLE {border}CELLBORDER="0" CELLSPACING="0" {look}>{rows}</TABLE>'

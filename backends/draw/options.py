@@ -1,0 +1,76 @@
+"""What a drawing can be asked for, read from the text options of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from ncdlang.targets import TargetError
+
+Format = Literal["gv", "svg", "pdf", "png"]
+Theme = Literal["light", "dark"]
+LabelMode = Literal["names", "sizes", "both"]
+Detail = Literal["equations", "ops"]
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "style": ("graph",),
+    "format": ("svg", "gv", "pdf", "png"),
+    "theme": ("light", "dark"),
+    "labels": ("names", "sizes", "both"),
+    "detail": ("equations", "ops"),
+    "library": ("closed", "open"),
+}
+_DEEPEST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of a drawing.
+
+    `labels` says whether an axis shows its name, its size where that is known, or both. `detail`
+    draws one box for each equation and call, or one for each broadcasted operation. `depth` is
+    the number of levels of calls that are drawn opened; boxes of the standard library stay
+    closed unless `opens_library`.
+    """
+
+    style: str = "graph"
+    format: Format = "svg"
+    theme: Theme = "light"
+    labels: LabelMode = "names"
+    detail: Detail = "equations"
+    depth: int = 0
+    opens_library: bool = False
+
+
+def parse_options(options: Mapping[str, str]) -> Options:
+    """Read the options. Raises TargetError for an unknown name or value."""
+    chosen = {name: choices[0] for name, choices in _CHOICES.items()}
+    depth = 0
+    for name, value in options.items():
+        if name == "depth":
+            depth = _depth(value)
+            continue
+        if name not in _CHOICES:
+            known = ", ".join([*_CHOICES, "depth"])
+            raise TargetError(f"a drawing has no option `{name}`; the options are {known}")
+        if value not in _CHOICES[name]:
+            raise TargetError(f"`{name}` is one of {', '.join(_CHOICES[name])}, not `{value}`")
+        chosen[name] = value
+    return Options(
+        style=chosen["style"],
+        format=cast("Format", chosen["format"]),
+        theme=cast("Theme", chosen["theme"]),
+        labels=cast("LabelMode", chosen["labels"]),
+        detail=cast("Detail", chosen["detail"]),
+        depth=depth,
+        opens_library=chosen["library"] == "open",
+    )
+
+
+def _depth(value: str) -> int:
+    if value == "all":
+        return _DEEPEST
+    if value.isascii() and value.isdigit() and len(value) < 4:
+        return min(int(value), _DEEPEST)
+    raise TargetError(f"`depth` is a number of levels of calls, or `all`, not `{value}`")

@@ -1,0 +1,90 @@
+"""From DOT text to SVG, PDF or PNG, by Graphviz."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+
+from ncdlang.targets import TargetError
+
+from .text import html
+
+_TIMEOUT_SECONDS = 120
+_PIXELS_PER_INCH = 144
+_ELEMENT = re.compile(
+    r'<g id="([^"]*)" class="(node|edge|cluster|graph)"([^>]*)>\s*<title>[^<]*</title>'
+)
+_COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
+
+
+class GraphvizError(TargetError):
+    """The drawing is made, as `gv`, but Graphviz could not render it."""
+
+    def __init__(self, message: str, gv: str) -> None:
+        super().__init__(message)
+        self.gv = gv
+
+
+class GraphvizMissing(GraphvizError):
+    """Graphviz is not installed; `gv` is the drawing that it would render."""
+
+    def __init__(self, gv: str) -> None:
+        super().__init__(
+            "Graphviz is not installed, and only its program `dot` can make SVG, PDF or PNG; "
+            "install it with `apt-get install graphviz`, `brew install graphviz` or "
+            "`conda install -c conda-forge graphviz`, or ask for the format `gv`",
+            gv,
+        )
+
+
+def render(gv: str, form: str, titles: Mapping[str, str] | None = None) -> bytes:
+    """The drawing in the format `form`: `svg`, `pdf` or `png`.
+
+    In an SVG every element gets its title (what hovering shows) from `titles`, by its id.
+    Raises GraphvizMissing without Graphviz, and GraphvizError where it fails.
+    """
+    program = shutil.which("dot")
+    if program is None:
+        raise GraphvizMissing(gv)
+    arguments = [program, f"-T{form}"]
+    if form == "png":
+        arguments.append(f"-Gdpi={_PIXELS_PER_INCH}")
+    # Without a fixed date the bytes of a PDF would differ from run to run.
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "0"}
+    try:
+        finished = subprocess.run(
+            arguments,
+            input=gv.encode(),
+            capture_output=True,
+            timeout=_TIMEOUT_SECONDS,
+            env=environment,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise GraphvizError(
+            f"Graphviz did not finish within {_TIMEOUT_SECONDS} seconds; "
+            "a smaller `depth` or `detail=equations` makes the drawing smaller",
+            gv,
+        ) from None
+    except OSError as error:
+        raise GraphvizError(f"`dot` could not be run: {error.strerror}", gv) from None
+    if finished.returncode != 0:
+        said = finished.stderr.decode(errors="replace").strip().splitlines()
+        raise GraphvizError(f"Graphviz failed: {said[0] if said else 'without a word'}", gv)
+    return _titled(finished.stdout, titles or {}) if form == "svg" else finished.stdout
+
+
+def _titled(svg: bytes, titles: Mapping[str, str]) -> bytes:
+    """The SVG with the titles of its elements set and Graphviz's version left out."""
+
+    def title(match: re.Match[str]) -> str:
+        told = titles.get(match[1])
+        if told is None:
+            return match[0]
+        lines = "\n".join(html(line) for line in told.split("\n"))
+        return f'<g id="{match[1]}" class="{match[2]}"{match[3]}>\n<title>{lines}</title>'
+
+    return _ELEMENT.sub(title, _COMMENT.sub("", svg.decode())).encode()

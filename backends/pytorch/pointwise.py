@@ -1,0 +1,270 @@
+"""The elementwise primitives in PyTorch, on tensors and on plain numbers."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+
+from ncdlang.semantics.primitives import COMPARISONS
+from ncdlang.semantics.types import Kind
+
+from .code import (
+    AND,
+    ATOM,
+    BIT_AND,
+    BIT_OR,
+    COMPARE,
+    CONDITIONAL,
+    NOT,
+    OR,
+    POWER,
+    PRODUCT,
+    SUM,
+    UNARY,
+    Code,
+    call,
+    infix,
+    number,
+)
+from .nodes import Converted, Domain, Index, Node, Scalar, domain_of, mapped
+from .render import Writer
+
+_INFIX = {
+    "add": ("+", SUM),
+    "sub": ("-", SUM),
+    "mul": ("*", PRODUCT),
+    "div": ("/", PRODUCT),
+    "floordiv": ("//", PRODUCT),
+    "mod": ("%", PRODUCT),
+}
+_COMPARE = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_MATH = frozenset(
+    {"exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tan", "tanh", "erf", "floor", "ceil"}
+)
+
+Write = Callable[[Sequence[Code]], Code]
+
+
+def pointwise(w: Writer, name: str, kind: Kind, children: Sequence[Node]) -> Node:
+    """The primitive `name` of `primitives.ELEMENTWISE` (or `select`) applied to the children."""
+    numbers = [child for child in children if isinstance(child, Scalar)]
+    if len(numbers) == len(children):
+        return _on_numbers(name, domain_of(kind), numbers)
+    if name == "real":
+        return _real(w, children[0])
+    if name == "select":
+        return _select(w, kind, children)
+    nodes, domain = _one_format(w, name, domain_of(kind), children)
+    return mapped(_writer(name, nodes), nodes, domain)
+
+
+def cast(w: Writer, node: Node, domain: Domain) -> Node:
+    """The value in the number format of `domain`."""
+    if isinstance(node, Scalar) or (node.domain == domain and not isinstance(node, Converted)):
+        return node
+    if isinstance(node, Converted):
+        node = node.child
+    dtype = w.dtype(domain)
+    if isinstance(node, Index):
+        axis = node.axis
+        return mapped(lambda codes: _arange_as(codes[0], dtype), (Index(axis),), domain)
+    return mapped(lambda codes: codes[0].method(f"to({dtype})"), (node,), domain)
+
+
+def _arange_as(code: Code, dtype: str) -> Code:
+    if code.text.startswith("torch.arange(") and code.text.endswith(")"):
+        return Code(f"{code.text[:-1]}, dtype={dtype})")
+    return code.method(f"to({dtype})")
+
+
+def as_reals(w: Writer, node: Node) -> Node:
+    """The value in the module's own format, if it is a real."""
+    return cast(w, node, "real") if node.domain == "wide" else node
+
+
+def common_format(w: Writer, nodes: Sequence[Node]) -> tuple[list[Node], Domain]:
+    """Reals of several operands in one format, for operators that convert nothing themselves."""
+    tensors = [node.domain for node in nodes if not isinstance(node, Scalar)]
+    if "complex" in tensors:
+        return list(nodes), "complex"
+    if "real" in tensors or "wide" in tensors:
+        domain: Domain = "real" if "real" in tensors else "wide"
+        return [cast(w, node, domain) for node in nodes], domain
+    return list(nodes), tensors[0]
+
+
+# ---- formats --------------------------------------------------------------------------------------
+
+
+def _one_format(
+    w: Writer, name: str, result: Domain, children: Sequence[Node]
+) -> tuple[list[Node], Domain]:
+    """The operands of an elementwise function in formats that PyTorch promotes rightly."""
+    domains = [child.domain for child in children if not isinstance(child, Scalar)]
+    if name in COMPARISONS:
+        return [_beside(child, domains) for child in children], "boolean"
+    if result in ("integer", "boolean") or "complex" in domains:
+        return list(children), result
+    if "real" in domains:
+        return [_into_reals(w, child) for child in children], "real"
+    plain = all(isinstance(child, (Scalar, Converted)) for child in children)
+    if plain:
+        return [cast(w, child, "wide") for child in children], "wide"
+    return [_beside(child, domains) for child in children], "wide"
+
+
+def _beside(child: Node, domains: list[Domain]) -> Node:
+    """Whole numbers beside reals are promoted by PyTorch."""
+    return child.child if isinstance(child, Converted) and domains else child
+
+
+def _into_reals(w: Writer, child: Node) -> Node:
+    if isinstance(child, Converted):
+        return child.child
+    return as_reals(w, child)
+
+
+def _real(w: Writer, child: Node) -> Node:
+    match child.domain:
+        case "integer":
+            return Converted(child)
+        case "boolean":
+            return cast(w, child, "real")
+        case "complex":
+            return mapped(lambda codes: Code(f"{codes[0].at(ATOM)}.real"), (child,), "real")
+        case _:
+            return child
+
+
+# ---- on tensors -------------------------------------------------------------------------------------
+
+
+def _short(nodes: Sequence[Node], codes: Sequence[Code]) -> list[Code]:
+    """The codes, with `2` for the literal `2.0`: beside a tensor they mean the same."""
+    return [
+        number(node.value, whole=True)
+        if isinstance(node, Scalar) and node.value is not None
+        else code
+        for node, code in zip(nodes, codes, strict=True)
+    ]
+
+
+def _writer(name: str, nodes: Sequence[Node]) -> Write:
+    function = _tensor_function(name, nodes)
+    return lambda codes: function(_short(nodes, codes))
+
+
+def _tensor_function(name: str, nodes: Sequence[Node]) -> Write:
+    if name in _INFIX:
+        sign, level = _INFIX[name]
+        return lambda c: infix(sign, level, c[0], c[1])
+    if name in _COMPARE:
+        sign = _COMPARE[name]
+        return lambda c: Code(f"{c[0].at(SUM)} {sign} {c[1].at(SUM)}", COMPARE)
+    match name:
+        case "neg":
+            return lambda c: Code(f"-{c[0].at(UNARY)}", UNARY)
+        case "pow":
+            return lambda c: Code(f"{c[0].at(ATOM)} ** {c[1].at(UNARY)}", POWER)
+        case "and":
+            return lambda c: infix("&", BIT_AND, c[0], c[1])
+        case "or":
+            return lambda c: infix("|", BIT_OR, c[0], c[1])
+        case "not":
+            return lambda c: Code(f"~{c[0].at(UNARY)}", UNARY)
+        case "max" | "min":
+            return _extreme(name, nodes)
+        case _:
+            return lambda c: call(f"torch.{name}", *(code.text for code in c))
+
+
+def _extreme(name: str, nodes: Sequence[Node]) -> Write:
+    """`max` and `min` of two; a plain number clamps."""
+    plain = [isinstance(node, Scalar) for node in nodes]
+    if any(plain):
+        bound = plain.index(True)
+        keyword = "min" if name == "max" else "max"
+        return lambda c: c[1 - bound].method(f"clamp({keyword}={c[bound].text})")
+    return lambda c: call(f"torch.{name}imum", c[0].text, c[1].text)
+
+
+def _select(w: Writer, kind: Kind, children: Sequence[Node]) -> Node:
+    condition, *branches = children
+    domain = domain_of(kind)
+    if isinstance(condition, Scalar):
+        condition = _as_tensor(w, condition, "boolean")
+    if all(isinstance(branch, Scalar) for branch in branches):
+        # Without a tensor among them torch.where takes the default format.
+        if domain == "real":
+            domain = "wide"
+            if not all(isinstance(b, Scalar) and _is_exact(b) for b in branches):
+                branches = [_as_tensor(w, branches[0], "wide"), branches[1]]
+        nodes: list[Node] = [condition, *branches]
+    elif domain == "real":
+        nodes, domain = _one_format(w, "select", domain, branches)
+        nodes = [condition, *nodes]
+    else:
+        nodes = [condition, *branches]
+    return mapped(lambda c: call("torch.where", *(code.text for code in c)), nodes, domain)
+
+
+def _is_exact(scalar: Scalar) -> bool:
+    """Whether a literal is the same number in every format that torch.where may take."""
+    value = scalar.value
+    if value is None:
+        return False
+    try:
+        return struct.unpack("<f", struct.pack("<f", value))[0] == value
+    except OverflowError:
+        return False
+
+
+def _as_tensor(w: Writer, scalar: Node, domain: Domain) -> Node:
+    """A plain number as a tensor without axes."""
+    dtype, device = w.dtype(domain), w.device()
+
+    def write(codes: Sequence[Code]) -> Code:
+        return call("torch.full", "()", codes[0].text, f"dtype={dtype}", f"device={device}")
+
+    return mapped(write, (scalar,), domain)
+
+
+# ---- on plain numbers -------------------------------------------------------------------------------
+
+
+def _on_numbers(name: str, domain: Domain, numbers: list[Scalar]) -> Scalar:
+    codes = [n.code for n in numbers]
+    if name == "real":
+        value = numbers[0].value
+        return Scalar(codes[0], float(value) if value is not None else None, "real")
+    if name == "div":
+        codes = [number(n.value, True) if n.value is not None else n.code for n in numbers]
+    return Scalar(_number_code(name, codes), None, domain)
+
+
+def _number_code(name: str, c: list[Code]) -> Code:
+    texts = [code.text for code in c]
+    if name in _MATH:
+        return call(f"math.{name}", texts[0])
+    match name:
+        case "select":
+            condition, then, otherwise = (code.at(OR) for code in c)
+            return Code(f"{then} if {condition} else {otherwise}", CONDITIONAL)
+        case "and":
+            return infix("and", AND, c[0], c[1])
+        case "or":
+            return infix("or", OR, c[0], c[1])
+        case "not":
+            return Code(f"not {c[0].at(NOT)}", NOT)
+        case "max" | "min":
+            return call(name, *texts)
+        case "abs" | "round":
+            return call(name, texts[0])
+        case "rsqrt":
+            return Code(f"1 / math.sqrt({texts[0]})", PRODUCT)
+        case "sigmoid":
+            return Code(f"0.5 + 0.5 * math.tanh(0.5 * {c[0].at(UNARY)})", SUM)
+        case "sign":
+            return Code(f"({c[0].at(SUM)} > 0) - ({c[0].at(SUM)} < 0)", SUM)
+        case _:
+            return _tensor_function(name, ())(c)

@@ -1,0 +1,142 @@
+"""Sizes as Python: the polynomials of the checker as expressions over plain integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ncdlang.semantics.program import CheckedDiagram
+from ncdlang.semantics.size import Atom, Monomial, Quotient, Size, Symbol, constant
+from ncdlang.semantics.types import Axis, Wire
+
+from .code import ATOM, POWER, PRODUCT, SUM, UNARY, Code, infix
+
+
+def size_code(size: Size, name: Callable[[Symbol], Code]) -> Code:
+    """The size as an expression, with `name` giving the expression of an unknown."""
+    result: Code | None = None
+    for monomial, coefficient in size.terms:
+        term = _term(monomial, abs(coefficient), name)
+        if result is None:
+            result = Code(f"-{term.at(UNARY)}", UNARY) if coefficient < 0 else term
+        else:
+            result = infix("-" if coefficient < 0 else "+", SUM, result, term)
+    return result or Code("0")
+
+
+def _term(monomial: Monomial, magnitude: int, name: Callable[[Symbol], Code]) -> Code:
+    factors = [_power(_atom(atom, name), power) for atom, power in monomial]
+    if magnitude != 1 or not factors:
+        factors.insert(0, Code(str(magnitude)))
+    result = factors[0]
+    for factor in factors[1:]:
+        result = infix("*", PRODUCT, result, factor)
+    return result
+
+
+def _power(code: Code, power: int) -> Code:
+    return code if power == 1 else Code(f"{code.at(ATOM)}**{power}", POWER)
+
+
+def _atom(atom: Atom, name: Callable[[Symbol], Code]) -> Code:
+    if isinstance(atom, Quotient):
+        return infix("//", PRODUCT, size_code(atom.numerator, name), size_code(atom.denominator, name))
+    return name(atom)
+
+
+# ---- reading sizes off inputs -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Axis `axis` of an input, counted from the right: `wire.shape[position]`."""
+
+    wire: Wire
+    axis: Axis
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """An unknown that an input gives: `(place - rest) // factor`, which must leave no remainder."""
+
+    symbol: Symbol
+    place: Place
+    factor: Size
+    rest: Size
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the unknown sizes of a diagram become known.
+
+    `built` are given when the module is built, `solved` are read off the inputs in this order,
+    and `equations` are places whose size must agree with sizes that are known by then.
+    """
+
+    built: tuple[Symbol, ...]
+    solved: tuple[Solution, ...]
+    equations: tuple[Place, ...]
+
+
+def layout(diagram: CheckedDiagram, built: Iterable[Symbol]) -> Layout:
+    """Decide which unknowns inputs give; what they can't give has to be built in."""
+    places = [
+        Place(wire, axis, position - len(wire.type.axes))
+        for wire in diagram.parameters
+        for position, axis in enumerate(wire.type.axes)
+    ]
+    wanted = dict.fromkeys((*diagram.unknowns, *(s for p in places for s in _symbols(p.axis.size))))
+    fixed = set(built)
+    while True:
+        solved = _solve(places, fixed)
+        known = fixed | {solution.symbol for solution in solved}
+        missing = [symbol for symbol in wanted if symbol not in known]
+        if not missing:
+            break
+        fixed.add(missing[0])
+    used = {(s.place.wire, s.place.position) for s in solved}
+    equations = tuple(p for p in places if (p.wire, p.position) not in used)
+    ordered = [s for s in wanted if s in fixed] + _sorted(fixed - set(wanted))
+    return Layout(tuple(ordered), tuple(solved), equations)
+
+
+def _sorted(symbols: Iterable[Symbol]) -> list[Symbol]:
+    return sorted(symbols, key=lambda symbol: (symbol.name, symbol.uid))
+
+
+def _symbols(size: Size) -> list[Symbol]:
+    return _sorted(size.symbols())
+
+
+def _solve(places: list[Place], built: set[Symbol]) -> list[Solution]:
+    """Solve one unknown after the other, plain sizes first."""
+    known = set(built)
+    solved: list[Solution] = []
+    while True:
+        for place in sorted(places, key=lambda p: p.axis.symbol is None):
+            solution = _isolate(place, known)
+            if solution is not None:
+                solved.append(solution)
+                known.add(solution.symbol)
+                break
+        else:
+            return solved
+
+
+def _isolate(place: Place, known: set[Symbol]) -> Solution | None:
+    """The one unknown of the place's size, if that is linear in it."""
+    unknown = place.axis.size.symbols() - known
+    if len(unknown) != 1:
+        return None
+    (symbol,) = unknown
+    factor, rest = constant(0), constant(0)
+    for monomial, coefficient in place.axis.size.terms:
+        powers = dict(monomial)
+        power = powers.pop(symbol, 0)
+        term = Size({tuple(powers.items()): coefficient})
+        if power > 1 or symbol in term.symbols():
+            return None
+        factor, rest = (factor + term, rest) if power else (factor, rest + term)
+    return Solution(symbol, place, factor, rest)
+

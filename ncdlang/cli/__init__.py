@@ -1,0 +1,1 @@
+"""The command line `ncdc`: a thin shell round the compiler, one module for each subcommand."""

@@ -1,0 +1,38 @@
+"""Write the module of a diagram: readable Python that needs PyTorch and nothing of ncdlang."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from ncdlang import api
+from ncdlang.cli import options as shared
+from ncdlang.cli import output
+
+DTYPES = ("f64", "f32", "bf16", "f16")
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    shared.add_file(parser)
+    parser.add_argument("--backend", default="torch", help="what to build with; default: torch")
+    parser.add_argument(
+        "--emit", choices=("python", "ir"), default="python", help="the module, or the diagram IR"
+    )
+    parser.add_argument("--dtype", choices=DTYPES, default="f32", help="default: f32")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to a file")
+    shared.add_source_options(parser)
+
+
+def run(options: Namespace) -> int:
+    """Write the module; nothing is written if the file has errors."""
+    checked = shared.load(options)
+    diagram = shared.choose(checked.program, options.diagram, "building")
+    if options.emit == "ir":
+        from ncdlang.ir.lower import lower
+        from ncdlang.ir.text import render
+
+        output.write(options.output, render(lower(diagram)))
+        return 0
+    wanted = api.request(checked, diagram, options.dtype)
+    output.write(options.output, shared.ask(options.backend, "emit", wanted).content)
+    return 0

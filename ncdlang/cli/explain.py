@@ -1,0 +1,46 @@
+"""Say what the code of an error means, with an example and how to mend it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from ncdlang import codes
+from ncdlang.cli.console import CommandError
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument(
+        "code", metavar="CODE", nargs="*", help="such as NCD2003; all are listed if left out"
+    )
+
+
+def run(options: Namespace) -> int:
+    """Print the pages of the codes, or the list of all codes."""
+    if not options.code:
+        for code in codes.all_codes():
+            page = codes.page(code)
+            print(f"{code}  {page.title if page else ''}")
+        return 0
+    print("\n".join(_text(code) for code in options.code), end="")
+    return 0
+
+
+def _text(code: str) -> str:
+    page = codes.page(code) or codes.page(f"NCD{code}")
+    if page is None:
+        from ncdlang.semantics.scope import closest
+
+        near = closest(code.upper(), codes.all_codes())
+        hint = f"did you mean {near}?" if near else "`ncdc explain` lists all codes"
+        raise CommandError(f"there is no code {code}", hint)
+    parts = [f"{page.code}: {page.title}", page.why]
+    for path, text in page.modules:
+        parts.append(f"With {path}:\n\n{_indented(text)}")
+    parts.append(f"This is wrong:\n\n{_indented(page.bad)}")
+    parts.append(f"Write instead:\n\n{_indented(page.good)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}".rstrip() for line in text.strip("\n").split("\n"))

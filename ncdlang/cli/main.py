@@ -1,0 +1,119 @@
+"""`ncdc`: chooses the subcommand, and turns everything that goes wrong into a message and a code.
+
+Exit codes: 0 clean, 1 findings, 2 usage or environment; 130 when interrupted and 141 when the
+reader of the output went away, as shells count signals.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from importlib import import_module
+from io import TextIOWrapper
+
+from ncdlang.cli.console import CommandError, complain
+
+COMMANDS = {
+    "check": "check files: names, types, sizes, bounds",
+    "draw": "draw a diagram",
+    "build": "write the PyTorch module of a diagram",
+    "run": "run a diagram on random or given arrays",
+    "ir": "print a stage of the compiler",
+    "explain": "say what the code of an error means",
+}
+
+INTERNAL = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code. Never raises, never shows a traceback."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks must not be an error of its own.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+        return code
+    except SystemExit as request:
+        return request.code if isinstance(request.code, int) else 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _silence()
+        return BROKEN_PIPE
+    except CommandError as error:
+        complain(error)
+        return 2
+    except RecursionError:
+        complain(CommandError("the file is nested too deeply for this machine's stack"))
+        return _internal(None)
+    except Exception as error:
+        return _internal(error)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] not in COMMANDS:
+        return _without_command(arguments)
+    name, *rest = arguments
+    command = import_module(f"ncdlang.cli.{name}")
+    parser = ArgumentParser(
+        prog=f"ncdc {name}",
+        description=command.__doc__,
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.configure(parser)
+    return command.run(parser.parse_args(rest))
+
+
+def _without_command(arguments: list[str]) -> int:
+    listed = "\n".join(f"  {name:8} {text}" for name, text in COMMANDS.items())
+    parser = ArgumentParser(
+        prog="ncdc",
+        usage="ncdc COMMAND ...",
+        description="The compiler of neural circuit diagrams.",
+        epilog=f"commands:\n{listed}\n\n`ncdc COMMAND --help` tells more.",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return 2
+    if arguments[0].startswith("-"):
+        if parser.parse_args(arguments).version:
+            from importlib.metadata import version
+
+            print(f"ncdc {version('ncdlang')}")
+        return 0
+    from ncdlang.semantics.scope import closest
+
+    near = closest(arguments[0], COMMANDS)
+    hint = f"did you mean `ncdc {near}`?" if near else f"the commands are {', '.join(COMMANDS)}"
+    raise CommandError(f"there is no command `{arguments[0]}`", hint)
+
+
+def _silence() -> None:
+    """Keep Python from complaining about the closed pipe once more when it exits."""
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass
+
+
+def _internal(error: Exception | None) -> int:
+    if os.environ.get("NCDLANG_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+    elif error is not None:
+        text = f"{type(error).__name__}: {error}".split("\n")[0]
+        hint = "this is a bug in ncdc, not in your file; NCDLANG_DEBUG=1 shows the traceback"
+        complain(CommandError(f"internal error: {text}", hint))
+    return INTERNAL

@@ -1,0 +1,78 @@
+"""Diagnostics are data: what went wrong, where, why, and how to mend it. Nothing here prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ncdlang.source import Span
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A further place that a diagnostic speaks of, with a few words on it."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A change of the text that mends the mistake.
+
+    `edits` are pairs of a span and its replacement; they do not overlap. A fix is `safe` when it
+    can be applied without a person reading it.
+    """
+
+    title: str
+    edits: tuple[tuple[Span, str], ...]
+    safe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding. `label` is the text under the primary span."""
+
+    code: str
+    message: str
+    span: Span
+    label: str = ""
+    labels: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+    help: str = ""
+    fix: Fix | None = None
+    severity: Severity = "error"
+
+
+class Sink:
+    """Collects diagnostics in the order of their places, each finding once."""
+
+    def __init__(self) -> None:
+        self._found: list[Diagnostic] = []
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Keep a diagnostic unless the same one, at the same place, is there already."""
+        if not any(
+            d.span == diagnostic.span and d.code == diagnostic.code and d.message == diagnostic.message
+            for d in self._found
+        ):
+            self._found.append(diagnostic)
+
+    def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Add several diagnostics."""
+        for diagnostic in diagnostics:
+            self.add(diagnostic)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __iter__(self) -> Iterator[Diagnostic]:
+        return iter(sorted(self._found, key=lambda d: (d.span.file, d.span.start, d.span.end)))
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether an error, not only warnings, was found."""
+        return any(d.severity == "error" for d in self._found)

@@ -1,0 +1,177 @@
+"""The diagram IR: a hypergraph of broadcasted operations (WWM, Defs. 9-13) in SSA form.
+
+Wires are nodes, broadcasted operations are edges. A broadcasted operation is a base operator, a
+*degree* (the axes it is repeated over), for every input a *weave* (which axes the operator sees)
+and a *reindexing* (a map of the axis-stride category from the degree to the tiled axes), and for
+every output a weave. Its meaning: for every index p of the degree, the output slice at p is the
+operator applied to the input slices at eta_i(p).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ncdlang.semantics.program import CheckedDiagram, Instance, Learned
+from ncdlang.semantics.size import Size, Symbol
+from ncdlang.semantics.types import Affine, Axis, Wire
+from ncdlang.source import Span
+
+# ---- base operators -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pointwise:
+    """An elementwise primitive on scalars, one input slice for each argument. No targets.
+
+    `select` is `where(condition, then, otherwise)`: its three inputs are all evaluated, but
+    inputs of its branches are made safe by the lowering (see `lower`).
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A constant; no inputs, empty degree. `value` is a number, a truth value or a size."""
+
+    value: float | int | bool | Size
+
+
+@dataclass(frozen=True, slots=True)
+class Iota:
+    """The index along the one axis of its degree; no inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reindex:
+    """The identity on scalars: all is in the reindexing of its first input. No targets.
+
+    Arrays of naturals that the reindexing gathers from follow as further inputs.
+
+    `guarded` marks a read whose index may leave the array where the value is not chosen: a
+    backend must clamp it, and the entries out of range may hold any finite value.
+    """
+
+    guarded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Contraction:
+    """Sum over `axes` (targets) of the product of the input slices: an einsum.
+
+    Every input's targets are a subset of `axes`, each axis at most once; a target is the
+    wire's own axis (a read by another axis goes through a `Reindex` first).
+    """
+
+    axes: tuple[Axis, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """A reduction by its name (`sum`, `max`, `argmax`, ...) over `axes`, all targets of the input.
+
+    `initial` joins the values of `max` and `min`, which makes an empty axis legal.
+    """
+
+    name: str
+    axes: tuple[Axis, ...]
+    initial: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A whole diagram as one operator: it carries its definition until a pass opens it.
+
+    Targets of the inputs and outputs are given by `input_targets` and `output_targets`: one
+    entry for each axis of the operand that its weave marks, the formal axis of the callee.
+    `instance` is set when it has learned parameters.
+    """
+
+    callee: CheckedDiagram
+    instance: Instance | None
+    binding: tuple[tuple[Symbol, Size], ...]
+    input_targets: tuple[tuple[Axis, ...], ...]
+    output_targets: tuple[tuple[Axis, ...], ...]
+
+
+Operator: TypeAlias = Pointwise | Number | Iota | Reindex | Contraction | Reduction | Library
+
+
+# ---- edges --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """One input. `weave[i]` says whether axis i of the wire is a target.
+
+    `reindexing` has one coordinate for each axis of the wire that is no target, in order, over
+    the axes of the degree.
+    """
+
+    wire: Wire
+    weave: tuple[bool, ...]
+    reindexing: tuple[Affine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One output. `weave[i]` says whether axis i of the wire is a target; the tiled axes are
+    exactly the degree, each once, in an order of the wire's own (a composite axis of the wire
+    stands for its parts)."""
+
+    wire: Wire
+    weave: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edge:
+    """A broadcasted operation. `blocks` are the titles of the blocks round it, outermost first."""
+
+    operator: Operator
+    degree: tuple[Axis, ...]
+    inputs: tuple[Operand, ...]
+    outputs: tuple[Result, ...]
+    span: Span = field(repr=False)
+    blocks: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A title round edges. The same block is the same object."""
+
+    title: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """One diagram. Edges are in an order in which every wire is made before it is read."""
+
+    name: str
+    diagram: CheckedDiagram
+    inputs: tuple[Wire, ...]
+    outputs: tuple[Wire, ...]
+    learned: tuple[Learned, ...]
+    edges: tuple[Edge, ...]
+
+    def uses(self) -> dict[Wire, list[Edge]]:
+        """For every wire the edges that read it, once for each operand."""
+        found: dict[Wire, list[Edge]] = {}
+        for edge in self.edges:
+            for operand in edge.inputs:
+                found.setdefault(operand.wire, []).append(edge)
+        return found
+
+    def makers(self) -> dict[Wire, Edge]:
+        """For every wire that an edge makes, that edge."""
+        return {result.wire: edge for edge in self.edges for result in edge.outputs}
+
+    def wires(self) -> Iterator[Wire]:
+        """Inputs, learned parameters, then the wires that edges make."""
+        yield from self.inputs
+        for learned in self.learned:
+            yield learned.wire
+        for edge in self.edges:
+            for result in edge.outputs:
+                yield result.wire

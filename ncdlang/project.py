@@ -1,0 +1,156 @@
+"""Where source texts come from: the only module that reads `.ncd` files."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable
+
+from ncdlang.resources import stdlib_root
+from ncdlang.source import Source
+
+MAX_BYTES = 10_000_000
+STDIN = "-"
+LIBRARY = "std"
+
+
+class ProjectError(OSError):
+    """A file can't be read, or may not be; the message is for the user and names the file."""
+
+
+class Project:
+    """Opens files and finds the modules that they use.
+
+    A file is read once: asking for it again, under any path, gives the same `Source`. `include`
+    are the folders of `-I`, searched in order after the importing file's own folder.
+    """
+
+    def __init__(self, include: Iterable[str | os.PathLike[str]] = ()) -> None:
+        self.include = tuple(os.fspath(folder) for folder in include)
+        self._library = os.path.realpath(stdlib_root())
+        self._sources: dict[str, Source] = {}
+        self._folders: dict[Source, str] = {}
+
+    def open(self, path: str | os.PathLike[str]) -> Source:
+        """The text of a file, named as the user named it; `-` is standard input.
+
+        Raises ProjectError for what can't be read, is no UTF-8 or is larger than 10 MB.
+        """
+        name = os.fspath(path)
+        key = STDIN if name == STDIN else _real(name)
+        if key in self._sources:
+            return self._sources[key]
+        if name == STDIN:
+            return self._keep(key, Source("<stdin>", _decode("<stdin>", _read_stdin())), "")
+        text = _decode(name, _read(name, pipes=True))
+        return self._keep(key, Source(name, text), os.path.dirname(name))
+
+    def find(self, importer: Source, dotted: tuple[str, ...]) -> Source | None:
+        """The module that `use a.b` in `importer` means, or None where there is none.
+
+        Looks in the importer's folder, then in the `-I` folders. `std.` is the standard library
+        and nothing else: what its operators become is registered by their names there. Raises
+        ProjectError for a module that exists but can't be read, or leaves the folder it is in.
+        """
+        if not dotted or not all(map(_is_module_name, dotted)):
+            return None
+        relative = os.path.join(*dotted[:-1], f"{dotted[-1]}.ncd")
+        if dotted[0] == LIBRARY:
+            return self._find_in_library(relative)
+        for folder in self._search(importer):
+            path = os.path.join(folder, relative)
+            if os.path.lexists(path):
+                return self._open_inside(folder, path)
+        return None
+
+    def _search(self, importer: Source) -> Iterable[str]:
+        folder = self._folders.get(importer)
+        return self.include if folder is None else (folder, *self.include)
+
+    def _open_inside(self, folder: str, path: str) -> Source:
+        real = _real(path)
+        if not _is_inside(real, _real(folder or os.curdir)):
+            raise ProjectError(f"cannot read {path}: it is a link that leaves its folder")
+        if real not in self._sources:
+            text = _decode(path, _read(path, pipes=False))
+            return self._keep(real, Source(path, text), os.path.dirname(path))
+        return self._sources[real]
+
+    def _find_in_library(self, relative: str) -> Source | None:
+        path = os.path.join(self._library, relative)
+        real = _real(path)
+        if real in self._sources:
+            return self._sources[real]
+        if not (_is_inside(real, self._library) and os.path.isfile(real)):
+            return None
+        # Named by its place in the library, so that messages are the same on every machine.
+        name = f"<{LIBRARY}>/{relative[len(LIBRARY) + 1 :].replace(os.sep, '/')}"
+        source = Source(name, _decode(path, _read(path, pipes=False)))
+        return self._keep(real, source, self._library)
+
+    def _keep(self, key: str, source: Source, folder: str) -> Source:
+        self._sources[key] = source
+        self._folders[source] = folder
+        return source
+
+
+def _is_module_name(part: str) -> bool:
+    return bool(part) and part.replace("'", "").isidentifier()
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(os.path.join(folder, ""))
+
+
+def _real(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError) as error:
+        raise ProjectError(f"cannot read {path!r}: {error}") from error
+
+
+def _read_stdin() -> bytes:
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    return _limited("<stdin>", data)
+
+
+def _read(path: str, *, pipes: bool) -> bytes:
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise ProjectError(f"cannot read {path}: it is a folder")
+        if not (stat.S_ISREG(mode) or (pipes and stat.S_ISFIFO(mode))):
+            raise ProjectError(f"cannot read {path}: it is not a regular file")
+        with open(path, "rb") as file:
+            return _limited(path, file.read(MAX_BYTES + 1))
+    except ProjectError:
+        raise
+    except OSError as error:
+        raise ProjectError(f"cannot read {path}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    match error:
+        case FileNotFoundError():
+            return "no such file"
+        case PermissionError():
+            return "permission denied"
+        case _:
+            return (error.strerror or str(error)).lower()
+
+
+def _limited(name: str, data: bytes) -> bytes:
+    if len(data) > MAX_BYTES:
+        raise ProjectError(f"cannot read {name}: it is larger than {MAX_BYTES // 10**6} MB")
+    return data
+
+
+def _decode(name: str, data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ProjectError(
+            f"cannot read {name}: it is not UTF-8 (byte 0x{data[error.start]:02x} in line {line})"
+        ) from error

@@ -1,0 +1,127 @@
+"""Texts as a terminal shows them: how wide they are, and with nothing in them that acts on it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+TAB = 4
+ELLIPSIS = "..."
+# Characters that reorder the text round them: shown as they are, they hide what a file says.
+_BIDI = frozenset(
+    map(chr, (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+)
+
+
+def visible(text: str) -> str:
+    """The text with control characters replaced by pictures of them; tabs become spaces."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_visible_character, text.replace("\t", " " * TAB)))
+
+
+def _visible_character(character: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    if 0x80 <= code < 0xA0 or character in _BIDI or 0xD800 <= code < 0xE000:
+        return "\ufffd"
+    return character
+
+
+def width(text: str) -> int:
+    """How many columns the text takes: 2 for wide characters, 0 for combining ones."""
+    return len(text) if text.isascii() else sum(map(_character_width, text))
+
+
+def _character_width(character: str) -> int:
+    import unicodedata
+
+    if unicodedata.east_asian_width(character) in "WF":
+        return 2
+    return 0 if unicodedata.category(character) in ("Mn", "Me", "Cf") else 1
+
+
+class Line(NamedTuple):
+    """One line of a source as it is shown.
+
+    `text` is what to print; the code point at offset i of the source line begins in column
+    `starts[i]`, and `starts` has one more entry for the end of the line.
+    """
+
+    text: str
+    starts: tuple[int, ...]
+
+    def column(self, offset: int) -> int:
+        """The column of an offset; one past the end counts on."""
+        past = offset - (len(self.starts) - 1)
+        return self.starts[-1] + past if past > 0 else self.starts[offset]
+
+
+def shown(text: str) -> Line:
+    """A line of a source made fit to be shown."""
+    if text.isascii() and text.isprintable():
+        return Line(text, tuple(range(len(text) + 1)))
+    cells: list[str] = []
+    starts = [0]
+    for character in text:
+        if character == "\t":
+            cell = " " * (TAB - starts[-1] % TAB)
+        else:
+            cell = _visible_character(character)
+        cells.append(cell)
+        starts.append(starts[-1] + width(cell))
+    return Line("".join(cells), tuple(starts))
+
+
+def window(line: Line, low: int, high: int, limit: int) -> tuple[int, int]:
+    """The columns of a line to show so that `low` to `high` is in view: at most `limit`."""
+    total = line.starts[-1]
+    if total <= limit:
+        return 0, total
+    context = max(0, min(limit // 4, (limit - (high - low)) // 2))
+    if high + context + len(ELLIPSIS) <= limit:
+        return 0, limit
+    start = max(0, low - context)
+    return start, start + limit
+
+
+def cut(line: Line, start: int, end: int) -> str:
+    """The columns `start` to `end` of a line, with dots where something is left out."""
+    if start == 0 and line.starts[-1] <= end:
+        return line.text
+    cells: list[str] = []
+    column = 0
+    for character in line.text:
+        size = width(character)
+        if start <= column and column + size <= end:
+            cells.append(character)
+        elif start < column + size and column < end:
+            cells.append(" " * (min(end, column + size) - max(start, column)))
+        column += size
+    text = "".join(cells)
+    if start > 0:
+        text = ELLIPSIS + _without_columns(text, len(ELLIPSIS))
+    if line.starts[-1] > end:
+        text = _first_columns(text, end - start - len(ELLIPSIS)) + ELLIPSIS
+    return text
+
+
+def _without_columns(text: str, count: int) -> str:
+    column = 0
+    for index, character in enumerate(text):
+        if column >= count:
+            return " " * (column - count) + text[index:]
+        column += width(character)
+    return ""
+
+
+def _first_columns(text: str, count: int) -> str:
+    column = 0
+    for index, character in enumerate(text):
+        size = width(character)
+        if column + size > count:
+            return text[:index] + " " * (count - column)
+        column += size
+    return text

@@ -1,0 +1,274 @@
+"""One diagram: its signature, its statements in order, and what must hold at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, NoReturn
+
+from ncdlang.diagnostics import Label
+from ncdlang.semantics import equations, results, signature, statements
+from ncdlang.semantics.binding import InstanceKey, Opened, Template
+from ncdlang.semantics.calls import LearnedUse, elementwise_callee
+from ncdlang.semantics.constraints import Constraints, Relation
+from ncdlang.semantics.expressions import Context, Expressions, Guards
+from ncdlang.semantics.names import Names
+from ncdlang.semantics.obligations import Obligation, check_obligations
+from ncdlang.semantics.primitives import FUNCTIONS, REDUCTIONS
+from ncdlang.semantics.program import (
+    BlockStep,
+    CheckedDiagram,
+    Expression,
+    FreeAxis,
+    Instance,
+    Learned,
+    Step,
+)
+from ncdlang.semantics.report import Reported
+from ncdlang.semantics.scope import Scope
+from ncdlang.semantics.size import Size, Symbol
+from ncdlang.semantics.types import Affine, Axis, Wire, plain_index
+from ncdlang.source import Span
+from ncdlang.syntax import tree
+
+if TYPE_CHECKING:
+    from ncdlang.diagnostics import Sink
+    from ncdlang.semantics.module import ModuleChecker
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where new steps go: the list of the innermost block."""
+
+    title: str
+    steps: list[Step]
+    span: Span | None
+
+
+class Body(Names):
+    """Checks one form of one diagram; the parts of the work are functions that take this object."""
+
+    def __init__(
+        self, module: ModuleChecker, declaration: tree.Diagram, key: InstanceKey, sink: Sink
+    ) -> None:
+        super().__init__(sink, Scope(module.scope))
+        self.module = module
+        self.declaration = declaration
+        self.key = key
+        self.constraints = Constraints()
+        self.expressions = Expressions(self)
+        self.packs: dict[str, tuple[Axis, ...]] = {}
+        self.composites: dict[tuple[Axis, ...], Axis] = {}
+        self.signature_axes: dict[str, Axis] = {}
+        self.shared: set[Axis] = set()
+        self.settings: list[tuple[str, int | float]] = []
+        self.free: list[FreeAxis] = []
+        self.parameters: list[Wire] = []
+        self.results: tuple[Wire, ...] = ()
+        self.learned: list[Learned] = []
+        self.uses: list[LearnedUse] = []
+        self.obligations: list[Obligation] = []
+        self.places: list[Place] = [Place("", [], None)]
+        self.later: dict[str, Span] = {}
+        self._fresh = count(1)
+        self._instance_names: set[str] = set()
+
+    # ---- the whole diagram ----------------------------------------------------------------------
+
+    def check(self) -> Template:
+        """Check signature and body. Raises Reported if a mistake makes the diagram unusable."""
+        before = len(self.sink)
+        signature.check_signature(self)
+        statements.check_body(self)
+        if len(self.sink) == before:
+            check_obligations(self)
+        if len(self.sink) > before:
+            raise Reported
+        return self._template()
+
+    def _template(self) -> Template:
+        declaration = self.declaration
+        instances = tuple(instance for use in self.uses if (instance := use.instance) is not None)
+        used = results.symbols_in_use(self)
+        unknowns = tuple(dict.fromkeys(s for s in self._unknowns() if s in used or s in self._own()))
+        is_scalar = not any(w.type.axes for w in (*self.parameters, *self.results))
+        checked = CheckedDiagram(
+            declaration.name.text,
+            self.module.library,
+            declaration.doc,
+            tuple(self.parameters),
+            self.results,
+            tuple(self.signature_axes.values()),
+            tuple(self.free),
+            tuple(self.settings),
+            tuple(self.learned),
+            instances,
+            tuple(self.places[0].steps),
+            tuple(self.constraints.requirements),
+            unknowns,
+            results.needed_symbols(self.learned, instances),
+            declaration.header,
+            is_scalar and not self.learned and not instances and declaration.formals is None,
+        )
+        return Template(checked, dict(self.signature_axes), self.packs, frozenset(self.shared))
+
+    def _own(self) -> set[Symbol]:
+        return {
+            s
+            for a in self.signature_axes.values()
+            for atom in a.atoms
+            if (s := atom.symbol) is not None and atom not in self.shared
+        }
+
+    def _unknowns(self) -> list[Symbol]:
+        axes = [a for wire in self.parameters for axis in wire.type.axes for a in axis.atoms]
+        axes += [
+            w.type.kind.bound_axis for w in self.parameters if w.type.kind.bound_axis is not None
+        ]
+        axes += [free.axis for free in self.free]
+        return [symbol for axis in axes if (symbol := axis.symbol) is not None]
+
+    # ---- steps ----------------------------------------------------------------------------------
+
+    def add(self, step: Step) -> None:
+        """Append a step to the innermost block."""
+        self.places[-1].steps.append(step)
+
+    def open_block(self, title: str, span: Span) -> None:
+        """Begin a block."""
+        self.places.append(Place(title, [], span))
+
+    def close_block(self) -> None:
+        """End the innermost block."""
+        place = self.places.pop()
+        assert place.span is not None
+        self.add(BlockStep(place.title, tuple(place.steps), place.span))
+
+    def fresh_name(self) -> str:
+        """A name for a wire that has none."""
+        return f"_{next(self._fresh)}"
+
+    # ---- learned instances ----------------------------------------------------------------------
+
+    def instance_name(self, base: str) -> str:
+        """A name for a direct call of a learned diagram: `rms_norm`, then `rms_norm_2`."""
+        taken = self._instance_names | {name for name, _ in self.scope.local_names()}
+        name = base
+        number = 2
+        while name in taken:
+            name = f"{base}_{number}"
+            number += 1
+        return name
+
+    def add_instance(self, name: str, opened: Opened, span: Span) -> LearnedUse:
+        """A new instance with parameters of its own."""
+        self._instance_names.add(name)
+        use = LearnedUse(name, opened, span)
+        for formal, bound in opened.bound.items():
+            symbol = formal.symbol
+            if symbol in opened.callee.needed:
+                use.binding[symbol] = bound.size if isinstance(bound, Axis) else bound
+        self.uses.append(use)
+        return use
+
+    def complete(self, use: LearnedUse) -> Instance:
+        """The instance of a use, once the sizes that its parameters need are bound."""
+        if use.instance is None:
+            binding = tuple(use.binding.items())
+            use.instance = Instance(use.name, use.opened.callee, binding, use.span)
+        return use.instance
+
+    # ---- expressions ----------------------------------------------------------------------------
+
+    def unstated(self, expr: tree.Expr) -> Expression:
+        """An expression without stated axes: nothing is contracted, an array gives the order."""
+        equations.introduce_axes(self, None, expr)
+        return equations.in_order_of_first(self, self.expressions.check(expr, Context(None)), expr)
+
+    def is_expression_call(self, expr: tree.Call) -> bool:
+        """Whether a call is an elementwise operator or a reduction, part of an expression."""
+        function = expr.function
+        head = function.head if isinstance(function, tree.Bracketed) else function
+        if not isinstance(head, tree.Name):
+            return False
+        if self.scope.find(head.text) is None:
+            return head.text == "where" or head.text in FUNCTIONS or head.text in REDUCTIONS
+        try:
+            return elementwise_callee(self, function) is not None
+        except Reported:
+            return False
+
+    # ---- reads ----------------------------------------------------------------------------------
+
+    def wire_at_head(self, expr: tree.Bracketed) -> Wire:
+        """The wire that brackets index. Raises Reported."""
+        head = expr.head
+        if not isinstance(head, tree.Name):
+            self.fail("NCD2012", "only a wire can be indexed", head.span, label="not a wire")
+        meaning = self.look_up(head, "wire")
+        if isinstance(meaning, Wire):
+            return meaning
+        self.fail(
+            "NCD2012",
+            f"`{head.text}` is {self.describe(meaning)}, not a wire",
+            head.span,
+            label="can't be indexed",
+            help=f"a diagram is called with parentheses: `{expr.span.text}(...)`"
+            if not isinstance(meaning, Axis)
+            else "",
+        )
+
+    def read_indices(self, expr: tree.Bracketed, wire: Wire, guards: Guards) -> tuple[Affine, ...]:
+        """The coordinates of `wire[...]`, one for each axis. Raises Reported."""
+        return equations.read_indices(self, expr, wire, guards)
+
+    # ---- sizes ----------------------------------------------------------------------------------
+
+    def equate(self, left: Size, right: Size, reason: str, span: Span, what: str) -> None:
+        """Record an equation of sizes. `what` names the thing that would have two sizes."""
+        conflict = self.constraints.equate(left, right, reason, span)
+        if conflict is None:
+            return
+        at = self.constraints.with_defaults
+        self.error(
+            "NCD3001",
+            f"{what} would have both size {self.shown(left)} and size {self.shown(right)}",
+            span,
+            label=reason,
+            labels=[Label(o.span, o.reason) for o in conflict[:-1] if o.span != span],
+            notes=[
+                f"{size} is {at(size)} here"
+                for size in (left, right)
+                if size.value is None and at(size) != size
+            ],
+        )
+
+    def shown(self, size: Size) -> str:
+        """A size for a message: its value where the defaults give one."""
+        value = self.constraints.with_defaults(size)
+        return str(value) if value.value is not None else str(size)
+
+    def fail_relation(
+        self,
+        left: Size,
+        op: Relation,
+        right: Size,
+        span: Span,
+        message: str,
+        labels: list[Label],
+    ) -> NoReturn:
+        """Report a relation between sizes that does not hold."""
+        at = self.constraints.with_defaults
+        values = f"{at(left)} {op} {at(right)}"
+        written = f"{left} {op} {right}"
+        detail = written if values == written else f"{written}, which is {values}"
+        code = "NCD3001" if op == "==" else "NCD3005"
+        self.fail(code, message, span, label=f"needs {detail}", labels=labels)
+
+    def oblige(self, obligation: Obligation) -> None:
+        """Put a bounds proof off until all sizes are known."""
+        self.obligations.append(obligation)
+
+    def plain_indices(self, wire: Wire) -> tuple[Affine, ...]:
+        """The coordinates of the whole array."""
+        return tuple(plain_index(axis) for axis in wire.type.axes)

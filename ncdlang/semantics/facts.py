@@ -1,0 +1,70 @@
+"""What is known of sizes, and the answers to questions about index maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from ncdlang.semantics.size import Size, Symbol
+from ncdlang.semantics.types import Axis, Gathered
+
+Comparison = Literal["==", "!=", "<=", "<", ">=", ">"]
+Relation: TypeAlias = tuple[Size, Comparison, Size]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Relations between sizes that hold. That every unknown is at least 0 goes without saying."""
+
+    relations: tuple[Relation, ...] = ()
+
+    def also(self, *relations: Relation) -> Facts:
+        """These facts and further ones."""
+        return Facts(self.relations + relations)
+
+
+NO_FACTS = Facts()
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """Proved: the index stays in the array, whatever the sizes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Refuted: at these sizes and this index the array is left.
+
+    `index` gives the axes (and gathered values) that matter, `value` what the index is there and
+    `size` what the array's size is. `limits` names the largest sizes that single axes can have so
+    that the index stays inside, where there is a closed form.
+    """
+
+    sizes: tuple[tuple[Symbol, int], ...]
+    index: tuple[tuple[Axis | Gathered, int], ...]
+    value: int
+    size: int
+    limits: tuple[tuple[Axis, Size], ...] = ()
+
+    @property
+    def limit(self) -> tuple[Axis, Size] | None:
+        """The first of `limits`."""
+        return self.limits[0] if self.limits else None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Neither proved nor refuted: it has to be checked at run time."""
+
+
+Verdict: TypeAlias = Inside | Outside | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Collision:
+    """Two index tuples with one image, at these sizes (and some contents of gathered arrays)."""
+
+    sizes: tuple[tuple[Symbol, int], ...]
+    first: tuple[tuple[Axis, int], ...]
+    second: tuple[tuple[Axis, int], ...]
+    image: tuple[int, ...]

@@ -1,0 +1,415 @@
+"""One file: its declarations, what it uses from others, and the checked forms of its diagrams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import overload
+
+from ncdlang.diagnostics import Diagnostic, Label, Sink
+from ncdlang.semantics.binding import InstanceKey, Template
+from ncdlang.semantics.body import Body
+from ncdlang.semantics.numbers import evaluate
+from ncdlang.semantics.program import CheckedDiagram
+from ncdlang.semantics.report import Reported, Reporter, listed, rename
+from ncdlang.semantics.scope import Broken, DiagramRef, Meaning, Scope, closest
+from ncdlang.semantics.size import Size, Symbol, constant
+from ncdlang.semantics.types import Axis
+from ncdlang.source import Source, Span
+from ncdlang.syntax import tree
+from ncdlang.syntax.parser import parse
+
+Find = Callable[[Source, tuple[str, ...]], Source | None]
+PRELUDE = ("std", "prelude")
+
+
+class Compilation:
+    """What all files of one run share: the modules read so far, and the numbering of unknowns."""
+
+    def __init__(self, find: Find, overrides: Mapping[str, int | float]) -> None:
+        self.find = find
+        self.overrides = overrides
+        self.modules: dict[str, ModuleChecker] = {}
+        self.open_files: list[str] = []
+        self.open_diagrams: list[tuple[tree.Diagram, str]] = []
+        self._numbers = count(1)
+
+    def symbol(self, name: str) -> Symbol:
+        """A new unknown."""
+        return Symbol(name, next(self._numbers))
+
+    def module(self, source: Source, library: str) -> ModuleChecker:
+        """The checker of a file, the same one each time."""
+        if source.name not in self.modules:
+            self.open_files.append(source.name)
+            self.modules[source.name] = ModuleChecker(self, source, library)
+            self.open_files.pop()
+        return self.modules[source.name]
+
+
+class ModuleChecker(Reporter):
+    """The names of one file, and its diagrams checked on demand."""
+
+    def __init__(self, compilation: Compilation, source: Source, library: str = "") -> None:
+        super().__init__(Sink())
+        self.compilation = compilation
+        self.source = source
+        self.library = library
+        self.packs: dict[str, tuple[Axis, ...]] = {}
+        parsed = parse(source)
+        self.tree = parsed.file
+        self.sink.extend(parsed.diagnostics)
+        self._broken = parsed.broken
+        self._lost = parsed.lost
+        self._templates: dict[tuple[tree.Diagram, InstanceKey], Template | None] = {}
+        self.configs: list[tuple[str, tuple[tuple[str, float | int], ...]]] = []
+        self.exports = Scope(self._prelude_scope())
+        self.scope = self.exports
+        for name in sorted(parsed.lost):
+            if self.scope.find(name) is None:
+                self.scope.define(name, Broken("lost"), None)
+        self._declare()
+
+    def _prelude_scope(self) -> Scope | None:
+        if self.library:
+            return None
+        source = self.compilation.find(self.source, PRELUDE)
+        return self.compilation.module(source, ".".join(PRELUDE)).exports if source else None
+
+    # ---- names ------------------------------------------------------------------------------------
+
+    def is_own_name(self, name: str, scope: Scope) -> bool:
+        """Whether the file itself (not the prelude) gives a name its meaning."""
+        del scope
+        entry = self.exports.local(name)
+        return entry is not None and not isinstance(entry[0], Broken)
+
+    @overload
+    def overridden(self, name: str, value: int | float) -> int | float: ...
+    @overload
+    def overridden(self, name: str, value: None) -> int | float | None: ...
+    def overridden(self, name: str, value: int | float | None) -> int | float | None:
+        """The number that a config or the command line gives instead."""
+        return value if self.library else self.compilation.overrides.get(name, value)
+
+    def new_size(self, name: str) -> Size:
+        """A new unknown size."""
+        return Size.of(self.compilation.symbol(name))
+
+    def has_broken(self, span: Span) -> bool:
+        """Whether part of a region did not parse."""
+        return any(b.start < span.end and span.start < b.end for b in self._broken)
+
+    def _define(self, name: tree.Name, meaning: Meaning) -> None:
+        earlier = self.exports.local(name.text)
+        if earlier is not None and not isinstance(earlier[0], Broken):
+            self.error(
+                "NCD2002",
+                f"`{name.text}` is defined already",
+                name.span,
+                label="defined again",
+                labels=[Label(earlier[1], "first defined here")] if earlier[1] else [],
+                notes=["a name means one thing in a scope"],
+                help="choose another name",
+            )
+            return
+        self.exports.define(name.text, meaning, name.span)
+
+    def _declare(self) -> None:
+        for declared in self.tree.declarations:
+            if isinstance(declared, tree.Diagram):
+                self._define(declared.name, DiagramRef(self, declared))
+        for declared in self.tree.declarations:
+            try:
+                self._declare_one(declared)
+            except Reported:
+                continue
+
+    def _declare_one(self, declared: tree.Declared) -> None:
+        match declared:
+            case tree.Use():
+                self._use(declared)
+            case tree.Const():
+                value = self.overridden(declared.name.text, evaluate(self, declared.value))
+                self._define(declared.name, value)
+            case tree.AxisStatement():
+                for item in declared.items:
+                    self._axis(item)
+            case tree.Op():
+                self._define(declared.name, Broken("op"))
+                self.fail(
+                    "NCD5001",
+                    "the declaration of an operator has no meaning yet",
+                    declared.name.span,
+                    label="`op`",
+                    help="define it by equations in a diagram",
+                )
+            case tree.Assert():
+                self.fail(
+                    "NCD5001",
+                    "an assertion outside a diagram has no meaning yet",
+                    declared.span,
+                    label="at file level",
+                    help="state it in the body of a diagram",
+                )
+            case tree.Config() | tree.Diagram():
+                pass
+
+    def _axis(self, item: tree.AxisItem) -> None:
+        from ncdlang.semantics.statements import STRUCTURES
+
+        if item.structure is not None and item.structure.text not in STRUCTURES:
+            self.fail(
+                "NCD2001",
+                f"there is no axis structure `{item.structure.text}`",
+                item.structure.span,
+                label="unknown",
+                help=f"it is one of {listed(STRUCTURES, 'or')}",
+            )
+        value = self.overridden(item.name.text, None)
+        if value is not None:
+            size = constant(int(value))
+        elif item.size is not None:
+            size = self._size(item.size)
+        else:
+            size = self.new_size(item.name.text)
+        if (size.value or 0) < 0:
+            self.fail(
+                "NCD3005",
+                f"axis `{item.name.text}` can't have size {size}",
+                item.span,
+                label="a size is at least 0",
+            )
+        structure = item.structure.text if item.structure is not None else None
+        self._define(item.name, Axis(item.name.text, size, structure=structure))
+
+    def _size(self, expr: tree.Expr) -> Size:
+        """A size expression at file level: axes and consts of the file."""
+        match expr:
+            case tree.Group():
+                return self._size(expr.inner)
+            case tree.SizeOf(axis=tree.Name() as name):
+                meaning = self.scope.find(name.text)
+                if isinstance(meaning, Axis):
+                    return meaning.size
+                self.fail(
+                    "NCD2003",
+                    f"there is no axis named `{name.text}` here",
+                    name.span,
+                    label="an axis in no scope",
+                    help="declare the axis above",
+                )
+            case tree.Binary() if expr.op in ("+", "-", "*", "//", "%"):
+                left, right = self._size(expr.left), self._size(expr.right)
+                if expr.op == "+":
+                    return left + right
+                if expr.op == "-":
+                    return left - right
+                if expr.op == "*":
+                    return left * right
+                if right.value == 0:
+                    self.fail("NCD3004", "division by zero in a size", expr.span, label="by 0")
+                return left // right if expr.op == "//" else left % right
+            case _:
+                value = evaluate(self, expr)
+                if isinstance(value, int):
+                    return constant(value)
+                self.fail("NCD3004", "a size is a whole number", expr.span, label="not whole")
+
+    # ---- other files --------------------------------------------------------------------------------
+
+    def _use(self, use: tree.Use) -> None:
+        path = tuple(name.text for name in use.path)
+        span = use.path[0].span.to(use.path[-1].span)
+        source = self.compilation.find(self.source, path)
+        if source is None:
+            self._break_use(use)
+            self.fail(
+                "NCD4006",
+                f"there is no module `{'.'.join(path)}`",
+                span,
+                label="not found",
+                notes=[
+                    "modules are looked for beside this file, in the -I folders, "
+                    "and in the standard library"
+                ],
+            )
+        if source.name in self.compilation.open_files:
+            self._break_use(use)
+            names = self.compilation.open_files
+            cycle = [*names[names.index(source.name) :], source.name]
+            self.fail(
+                "NCD4005",
+                "files use each other in a circle",
+                span,
+                label="closes the circle",
+                notes=[" uses ".join(f"`{name}`" for name in cycle)],
+                help="move what both need into a file of its own",
+            )
+        module = self.compilation.module(source, ".".join(path) if path[0] == "std" else "")
+        if use.names is None:
+            self._define(use.alias or use.path[-1], module)
+            return
+        for name, alias in use.names:
+            self._import(module, name, alias or name, ".".join(path))
+
+    def _break_use(self, use: tree.Use) -> None:
+        names = [alias or name for name, alias in use.names] if use.names is not None else []
+        for name in names or [use.alias or use.path[-1]]:
+            self.exports.define(name.text, Broken("use"), name.span)
+
+    def _import(self, module: ModuleChecker, name: tree.Name, alias: tree.Name, path: str) -> None:
+        entry = module.exports.local(name.text)
+        if entry is None:
+            known = [n for n, _ in module.exports.local_names()]
+            guess = closest(name.text, known)
+            self.exports.define(alias.text, Broken("use"), alias.span)
+            self.error(
+                "NCD4007",
+                f"module `{path}` has no `{name.text}`",
+                name.span,
+                label="not found",
+                help=f"did you mean `{guess}`?" if guess else f"it has {listed(sorted(known))}",
+                fix=rename(name.span, guess) if guess else None,
+            )
+            return
+        self._define(alias, entry[0])
+
+    # ---- diagrams -----------------------------------------------------------------------------------
+
+    def check_all(self, only: str | None = None) -> tuple[CheckedDiagram, ...]:
+        """Check every diagram of the file that has no packs, and the configs."""
+        checked: list[CheckedDiagram] = []
+        for declared in self.tree.declarations:
+            if isinstance(declared, tree.Config):
+                self._config(declared)
+            elif isinstance(declared, tree.Diagram) and not _has_packs(declared):
+                if only is not None and declared.name.text != only:
+                    continue
+                template = self._checked(declared, InstanceKey())
+                if template is not None:
+                    checked.append(template.checked)
+        return tuple(checked)
+
+    def template(
+        self, declaration: tree.Diagram, key: InstanceKey, user: Body, span: Span
+    ) -> Template:
+        """The form of a diagram that a use asks for. Raises Reported."""
+        stack = self.compilation.open_diagrams
+        for i, (open_declaration, _) in enumerate(stack):
+            if open_declaration is declaration:
+                names = [name for _, name in stack[i:]] + [declaration.name.text]
+                user.fail(
+                    "NCD4005",
+                    f"`{declaration.name.text}` calls itself",
+                    span,
+                    label="closes the circle",
+                    notes=[" calls ".join(f"`{name}`" for name in names)],
+                    help="use a recurrence along an axis, or `f^6` for copies",
+                )
+        plain = key == InstanceKey(packs=key.packs)
+        template = self._checked(declaration, key) if plain else self._special(
+            declaration, key, user, span
+        )
+        if template is None:
+            raise Reported
+        return template
+
+    def _checked(self, declaration: tree.Diagram, key: InstanceKey) -> Template | None:
+        if (declaration, key) not in self._templates:
+            self._templates[declaration, key] = self._run(declaration, key, self.sink)
+        return self._templates[declaration, key]
+
+    def _special(
+        self, declaration: tree.Diagram, key: InstanceKey, user: Body, span: Span
+    ) -> Template | None:
+        """A form that differs from the declared one: its mistakes belong to the use."""
+        if (declaration, key) in self._templates:
+            cached = self._templates[declaration, key]
+            if cached is not None:
+                return cached
+        elif self._checked(declaration, InstanceKey(packs=key.packs)) is None:
+            return None
+        sink = Sink()
+        template = self._run(declaration, key, sink)
+        self._templates[declaration, key] = template
+        for found in sink:
+            user.sink.add(_at_use(found, declaration, key, span))
+        return template
+
+    def _run(self, declaration: tree.Diagram, key: InstanceKey, sink: Sink) -> Template | None:
+        self.compilation.open_diagrams.append((declaration, declaration.name.text))
+        try:
+            return Body(self, declaration, key, sink).check()
+        except Reported:
+            return None
+        finally:
+            self.compilation.open_diagrams.pop()
+
+    # ---- configs ------------------------------------------------------------------------------------
+
+    def _config(self, config: tree.Config) -> None:
+        settings: list[tuple[str, float | int]] = []
+        for name, expr in config.settings:
+            try:
+                known = self._config_names()
+                if name.text not in known:
+                    guess = closest(name.text, known)
+                    self.fail(
+                        "NCD2001",
+                        f"config `{config.name.text}` sets `{name.text}`, "
+                        "which is no axis or const of this file",
+                        name.span,
+                        label="not found",
+                        help=f"did you mean `{guess}`?" if guess else "",
+                        fix=rename(name.span, guess) if guess else None,
+                    )
+                settings.append((name.text, evaluate(self, expr)))
+            except Reported:
+                continue
+        self.configs.append((config.name.text, tuple(settings)))
+
+    def _config_names(self) -> frozenset[str]:
+        names = {n for n, m in self.exports.local_names() if isinstance(m, (Axis, int, float))}
+        for declared in self.tree.declarations:
+            if isinstance(declared, tree.Diagram):
+                names |= _signature_names(declared)
+        return frozenset(names)
+
+
+def _at_use(found: Diagnostic, declaration: tree.Diagram, key: InstanceKey, span: Span) -> Diagnostic:
+    given = [f"{n} = {v if v is not None else 'this size'}" for n, v in (*key.changed, *key.settings)]
+    return Diagnostic(
+        found.code,
+        f"`{declaration.name.text}` can't be used with {', '.join(given)}: {found.message}",
+        span,
+        "used here",
+        (Label(found.span, found.label or "here"), *found.labels),
+        found.notes,
+        found.help,
+    )
+
+
+def _has_packs(declaration: tree.Diagram) -> bool:
+    formals = declaration.formals
+    entries = (*formals.entries, *(formals.arrow or ())) if formals is not None else ()
+    return any(isinstance(entry.name, tree.Pack) for entry in entries)
+
+
+def _signature_names(declaration: tree.Diagram) -> set[str]:
+    names: set[str] = set()
+    if declaration.formals is not None:
+        names |= {entry.name.text for entry in declaration.formals.entries}
+    pending: list[tree.TypeExpr] = [p.type for p in declaration.parameters]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, tree.TupleTypeExpr):
+            pending.extend(current.items)
+            continue
+        for slot in current.axes.slots:
+            for item in slot.items:
+                if isinstance(item, tree.Name):
+                    names.add(item.text)
+                elif isinstance(item, tree.Composite):
+                    names.update(name.text for name in item.names)
+    return names

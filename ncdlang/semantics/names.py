@@ -1,0 +1,194 @@
+"""Looking names up, and saying what was probably meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ncdlang.diagnostics import Label, Sink
+from ncdlang.semantics.primitives import FUNCTIONS, REDUCTIONS
+from ncdlang.semantics.program import FreeAxis
+from ncdlang.semantics.report import Reported, Reporter, rename
+from ncdlang.semantics.scope import Broken, Later, Meaning, Scope, closest
+from ncdlang.semantics.size import Size, product
+from ncdlang.semantics.types import Axis, Wire
+from ncdlang.source import Span
+from ncdlang.syntax import tree
+
+if TYPE_CHECKING:
+    from ncdlang.semantics.module import ModuleChecker
+
+BUILTIN_NAMES = ("where", "inf", "pi", *sorted(FUNCTIONS), *sorted(REDUCTIONS))
+
+
+class Names(Reporter):
+    """A scope that reports names it does not know."""
+
+    module: ModuleChecker
+    declaration: tree.Diagram
+    packs: dict[str, tuple[Axis, ...]]
+    composites: dict[tuple[Axis, ...], Axis]
+    free: list[FreeAxis]
+    later: dict[str, Span]
+
+    def __init__(self, sink: Sink, scope: Scope) -> None:
+        super().__init__(sink)
+        self.scope = scope
+
+    def look_up(self, name: tree.Name, wanted: str) -> Meaning:
+        """What a name means. `wanted` says for the message what was expected:
+        `wire`, `axis`, `diagram`, `const` or `value`. Raises Reported."""
+        meaning = self.scope.find(name.text)
+        if isinstance(meaning, Broken):
+            raise Reported
+        if meaning is None or isinstance(meaning, Later):
+            self._unknown(name, wanted)
+        return meaning
+
+    def _unknown(self, name: tree.Name, wanted: str) -> None:
+        if name.text in self.later:
+            self._too_early(name)
+        if wanted == "axis":
+            self._unknown_axis(name)
+        noun = {"value": "wire, axis or number", "const": "const"}.get(wanted, wanted)
+        guess = self._guess(name.text, wanted)
+        self.fail(
+            "NCD2001",
+            f"there is no {noun} named `{name.text}`",
+            name.span,
+            label="not found",
+            help=f"did you mean `{guess}`?" if guess else "",
+            fix=rename(name.span, guess) if guess else None,
+        )
+
+    def _too_early(self, name: tree.Name) -> None:
+        place = self.later[name.text]
+        self.fail(
+            "NCD5001",
+            f"`{name.text}` is read before it is defined; recurrences have no meaning yet",
+            name.span,
+            label="read here",
+            labels=[Label(place, "defined here")],
+            help="move the definition up if this is no recurrence",
+        )
+
+    def _unknown_axis(self, name: tree.Name) -> None:
+        guess = self._guess(name.text, "axis")
+        diagram = self.declaration.name.text
+        self.fail(
+            "NCD2003",
+            f"there is no axis named `{name.text}` here",
+            name.span,
+            label="an axis in no scope",
+            notes=["an axis gets its size from an input, a declaration, or an array it indexes"],
+            help=f"did you mean `{guess}`?"
+            if guess
+            else f"make it a free axis, `diagram {diagram}[{name.text}](...)`, "
+            f"or declare it: `axis {name.text} = ...`",
+            fix=rename(name.span, guess) if guess else None,
+        )
+
+    def _guess(self, name: str, wanted: str) -> str | None:
+        candidates = [n for n, meaning in self.scope.names() if self._fits(meaning, wanted)]
+        if wanted in ("value", "diagram"):
+            candidates += BUILTIN_NAMES
+        return closest(name, candidates)
+
+    @staticmethod
+    def _fits(meaning: Meaning, wanted: str) -> bool:
+        if isinstance(meaning, Broken):
+            return False
+        match wanted:
+            case "axis":
+                return isinstance(meaning, Axis)
+            case "wire":
+                return isinstance(meaning, Wire)
+            case "const":
+                return isinstance(meaning, (int, float))
+            case "diagram":
+                return not isinstance(meaning, (Axis, Wire, int, float))
+            case _:
+                return True
+
+    def describe(self, meaning: Meaning) -> str:
+        """What a meaning is, with an article."""
+        match meaning:
+            case Axis():
+                return "an axis"
+            case Wire():
+                return "a wire"
+            case int() | float():
+                return "a const"
+            case _:
+                kind = type(meaning).__name__
+                return {"LearnedUse": "a learned instance", "ModuleChecker": "a module"}.get(
+                    kind, "a diagram"
+                )
+
+    # ---- axes -----------------------------------------------------------------------------------
+
+    def axis_named(self, name: tree.Name) -> Axis:
+        """The axis of that name. Raises Reported."""
+        meaning = self.look_up(name, "axis")
+        if isinstance(meaning, Axis):
+            return meaning
+        self.fail(
+            "NCD2012",
+            f"`{name.text}` is {self.describe(meaning)}, not an axis",
+            name.span,
+            label="not an axis",
+        )
+
+    def axes_of_item(self, item: tree.Expr | tree.Pack) -> tuple[Axis, ...]:
+        """The axes that an item of a bracket names. Raises Reported."""
+        match item:
+            case tree.Pack():
+                if item.text not in self.packs:
+                    self.fail(
+                        "NCD2003",
+                        f"there is no pack of axes named `{item.text}..` here",
+                        item.span,
+                        label="not a pack",
+                    )
+                return self.packs[item.text]
+            case tree.Composite():
+                return (self.composite(tuple(self.axis_named(name) for name in item.names)),)
+            case tree.Name():
+                return (self.axis_named(item),)
+            case _:
+                self.fail(
+                    "NCD2012",
+                    f"`{item.span.text}` is no axis",
+                    item.span,
+                    label="the name of an axis is wanted",
+                )
+
+    def composite(self, parts: tuple[Axis, ...]) -> Axis:
+        """The composite axis of `parts`, always the same object."""
+        if parts not in self.composites:
+            size: Size = product(part.size for part in parts)
+            self.composites[parts] = Axis(" ".join(p.name for p in parts), size, parts)
+        return self.composites[parts]
+
+    def new_axis(self, name: str, size: Size | None, span: Span | None) -> Axis:
+        """Define an axis; without a size it gets an unknown one."""
+        axis = Axis(name, size if size is not None else self.module.new_size(name))
+        self.scope.define(name, axis, span)
+        return axis
+
+    def add_free_axis(self, name: str, span: Span) -> Axis:
+        """A free axis that the diagram's brackets do not list."""
+        axis = self.new_axis(name, None, span)
+        self.free.append(FreeAxis(axis, None))
+        return axis
+
+    def is_free(self, axis: Axis) -> bool:
+        """Whether an axis is one of this diagram's free axes."""
+        return any(free.axis is axis for free in self.free)
+
+    # ---- numbers --------------------------------------------------------------------------------
+
+    def number(self, item: tree.Expr | tree.Pack) -> int | float:
+        """The number that a setting is: a literal, a const, or arithmetic of them."""
+        from ncdlang.semantics.numbers import evaluate
+
+        return evaluate(self, item)

@@ -1,0 +1,86 @@
+"""Numbers known when a file is checked: consts, settings, initialisers, configs."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NoReturn
+
+from ncdlang.semantics.scope import Broken, Scope
+from ncdlang.syntax import tree
+
+if TYPE_CHECKING:
+    from ncdlang.semantics.report import Reporter
+
+_LARGEST_EXPONENT = 1000
+
+
+def evaluate(names: Reporter, item: tree.Expr | tree.Pack) -> int | float:
+    """The number. `names` has a `scope`. Raises Reported."""
+    scope: Scope = getattr(names, "scope")  # noqa: B009
+    match item:
+        case tree.Number():
+            return item.value
+        case tree.Group():
+            return evaluate(names, item.inner)
+        case tree.Name():
+            return _named(names, scope, item)
+        case tree.Unary() if item.op == "-":
+            return -evaluate(names, item.operand)
+        case tree.Binary() if item.op in ("+", "-", "*", "/", "//", "%", "^"):
+            left, right = evaluate(names, item.left), evaluate(names, item.right)
+            return _combine(names, item, left, right)
+        case _:
+            names.fail(
+                "NCD3004",
+                f"`{item.span.text}` is no number",
+                item.span,
+                label="not a number",
+                help="a number here is a literal, a const, or arithmetic of them",
+            )
+
+
+def _named(names: Reporter, scope: Scope, name: tree.Name) -> int | float:
+    meaning = scope.find(name.text)
+    if isinstance(meaning, (int, float)):
+        return meaning
+    if meaning is None and name.text in ("inf", "pi"):
+        return math.inf if name.text == "inf" else math.pi
+    if isinstance(meaning, Broken):
+        from ncdlang.semantics.report import Reported
+
+        raise Reported
+    names.fail(
+        "NCD2001",
+        f"there is no const named `{name.text}`",
+        name.span,
+        label="a number is wanted here",
+    )
+
+
+def _combine(
+    names: Reporter, item: tree.Binary, left: int | float, right: int | float
+) -> int | float:
+    try:
+        match item.op:
+            case "+":
+                return left + right
+            case "-":
+                return left - right
+            case "*":
+                return left * right
+            case "/":
+                return left / right
+            case "//":
+                return left // right
+            case "%":
+                return left % right
+            case _:
+                if abs(right) > _LARGEST_EXPONENT:
+                    _impossible(names, item)
+                return left**right if not (left < 0 and right % 1) else _impossible(names, item)
+    except (ZeroDivisionError, OverflowError):
+        _impossible(names, item)
+
+
+def _impossible(names: Reporter, item: tree.Binary) -> NoReturn:
+    names.fail("NCD3004", f"`{item.span.text}` has no value", item.span, label="no such number")

@@ -1,0 +1,131 @@
+"""What remains to be proved when all sizes of a diagram are known: indices stay inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ncdlang.semantics.size import ONE, ZERO, Size
+from ncdlang.semantics.types import Affine, Axis, Gathered, Wire
+from ncdlang.source import Span
+
+if TYPE_CHECKING:
+    from ncdlang.semantics.body import Body
+    from ncdlang.semantics.bounds import Outside
+    from ncdlang.semantics.expressions import Guards
+
+
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """An index that must stay inside an axis of a wire, under guards."""
+
+    index: Affine
+    axis: Axis
+    wire: Wire
+    guards: Guards
+    span: Span
+
+
+def check_obligations(body: Body) -> None:
+    """Prove every index of the diagram, or report it."""
+    for obligation in body.obligations:
+        _check(body, obligation)
+
+
+def _check(body: Body, obligation: Obligation) -> None:
+    from ncdlang.semantics.bounds import Facts, Inside, Outside, prove_inside
+
+    constraints = body.constraints
+    index, size, guards = obligation.index, obligation.axis.size, obligation.guards
+    if isinstance(prove_inside(index, size, guards, Facts(constraints.relations)), Inside):
+        return
+    verdict = prove_inside(index, size, guards, Facts(constraints.relations_at_defaults))
+    if isinstance(verdict, Outside):
+        _outside(body, obligation, verdict)
+        return
+    reason = f"index `{obligation.index}` stays inside axis {obligation.axis} of {_name(obligation)}"
+    reach = _reach(obligation.index)
+    if reach is None or obligation.guards:
+        if not isinstance(verdict, Inside):
+            _undecided(body, obligation)
+        return
+    lowest, highest = reach
+    constraints.require(lowest, ">=", ZERO, reason, obligation.span)
+    constraints.require(highest, "<", obligation.axis.size, reason, obligation.span)
+
+
+def _reach(index: Affine) -> tuple[Size, Size] | None:
+    """Least and greatest value of an affine index, None where a coefficient has no known sign."""
+    lowest = highest = index.constant
+    for variable, coefficient in index.terms:
+        number = coefficient.value
+        if not isinstance(variable, Axis) or number is None:
+            return None
+        extent = (variable.size - ONE) * number
+        if number > 0:
+            highest = highest + extent
+        else:
+            lowest = lowest + extent
+    return lowest, highest
+
+
+def _name(obligation: Obligation) -> str:
+    name = obligation.wire.name
+    return f"`{name}`" if not name.startswith("_") else "the array"
+
+
+def _outside(body: Body, obligation: Obligation, verdict: Outside) -> None:
+    """The bounds error, with the counterexample in the user's names."""
+    index = obligation.index
+    at = ", ".join(f"{_variable(v)} = {value}" for v, value in verdict.index)
+    axis = obligation.axis
+    sizes = {symbol: value for symbol, value in verdict.sizes}
+    where = f" at {at}" if at else ""
+    size = axis.size.value
+    extent = f"has size {verdict.size}" if size is not None else f"has size {axis.size}, here {verdict.size}"
+    message = (
+        f"index `{index}` reaches {verdict.value}{where}, "
+        f"but axis `{axis}` of {_name(obligation)} {extent}"
+    )
+    shown = ", ".join(
+        f"size({symbol.name}) = {value}"
+        for symbol, value in sizes.items()
+        if symbol not in body.constraints.defaults
+    )
+    limits = [
+        f"size({variable.name}) can be at most {limit}"
+        for variable, limit in verdict.limits
+        if not (limit.value is not None and limit.value < 0)
+    ]
+    body.error(
+        "NCD3002",
+        message,
+        obligation.span,
+        label="leaves the array",
+        notes=[f"for example with {shown}"] if shown else [],
+        help="; or ".join(limits)
+        or f"read it where it is inside only: `where({_condition(verdict, obligation)}, ..., 0)`, "
+        "or pad the axis first",
+    )
+
+
+def _condition(verdict: Outside, obligation: Obligation) -> str:
+    if verdict.value < 0:
+        return f"{obligation.index} >= 0"
+    return f"{obligation.index} < size({obligation.axis})"
+
+
+def _variable(variable: Axis | Gathered) -> str:
+    return variable.name if isinstance(variable, Axis) else str(Affine(ZERO, ((variable, ONE),)))
+
+
+def _undecided(body: Body, obligation: Obligation) -> None:
+    body.error(
+        "NCD3006",
+        f"it can't be proved that index `{obligation.index}` stays inside "
+        f"axis `{obligation.axis}` of {_name(obligation)}",
+        obligation.span,
+        label=f"{obligation.axis} has size {obligation.axis.size}",
+        help="state what is known of the sizes: `assert ... <= size(...)`, "
+        "or guard the read: `where(..., ..., 0)`",
+    )

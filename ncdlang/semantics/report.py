@@ -1,0 +1,74 @@
+"""How the checker reports: it adds a diagnostic and leaves the statement by `Reported`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NoReturn
+
+from ncdlang.diagnostics import Diagnostic, Fix, Label, Sink
+from ncdlang.source import Span
+
+
+class Reported(Exception):
+    """A mistake was reported (or is a follower of one that was); the statement is given up."""
+
+
+class Reporter:
+    """Adds errors to a sink."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
+
+    def error(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        *,
+        label: str = "",
+        labels: Iterable[Label] = (),
+        notes: Iterable[str] = (),
+        help: str = "",
+        fix: Fix | None = None,
+    ) -> None:
+        """Report a mistake and go on."""
+        self.sink.add(
+            Diagnostic(code, message, span, label, tuple(labels), tuple(notes), help, fix)
+        )
+
+    def fail(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        *,
+        label: str = "",
+        labels: Iterable[Label] = (),
+        notes: Iterable[str] = (),
+        help: str = "",
+        fix: Fix | None = None,
+    ) -> NoReturn:
+        """Report a mistake and give the statement up."""
+        self.error(
+            code, message, span, label=label, labels=labels, notes=notes, help=help, fix=fix
+        )
+        raise Reported
+
+
+def rename(span: Span, name: str) -> Fix:
+    """The fix that writes `name` instead."""
+    return Fix(f"write `{name}`", ((span, name),))
+
+
+def listed(words: Iterable[str], last: str = "and") -> str:
+    """`a`, `b` and `c`."""
+    quoted = [f"`{word}`" for word in words]
+    if len(quoted) < 2:
+        return "".join(quoted)
+    return f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 axis`, `2 axes`."""
+    plural = {"axis": "axes", "index": "indices"}.get(noun, f"{noun}s")
+    return f"{number} {noun if number == 1 else plural}"

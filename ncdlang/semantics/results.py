@@ -1,0 +1,281 @@
+"""The return of a diagram: what it gives, compared with what its signature promises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ncdlang.diagnostics import Fix, Label
+from ncdlang.semantics import equations, kinds
+from ncdlang.semantics.calls import plan_call
+from ncdlang.semantics.program import (
+    Apply,
+    ApplyDiagram,
+    Contract,
+    Define,
+    Expression,
+    Instance,
+    Invoke,
+    Learned,
+    Reduce,
+    Select,
+    SizeValue,
+    walk,
+)
+from ncdlang.semantics.report import counted
+from ncdlang.semantics.signature import kind_of
+from ncdlang.semantics.size import Size, Symbol
+from ncdlang.semantics.types import ArrayType, Axis, Wire
+from ncdlang.source import Span
+from ncdlang.syntax import tree
+
+if TYPE_CHECKING:
+    from ncdlang.semantics.body import Body
+
+
+def check_return(body: Body, statement: tree.Return) -> None:
+    """Check the returned wires against the declared result. Raises Reported."""
+    promised = _promised(body.declaration.result)
+    wires = _returned(body, statement, promised)
+    if len(wires) != len(promised):
+        body.fail(
+            "NCD4001",
+            f"`{body.declaration.name.text}` promises {counted(len(promised), 'result')}, "
+            f"but {len(wires)} {'is' if len(wires) == 1 else 'are'} returned",
+            statement.span,
+            label=counted(len(wires), "result"),
+            labels=[Label(body.declaration.result.span, "promised here")],
+        )
+    checked = [
+        _check_result(body, wire, span, expr, statement)
+        for (wire, span), expr in zip(wires, promised, strict=True)
+    ]
+    body.results = tuple(checked)
+
+
+def _promised(expr: tree.TypeExpr) -> list[tree.ArrayTypeExpr]:
+    if isinstance(expr, tree.TupleTypeExpr):
+        return [array for item in expr.items for array in _promised(item)]
+    return [expr]
+
+
+def _returned(
+    body: Body, statement: tree.Return, promised: list[tree.ArrayTypeExpr]
+) -> list[tuple[Wire, Span]]:
+    if statement.targets:
+        equation = tree.Equation(statement.targets, "=", statement.values[0], statement.span)
+        wires = equations.check_equation(body, equation)
+        return [
+            (wire, target.span) for wire, target in zip(wires, statement.targets, strict=True)
+        ]
+    if len(statement.values) == 1:
+        value = statement.values[0]
+        call = equations.as_diagram_call(body, value)
+        if call is not None:
+            return _returned_call(body, call, promised)
+        if isinstance(value, tree.TupleExpr):
+            return [_returned_value(body, item) for item in value.items]
+    return [_returned_value(body, value) for value in statement.values]
+
+
+def _returned_value(body: Body, value: tree.Expr) -> tuple[Wire, Span]:
+    if isinstance(value, tree.Name):
+        meaning = body.look_up(value, "value")
+        if isinstance(meaning, Wire):
+            return meaning, value.span
+    call = equations.as_diagram_call(body, value)
+    if call is not None:
+        from ncdlang.semantics.calls import call_value
+
+        return call_value(body, call), value.span
+    target = tree.Target(tree.Name(body.fresh_name(), value.span), None, value.span)
+    return equations.define(body, target, value, None), value.span
+
+
+def _returned_call(
+    body: Body, call: tree.Call, promised: list[tree.ArrayTypeExpr]
+) -> list[tuple[Wire, Span]]:
+    """A returned call: the promised names name its derived axes."""
+    for argument in call.arguments:
+        equations.introduce_axes(body, None, argument)
+    plan = plan_call(body, call)
+    targets: list[tree.Target] = []
+    for i, result in enumerate(plan.results):
+        name = tree.Name(body.fresh_name(), call.span)
+        brackets = None
+        if i < len(promised) and any(axis.derived for axis in result.axes):
+            items = [item for slot in promised[i].axes.slots for item in slot.items]
+            if len(items) == len(result.axes):
+                brackets = promised[i].axes
+        targets.append(tree.Target(name, brackets, call.span))
+    wires = equations.name_results(body, plan, tuple(targets), call)
+    return [(wire, call.span) for wire in wires]
+
+
+def _check_result(
+    body: Body, wire: Wire, span: Span, expr: tree.ArrayTypeExpr, statement: tree.Return
+) -> Wire:
+    declared = _declared_axes(body, expr, wire)
+    if declared is not None and declared != wire.type.axes:
+        _axes_differ(body, wire, span, expr, declared, statement)
+    kind = kind_of(body, expr)
+    if kind.name == wire.type.kind.name:
+        return wire
+    if wire.type.kind.name == "integer" and kind.name in ("real", "natural"):
+        return _converted(body, wire, expr, span)
+    body.fail(
+        "NCD2011",
+        f"the result holds {wire.type.kind.name}s, and {kind.name}s are promised",
+        span,
+        label=f"of type `{wire.type}`",
+        labels=[Label(expr.span, "promised here")],
+        help="`real(...)` makes numbers of naturals and booleans" if kind.name == "real" else "",
+    )
+
+
+def _converted(body: Body, wire: Wire, expr: tree.ArrayTypeExpr, span: Span) -> Wire:
+    kind = kind_of(body, expr)
+    value = kinds.to_kind(body, body.expressions.read_whole(wire, span), kind, span)
+    converted = Wire(body.fresh_name(), ArrayType(wire.type.axes, kind), span)
+    body.add(Define(converted, value, span))
+    return converted
+
+
+def _declared_axes(
+    body: Body, expr: tree.ArrayTypeExpr, wire: Wire
+) -> tuple[Axis, ...] | None:
+    """The promised axes. A name that only the result carries is the body's axis of that name."""
+    if expr.axes.arrow is not None:
+        body.fail("NCD2012", "a type has no `->` in its brackets", expr.axes.span, label="not a type")
+    axes: list[Axis] = []
+    for slot in expr.axes.slots:
+        if slot.name is not None:
+            body.fail("NCD2012", "a type lists axes only", slot.span, label="not an axis")
+        for item in slot.items:
+            if isinstance(item, tree.Name) and body.scope.find(item.text) is None:
+                _never_given(body, item, wire)
+            axes.extend(body.axes_of_item(item))
+    for axis in axes:
+        if axes.count(axis) > 1:
+            body.fail(
+                "NCD2007",
+                f"an array type can't name axis `{axis}` twice",
+                expr.span,
+                label="named twice",
+            )
+    return tuple(axes)
+
+
+def _never_given(body: Body, item: tree.Name, wire: Wire) -> None:
+    body.fail(
+        "NCD2006",
+        f"the result has axis `{item.text}`, but nothing in the body defines it",
+        item.span,
+        label="an axis in no scope",
+        labels=[Label(wire.span, f"the result is `{wire.type}`")],
+        help=f"name an axis of the returned wire `{item.text}`, or make it a free axis: "
+        f"`diagram {body.declaration.name.text}[{item.text}](...)`",
+    )
+
+
+def _axes_differ(
+    body: Body,
+    wire: Wire,
+    span: Span,
+    expr: tree.ArrayTypeExpr,
+    declared: tuple[Axis, ...],
+    statement: tree.Return,
+) -> None:
+    given = wire.type.axes
+    written = f"[{' '.join(str(axis) for axis in declared)}]"
+    fix = None
+    target = statement.targets[0] if len(statement.targets) == 1 else None
+    if set(given) == set(declared):
+        message = f"the result has the right axes in another order: `{wire.type}`"
+        if target is not None and target.brackets is not None:
+            fix = Fix(f"write `{target.name.text}{written}`", ((target.brackets.span, written),))
+        name = wire.name if not wire.name.startswith("_") else "Y"
+        help_text = f"write the axes in the promised order: `{name}{written}`"
+    else:
+        message = f"the result is `{wire.type}`, but `{ArrayType(declared, wire.type.kind)}` is promised"
+        missing = [a for a in declared if a not in given]
+        extra = [a for a in given if a not in declared]
+        parts = [f"axis `{a}` is missing" for a in missing]
+        parts += [f"axis `{a}` is not promised" for a in extra]
+        help_text = "; ".join(parts)
+    body.fail(
+        "NCD2006",
+        message,
+        span,
+        label=f"of type `{wire.type}`",
+        labels=[Label(expr.span, f"promises `{ArrayType(declared, wire.type.kind)}`")],
+        help=help_text,
+        fix=fix,
+    )
+
+
+# ---- sizes that a use must give -------------------------------------------------------------------
+
+
+def needed_symbols(
+    learned: list[Learned], instances: tuple[Instance, ...]
+) -> tuple[Symbol, ...]:
+    """The unknowns that shapes of parameters need, in order of first need."""
+    found: dict[Symbol, None] = {}
+    for parameter in learned:
+        for axis in parameter.wire.type.axes:
+            found.update(dict.fromkeys(sorted(axis.size.symbols())))
+    for instance in instances:
+        for _, size in instance.binding:
+            found.update(dict.fromkeys(sorted(size.symbols())))
+    return tuple(found)
+
+
+def symbols_in_use(body: Body) -> frozenset[Symbol]:
+    """Every unknown that the steps, parameters and requirements of a diagram mention."""
+    found: set[Symbol] = set()
+
+    def add(size: Size) -> None:
+        found.update(size.symbols())
+
+    for wire in (*body.parameters, *(learned.wire for learned in body.learned)):
+        for axis in wire.type.axes:
+            add(axis.size)
+    for use in body.uses:
+        for size in use.binding.values():
+            add(size)
+    for requirement in body.constraints.requirements:
+        add(requirement.left)
+        add(requirement.right)
+    for step in walk(tuple(body.places[0].steps)):
+        match step:
+            case Define():
+                for axis in step.wire.type.axes:
+                    add(axis.size)
+                for size in _sizes_of(step.expression):
+                    add(size)
+            case Invoke():
+                for _, size in step.binding:
+                    add(size)
+    return frozenset(found)
+
+
+def _sizes_of(expression: Expression) -> list[Size]:
+    sizes = [axis.size for axis in expression.axes]
+    match expression:
+        case SizeValue():
+            sizes.append(expression.size)
+        case Apply() | ApplyDiagram():
+            for argument in expression.arguments:
+                sizes += _sizes_of(argument)
+        case Select():
+            for part in (expression.condition, expression.then, expression.otherwise):
+                sizes += _sizes_of(part)
+        case Contract():
+            for factor in expression.factors:
+                sizes += _sizes_of(factor)
+        case Reduce():
+            sizes += _sizes_of(expression.body)
+        case _:
+            pass
+    return sizes
+

@@ -1,0 +1,136 @@
+"""Names and what they mean. One namespace: a name means one thing in a scope."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from ncdlang.semantics.types import Axis, Wire
+from ncdlang.source import Span
+
+if TYPE_CHECKING:
+    from ncdlang.semantics.calls import LearnedUse
+    from ncdlang.semantics.module import ModuleChecker
+    from ncdlang.syntax import tree
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A name whose definition has a mistake that was reported: its uses are silent."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A wire that a later statement defines: reading it now is a recurrence or a mistake."""
+
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DiagramRef:
+    """A diagram by its declaration and the module that holds it."""
+
+    module: ModuleChecker
+    declaration: tree.Diagram
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether all its types are scalars: it is an elementwise operator."""
+        from ncdlang.syntax import tree
+
+        declaration = self.declaration
+        types = [p.type for p in declaration.parameters] + [declaration.result]
+        return declaration.formals is None and bool(declaration.parameters) and all(
+            isinstance(t, tree.ArrayTypeExpr) and not t.axes.slots for t in types
+        )
+
+
+Meaning: TypeAlias = (
+    "Axis | Wire | int | float | DiagramRef | LearnedUse | ModuleChecker | Broken | Later"
+)
+
+
+class Scope:
+    """Names of one level; names that are not here are looked up in `parent`."""
+
+    def __init__(self, parent: Scope | None = None) -> None:
+        self.parent = parent
+        self._names: dict[str, tuple[Meaning, Span | None]] = {}
+
+    def define(self, name: str, meaning: Meaning, span: Span | None) -> None:
+        """Give a name its meaning at this level, in place of any that it had."""
+        self._names[name] = (meaning, span)
+
+    def local(self, name: str) -> tuple[Meaning, Span | None] | None:
+        """The meaning at this level alone."""
+        return self._names.get(name)
+
+    def local_names(self) -> Iterator[tuple[str, Meaning]]:
+        """The names of this level."""
+        for name, (meaning, _) in self._names.items():
+            yield name, meaning
+
+    def find(self, name: str) -> Meaning | None:
+        """The meaning of a name, here or in a parent."""
+        found = self.entry(name)
+        return found[0] if found else None
+
+    def entry(self, name: str) -> tuple[Meaning, Span | None] | None:
+        """The meaning of a name with the place of its definition."""
+        scope: Scope | None = self
+        while scope is not None:
+            found = scope._names.get(name)
+            if found is not None:
+                return found
+            scope = scope.parent
+        return None
+
+    def names(self) -> Iterator[tuple[str, Meaning]]:
+        """All names that are visible, nearest first."""
+        seen: set[str] = set()
+        scope: Scope | None = self
+        while scope is not None:
+            for name, (meaning, _) in scope._names.items():
+                if name not in seen:
+                    seen.add(name)
+                    yield name, meaning
+            scope = scope.parent
+
+
+def closest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that a person most likely meant by `name`, or None.
+
+    A candidate counts within a Damerau-Levenshtein distance of one for names of up to three
+    letters, of two up to seven, then three; case alone always counts.
+    """
+    best: tuple[int, str] | None = None
+    limit = 1 if len(name) <= 3 else 2 if len(name) <= 7 else 3
+    for candidate in candidates:
+        if candidate == name or candidate.startswith("_"):
+            continue
+        distance = 0 if candidate.casefold() == name.casefold() else _distance(name, candidate, limit)
+        if distance > limit or (distance >= min(len(name), len(candidate)) and distance > 0):
+            continue
+        if best is None or (distance, candidate) < best:
+            best = (distance, candidate)
+    return best[1] if best else None
+
+
+def _distance(left: str, right: str, limit: int) -> int:
+    """Damerau-Levenshtein distance (optimal string alignment), `limit + 1` if larger."""
+    if abs(len(left) - len(right)) > limit:
+        return limit + 1
+    before: list[int] = []
+    row = list(range(len(right) + 1))
+    for i, a in enumerate(left, 1):
+        current = [i]
+        for j, b in enumerate(right, 1):
+            cost = min(row[j] + 1, current[j - 1] + 1, row[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
+                cost = min(cost, before[j - 2] + 1)
+            current.append(cost)
+        before, row = row, current
+    return min(row[-1], limit + 1)

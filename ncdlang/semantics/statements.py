@@ -1,0 +1,403 @@
+"""Statements of a body: declarations of axes, learned parameters, blocks, asserts, returns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ncdlang.diagnostics import Label
+from ncdlang.semantics import equations, results
+from ncdlang.semantics.binding import Opened, open_diagram
+from ncdlang.semantics.constraints import Relation
+from ncdlang.semantics.program import Learned
+from ncdlang.semantics.report import Reported, listed
+from ncdlang.semantics.scope import Broken, DiagramRef, closest
+from ncdlang.semantics.signature import FORMATS, already_defined, array_type_of
+from ncdlang.semantics.size import ZERO, Size
+from ncdlang.semantics.sizes import size_expression
+from ncdlang.semantics.types import ArrayType, Wire
+from ncdlang.source import Span
+from ncdlang.syntax import tree
+
+if TYPE_CHECKING:
+    from ncdlang.semantics.body import Body
+
+STRUCTURES = ("set", "ordered", "cyclic")
+# name -> how many numbers it takes
+INITIALISERS = {
+    "zeros": 0,
+    "ones": 0,
+    "normal": 2,
+    "uniform": 2,
+    "kaiming": 0,
+    "xavier": 0,
+}
+RELATIONS: dict[str, Relation] = {
+    "==": "==",
+    "!=": "!=",
+    "<": "<",
+    "<=": "<=",
+    ">": ">",
+    ">=": ">=",
+}
+
+
+def check_body(body: Body) -> None:
+    """Check every statement; the result is checked by the return."""
+    declaration = body.declaration
+    if declaration.body is None:
+        assert declaration.pipeline is not None
+        body.fail(
+            "NCD5001",
+            "a point-free diagram has no meaning yet",
+            declaration.pipeline.span,
+            label="a pipeline",
+            help="name the inputs and write equations",
+        )
+    body.later.update(_defined_names(declaration.body))
+    returned = False
+    for i, statement in enumerate(declaration.body):
+        if isinstance(statement, tree.Return):
+            returned = True
+            if i + 1 < len(declaration.body):
+                body.error(
+                    "NCD2015",
+                    "`return` is the last statement of a diagram",
+                    statement.span,
+                    label="more statements follow",
+                    labels=[Label(declaration.body[i + 1].span, "this is never reached")],
+                )
+        check_statement(body, statement)
+    if not returned:
+        _missing_return(body)
+
+
+def _missing_return(body: Body) -> None:
+    declaration = body.declaration
+    if body.module.has_broken(declaration.span):
+        raise Reported
+    statements = declaration.body or ()
+    end = declaration.span.end
+    at = Span(declaration.span.source, max(end - 1, declaration.span.start), end)
+    last = statements[-1] if statements else None
+    name = last.targets[0].name.text if isinstance(last, tree.Equation) else None
+    body.error(
+        "NCD2014",
+        f"`{declaration.name.text}` returns nothing",
+        at,
+        label="the body ends without `return`",
+        labels=[Label(declaration.result.span, "promised here")],
+        help=f"end it with `return {name}`" if name else "end it with `return ...`",
+    )
+
+
+def _defined_names(statements: tuple[tree.Statement, ...]) -> dict[str, Span]:
+    names: dict[str, Span] = {}
+    for statement in statements:
+        match statement:
+            case tree.Equation():
+                for target in statement.targets:
+                    names.setdefault(target.name.text, target.span)
+            case tree.Return():
+                for target in statement.targets:
+                    names.setdefault(target.name.text, target.span)
+            case tree.Block():
+                for name, span in _defined_names(statement.body).items():
+                    names.setdefault(name, span)
+            case _:
+                pass
+    return names
+
+
+def check_statement(body: Body, statement: tree.Statement) -> None:
+    """Check one statement; after a mistake the names that it would define are broken."""
+    try:
+        _dispatch(body, statement)
+    except Reported:
+        break_names(body, statement)
+    except RecursionError:
+        body.error(
+            "NCD1090",
+            "this statement is nested too deeply",
+            statement.span,
+            label="too deep",
+            help="name parts of it by equations of their own",
+        )
+        break_names(body, statement)
+
+
+def break_names(body: Body, statement: tree.Statement) -> None:
+    """Silence every later use of what a mistaken statement would have defined."""
+    match statement:
+        case tree.Equation() | tree.Return():
+            names = [target.name for target in statement.targets]
+            for target in statement.targets:
+                names += _bracket_names(target)
+        case tree.Learn():
+            names = list(statement.names)
+        case tree.Declaration():
+            names = [statement.name]
+        case tree.AxisStatement():
+            names = [item.name for item in statement.items]
+        case _:
+            names = []
+    for name in names:
+        if body.scope.find(name.text) is None:
+            body.scope.define(name.text, Broken("name"), name.span)
+
+
+def _bracket_names(target: tree.Target) -> list[tree.Name]:
+    if target.brackets is None:
+        return []
+    items = [item for slot in target.brackets.slots for item in slot.items]
+    return [item for item in items if isinstance(item, tree.Name)]
+
+
+def _dispatch(body: Body, statement: tree.Statement) -> None:
+    match statement:
+        case tree.Equation():
+            equations.check_equation(body, statement)
+        case tree.Return():
+            results.check_return(body, statement)
+        case tree.Learn():
+            _learn(body, statement)
+        case tree.AxisStatement():
+            for item in statement.items:
+                _axis(body, item)
+        case tree.Block():
+            _block(body, statement)
+        case tree.Assert():
+            _assert(body, statement.condition)
+        case tree.Declaration():
+            body.fail(
+                "NCD5001",
+                "a declared wire, written by several equations, has no meaning yet",
+                statement.span,
+                label="declares a wire",
+                help="define the wire by one equation",
+            )
+
+
+def _axis(body: Body, item: tree.AxisItem) -> None:
+    earlier = body.scope.local(item.name.text)
+    if earlier is not None:
+        already_defined(body, item.name.text, item.name.span, earlier[1])
+    check_structure(body, item)
+    if item.size is None:
+        body.fail(
+            "NCD3003",
+            f"axis `{item.name.text}` needs a size here",
+            item.span,
+            label="no size",
+            help=f"write `axis {item.name.text} = ...`, or make it a free axis of the diagram",
+        )
+    size = size_expression(body, item.size)
+    body.new_axis(item.name.text, size, item.name.span)
+    require_size(body, size, f"axis `{item.name.text}`", item.size.span)
+
+
+def check_structure(body: Body, item: tree.AxisItem) -> None:
+    """The structure of an axis is one of three words. Raises Reported."""
+    if item.structure is None or item.structure.text in STRUCTURES:
+        return
+    guess = closest(item.structure.text, STRUCTURES)
+    body.fail(
+        "NCD2001",
+        f"there is no axis structure `{item.structure.text}`",
+        item.structure.span,
+        label="unknown",
+        help=f"did you mean `{guess}`?" if guess else f"it is one of {listed(STRUCTURES, 'or')}",
+    )
+
+
+def require_size(body: Body, size: Size, what: str, span: Span) -> None:
+    """A size is at least 0. Raises Reported where it can't be."""
+    if body.constraints.require(size, ">=", ZERO, f"the size of {what} is at least 0", span):
+        return
+    body.fail(
+        "NCD3005",
+        f"{what} would have size {body.shown(size)}",
+        span,
+        label="a size is at least 0",
+    )
+
+
+def _block(body: Body, block: tree.Block) -> None:
+    body.open_block(block.title.value, block.span)
+    try:
+        for statement in block.body:
+            if isinstance(statement, tree.Return):
+                body.error(
+                    "NCD2015",
+                    "`return` can't stand in a block",
+                    statement.span,
+                    label="inside a block",
+                    labels=[Label(block.title.span, "this block")],
+                    help="name the wire in the block and return it after the block",
+                )
+            check_statement(body, statement)
+    finally:
+        body.close_block()
+
+
+# ---- learned ------------------------------------------------------------------------------------
+
+
+def _learn(body: Body, statement: tree.Learn) -> None:
+    for name in statement.names:
+        earlier = body.scope.local(name.text)
+        if earlier is not None:
+            already_defined(body, name.text, name.span, earlier[1])
+    parameter_type = _parameter_type(body, statement.spec)
+    if parameter_type is not None:
+        _learn_parameter(body, statement, parameter_type)
+        return
+    if statement.init is not None:
+        body.fail(
+            "NCD4002",
+            "an initialiser belongs to a raw parameter",
+            statement.init.span,
+            label="this learns a diagram",
+        )
+    opened = _learned_diagram(body, statement)
+    for name in statement.names:
+        use = body.add_instance(name.text, opened, name.span)
+        body.scope.define(name.text, use, name.span)
+
+
+def _parameter_type(body: Body, spec: tree.TypeExpr | tree.Expr) -> ArrayType | None:
+    """The type of a raw parameter, None if `spec` is a diagram."""
+    match spec:
+        case tree.ArrayTypeExpr():
+            return array_type_of(body, spec)
+        case tree.Bracketed(head=tree.Name() as head) if head.text in FORMATS:
+            return array_type_of(body, tree.ArrayTypeExpr(head, None, spec.brackets, spec.span))
+        case tree.TupleTypeExpr():
+            body.fail("NCD2012", "a parameter is one array", spec.span, label="a tuple")
+        case _:
+            return None
+
+
+def _learn_parameter(body: Body, statement: tree.Learn, array_type: ArrayType) -> None:
+    if array_type.kind.name != "real":
+        body.fail(
+            "NCD2011",
+            "a learned parameter is real",
+            statement.spec.span,
+            label=f"of type `{array_type}`",
+        )
+    init, arguments, frozen = _initialiser(body, statement.init)
+    for name in statement.names:
+        wire = Wire(name.text, array_type, name.span)
+        body.learned.append(Learned(wire, init, arguments, frozen))
+        body.scope.define(name.text, wire, name.span)
+
+
+def _initialiser(
+    body: Body, expr: tree.Expr | None
+) -> tuple[str, tuple[float, ...], bool]:
+    if expr is None:
+        return "default", (), False
+    if isinstance(expr, tree.Call) and isinstance(expr.function, tree.Name):
+        if expr.function.text == "frozen":
+            if len(expr.arguments) != 1:
+                body.fail("NCD4001", "`frozen` takes one initialiser", expr.span, label="not one")
+            init, arguments, _ = _initialiser(body, expr.arguments[0])
+            return init, arguments, True
+        name, given = expr.function, expr.arguments
+    elif isinstance(expr, tree.Name):
+        name, given = expr, ()
+    else:
+        body.fail(
+            "NCD2001",
+            "this is no initialiser",
+            expr.span,
+            label="not an initialiser",
+            help=f"it is one of {listed(INITIALISERS, 'or')}",
+        )
+    if name.text not in INITIALISERS:
+        guess = closest(name.text, INITIALISERS)
+        body.fail(
+            "NCD2001",
+            f"there is no initialiser `{name.text}`",
+            name.span,
+            label="unknown",
+            help=f"did you mean `{guess}`?" if guess else f"it is one of {listed(INITIALISERS)}",
+        )
+    wanted = INITIALISERS[name.text]
+    if len(given) != wanted:
+        body.fail(
+            "NCD4001",
+            f"`{name.text}` takes {wanted} numbers, {len(given)} given",
+            expr.span,
+            label=f"{len(given)} given",
+        )
+    return name.text, tuple(float(body.number(argument)) for argument in given), False
+
+
+def _learned_diagram(body: Body, statement: tree.Learn) -> Opened:
+    spec = statement.spec
+    if isinstance(spec, tree.Binary):
+        body.fail(
+            "NCD5001",
+            "learning a composition of diagrams has no meaning yet",
+            spec.span,
+            label=f"`{spec.op}`",
+            help="learn its parts one by one",
+        )
+    head = spec.head if isinstance(spec, tree.Bracketed) else spec
+    if not isinstance(head, tree.Name):
+        body.fail("NCD2012", "only a diagram or an array is learned", spec.span, label="neither")
+    meaning = body.look_up(head, "diagram")
+    if not isinstance(meaning, DiagramRef):
+        body.fail(
+            "NCD2012",
+            f"`{head.text}` is {body.describe(meaning)}, not a diagram",
+            head.span,
+            label="can't be learned",
+        )
+    brackets = spec.brackets if isinstance(spec, tree.Bracketed) else None
+    opened = open_diagram(body, meaning, brackets, head)
+    if not opened.callee.is_learned:
+        body.fail(
+            "NCD4002",
+            f"`{head.text}` has no parameters to learn",
+            head.span,
+            label="nothing to learn",
+            help=f"call it directly: `{head.text}(...)`",
+        )
+    return opened
+
+
+# ---- asserts ------------------------------------------------------------------------------------
+
+
+def _assert(body: Body, condition: tree.Expr) -> None:
+    if isinstance(condition, tree.Group):
+        _assert(body, condition.inner)
+        return
+    if isinstance(condition, tree.Binary) and condition.op == "and":
+        _assert(body, condition.left)
+        _assert(body, condition.right)
+        return
+    if isinstance(condition, tree.Binary) and condition.op in RELATIONS:
+        left = size_expression(body, condition.left)
+        right = size_expression(body, condition.right)
+        reason = f"asserted: {' '.join(condition.span.text.split())}"
+        if not body.constraints.require(left, RELATIONS[condition.op], right, reason, condition.span):
+            body.fail_relation(
+                left,
+                RELATIONS[condition.op],
+                right,
+                condition.span,
+                "this assertion does not hold",
+                labels=[],
+            )
+        return
+    body.fail(
+        "NCD5001",
+        "only comparisons of sizes can be asserted yet",
+        condition.span,
+        label="no comparison of sizes",
+    )
+
+

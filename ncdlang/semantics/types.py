@@ -1,0 +1,201 @@
+"""Axes, array types, wires and index maps: what a checked program is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ncdlang.semantics.size import ONE, ZERO, Size, Symbol
+from ncdlang.source import Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axis:
+    """A named axis. Two axes are the same only if they are the same object.
+
+    `parts` is set for a composite axis `(h k)`, flattened row-major. A `derived` axis is the
+    result axis of a call that has a size but no name in the caller; `name` is then a hint.
+    """
+
+    name: str
+    size: Size
+    parts: tuple[Axis, ...] = ()
+    derived: bool = False
+    structure: str | None = None
+
+    @property
+    def atoms(self) -> tuple[Axis, ...]:
+        """The axes it is made of, itself if it is no composite."""
+        return tuple(atom for part in self.parts for atom in part.atoms) if self.parts else (self,)
+
+    @property
+    def symbol(self) -> Symbol | None:
+        """The unknown that its size is, if its size is just an unknown."""
+        if len(self.size.terms) == 1:
+            monomial, c = self.size.terms[0]
+            if c == 1 and len(monomial) == 1 and monomial[0][1] == 1:
+                atom = monomial[0][0]
+                return atom if isinstance(atom, Symbol) else None
+        return None
+
+    def __str__(self) -> str:
+        return "(" + " ".join(map(str, self.parts)) + ")" if self.parts else self.name
+
+    def __repr__(self) -> str:
+        return f"Axis({self}: {self.size})"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the entries of an array are.
+
+    `name` is `real`, `natural`, `boolean`, `complex`, or `integer` (the value of an axis index
+    or of a whole number, which becomes real or natural where needed). `format` is the declared
+    number format of reals (`bf16`), None for the one the module is built with. `bound` is the
+    size that naturals stay below and `bound_axis` the axis it belongs to.
+    """
+
+    name: str
+    format: str | None = None
+    bound: Size | None = None
+    bound_axis: Axis | None = None
+
+    def __str__(self) -> str:
+        if self.name == "natural":
+            inner = self.bound_axis or self.bound
+            return f"N({inner})" if inner is not None else "N"
+        letters = {"real": self.format or "", "boolean": "B", "complex": "C", "integer": "integer "}
+        return letters[self.name]
+
+
+REAL = Kind("real")
+BOOLEAN = Kind("boolean")
+COMPLEX = Kind("complex")
+INTEGER = Kind("integer")
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayType:
+    """An array: its axes in order, and what its entries are."""
+
+    axes: tuple[Axis, ...]
+    kind: Kind = REAL
+
+    def __str__(self) -> str:
+        separator = ", " if any(axis.parts for axis in self.axes) else " "
+        return f"{self.kind}[{separator.join(str(axis) for axis in self.axes)}]"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wire:
+    """A named array. Names that the compiler makes begin with `_`."""
+
+    name: str
+    type: ArrayType
+    span: Span = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.type}"
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """`numerator // divisor` inside an index; the divisor is a positive integer."""
+
+    numerator: Affine
+    divisor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mod:
+    """`numerator % divisor` inside an index; the divisor is a positive integer."""
+
+    numerator: Affine
+    divisor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """An index that is read from an array of naturals: `tok[n]` in `E[tok[n], m]`."""
+
+    wire: Wire
+    indices: tuple[Affine, ...]
+
+
+IndexVariable: TypeAlias = Axis | Floor | Mod | Gathered
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """One coordinate of a morphism of the axis-stride category (WWM, Def. 8).
+
+    The value at an index is `constant + sum(coefficient * variable)`; a variable is an axis
+    or, beyond the paper, a quasi-affine or gathered value. No coefficient is zero and no
+    variable occurs twice.
+    """
+
+    constant: Size
+    terms: tuple[tuple[IndexVariable, Size], ...] = ()
+
+    @property
+    def axis(self) -> Axis | None:
+        """The axis, if this coordinate is a plain axis index."""
+        if len(self.terms) == 1 and self.constant == ZERO:
+            variable, coefficient = self.terms[0]
+            if isinstance(variable, Axis) and coefficient.value == 1:
+                return variable
+        return None
+
+    def axes(self) -> tuple[Axis, ...]:
+        """Every axis that the coordinate depends on, in order of first occurrence."""
+        found: dict[Axis, None] = {}
+        for variable, _ in self.terms:
+            match variable:
+                case Axis():
+                    found[variable] = None
+                case Floor() | Mod():
+                    found.update(dict.fromkeys(variable.numerator.axes()))
+                case Gathered():
+                    for index in variable.indices:
+                        found.update(dict.fromkeys(index.axes()))
+        return tuple(found)
+
+    def __str__(self) -> str:
+        text = ""
+        for variable, coefficient in self.terms:
+            number = coefficient.value
+            negative = number is not None and number < 0
+            name = _variable_text(variable)
+            magnitude = str(abs(number)) if number is not None else f"({coefficient})"
+            term = name if number in (1, -1) else f"{magnitude}*{name}"
+            if text:
+                text += f" - {term}" if negative else f" + {term}"
+            else:
+                text = f"-{term}" if negative else term
+        if not text:
+            return str(self.constant)
+        if self.constant == ZERO:
+            return text
+        number = self.constant.value
+        if number is not None and number < 0:
+            return f"{text} - {-number}"
+        return f"{text} + {self.constant}"
+
+
+def _variable_text(variable: IndexVariable) -> str:
+    match variable:
+        case Axis():
+            return variable.name
+        case Floor():
+            return f"(({variable.numerator}) // {variable.divisor})"
+        case Mod():
+            return f"(({variable.numerator}) % {variable.divisor})"
+        case Gathered():
+            inner = [str(index) for index in variable.indices]
+            plain = all(index.axis is not None for index in variable.indices)
+            return f"{variable.wire.name}[{(' ' if plain else ', ').join(inner)}]"
+
+
+def plain_index(axis: Axis) -> Affine:
+    """The coordinate that is just the axis."""
+    return Affine(ZERO, ((axis, ONE),))

@@ -1,0 +1,136 @@
+"""What to say about brackets that are not closed, closed twice, or closed by the wrong kind."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ncdlang.diagnostics import Diagnostic, Fix, Label
+from ncdlang.source import Span
+from ncdlang.syntax.lexer import Tokens
+
+PAIRS = (("LPAR", "RPAR"), ("LSQB", "RSQB"), ("LBRACE", "RBRACE"))
+"""Terminals that open, with those that close."""
+
+_CLOSER = {"(": ")", "[": "]", "{": "}"}
+
+
+class Open(NamedTuple):
+    """An open bracket: its terminal and place, whether it opens a body, the indentation of its
+    line, and the token at which the statement around it starts."""
+
+    kind: int
+    start: int
+    end: int
+    is_body: bool
+    indent: int
+    head: int
+
+
+def _span(tokens: Tokens, opened: Open) -> Span:
+    return Span(tokens.source, opened.start, opened.end)
+
+
+def _here(tokens: Tokens) -> Span:
+    """The place right after the last token."""
+    end = tokens.ends[-1] if tokens.ends else 0
+    return Span(tokens.source, end, end)
+
+
+def _report(
+    tokens: Tokens,
+    code: str,
+    message: str,
+    span: Span,
+    label: str = "",
+    labels: tuple[Label, ...] = (),
+    help: str = "",
+    fix: Fix | None = None,
+    broken: Span | None = None,
+) -> None:
+    tokens.findings.append(Diagnostic(code, message, span, label, labels, (), help, fix))
+    tokens.broken.append(broken or span)
+
+
+def report_unclosed(tokens: Tokens, opened: Open, found: Span | None) -> None:
+    """A bracket is still open where something comes that can't stand in it."""
+    span, here = _span(tokens, opened), _here(tokens)
+    closer = _CLOSER.get(span.text, "}")
+    labels = (Label(here, f"`{closer}` is missing here"),)
+    fix = Fix(f"add `{closer}`", ((here, closer),))
+    message = f"this `{span.text or '{'}` is never closed"
+    _report(tokens, "NCD1010", message, span, "opened here", labels, "", fix, span.to(here))
+
+
+def report_wrong_closer(tokens: Tokens, opened: Open, span: Span, round_closer: bool) -> None:
+    """`(a]`."""
+    opener = _span(tokens, opened)
+    closer = ")" if round_closer else "]"
+    message = f"`{opener.text}` is closed by `{span.text}`"
+    labels = (Label(opener, "opened here"),)
+    fix = Fix(f"replace it by `{closer}`", ((span, closer),))
+    _report(tokens, "NCD1010", message, span, f"expected `{closer}`", labels, "", fix)
+
+
+def report_stray_closer(tokens: Tokens, span: Span) -> None:
+    """A closer without an opener."""
+    fix = Fix("remove it", ((span, ""),))
+    _report(tokens, "NCD1011", f"this `{span.text}` closes nothing", span, fix=fix)
+
+
+def report_open_bodies(
+    tokens: Tokens, opened: list[Open], suspect: Open | None, found: Span
+) -> None:
+    """A declaration starts although a body is open."""
+    message = "this `{` is never closed"
+    span = _span(tokens, suspect or opened[-1])
+    labels = (Label(found, "the next declaration starts here"),)
+    here = _here(tokens)
+    fix = Fix("add `}`", ((here, "\n}"),))
+    _report(tokens, "NCD1012", message, span, "opened here", labels, "", fix, span.to(here))
+
+
+def report_open_at_end(
+    tokens: Tokens, opened: list[Open], suspect: Open | None, last: Span
+) -> None:
+    """The text ends within brackets."""
+    inner = suspect or opened[-1]
+    span = _span(tokens, inner)
+    text = span.text or "{"
+    end = Span(tokens.source, last.end, last.end)
+    closer = _CLOSER[text]
+    fix = Fix(f"add `{closer}`", ((end, "\n}" if closer == "}" else closer),))
+    labels = (Label(end, "the file ends here"),)
+    code = "NCD1012" if text == "{" else "NCD1010"
+    message = f"this `{text}` is never closed"
+    _report(tokens, code, message, span, "opened here", labels, "", fix, span.to(end))
+
+
+def report_brace_on_next_line(tokens: Tokens, brace: Span) -> None:
+    """`{` on a line of its own."""
+    here = _here(tokens)
+    fix = Fix("put it on the line of the header", ((Span(here.source, here.end, brace.start), " "),))
+    tokens.findings.append(
+        Diagnostic(
+            "NCD1013",
+            "`{` stands on a line of its own",
+            brace,
+            help="a statement ends at the end of its line, so `{` follows its header",
+            fix=fix,
+        )
+    )
+
+
+def report_missing_brace(tokens: Tokens) -> None:
+    """A body without its `{`."""
+    here = _here(tokens)
+    fix = Fix("add `{`", ((here, " {"),))
+    message = "the body of this diagram has no `{`"
+    _report(tokens, "NCD1013", message, here, "`{` is missing here", fix=fix)
+
+
+def report_too_deep(tokens: Tokens, first: Span, end: int, limit: int) -> None:
+    """A bracket beyond the limit of nesting."""
+    region = Span(first.source, first.start, end)
+    message = f"brackets nest more than {limit} deep"
+    help = "name a part of it in an equation of its own"
+    _report(tokens, "NCD1014", message, first, help=help, broken=region)

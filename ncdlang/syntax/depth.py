@@ -1,0 +1,46 @@
+"""How deep a tree is, so that no later pass meets one that it can't recurse over."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any
+
+from ncdlang.source import Span
+from ncdlang.syntax import tree
+
+MAX_DEPTH = 100
+"""How deep a statement's tree may be."""
+
+
+def deepest(item: tree.Statement | tree.Declared) -> int:
+    """The greatest number of nodes on a path through a statement.
+
+    Bodies are left out: their statements are measured on their own, and brackets nest less deep
+    than this limit anyway. A short text is not measured, for each level takes a character.
+    """
+    if item.span.end - item.span.start <= MAX_DEPTH:
+        return 0
+    greatest = 0
+    pending: list[tuple[int, Any]] = [(1, item)]
+    while pending:
+        depth, node = pending.pop()
+        if isinstance(node, tuple):
+            pending.extend((depth, part) for part in node if part.__class__ is not str)
+            continue
+        greatest = max(greatest, depth)
+        pending.extend((depth + 1, getattr(node, name)) for name in _parts(type(node)))
+    return greatest
+
+
+@cache
+def _parts(kind: type[Any]) -> tuple[str, ...]:
+    """The fields of a node that may hold nodes."""
+    if not is_dataclass(kind):
+        return ()
+    plain = {"span", "header", "op_span", "text", "value", "doc", "op"}
+    if kind in (tree.Equation, tree.Const):
+        plain.remove("value")
+    if kind in (tree.Diagram, tree.Block):
+        plain.add("body")
+    return tuple(field.name for field in fields(kind) if field.name not in plain)

@@ -1,0 +1,391 @@
+"""Decides which line ends end statements, and balances brackets.
+
+After this pass every bracket is closed by its own kind, so the parser and its recovery can
+count on it; a bracket that had to be added or dropped is reported in `brackets.py`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ncdlang.syntax import brackets
+from ncdlang.syntax.brackets import Open
+from ncdlang.syntax.lexer import Lexicon, Tokens
+from ncdlang.syntax.mistakes import FOREIGN_WORDS, report_foreign_word
+
+MAX_NESTING = 100
+"""How deep brackets may nest; later passes recurse over the tree."""
+
+_OPERATORS = (
+    "COMPOSE BESIDE OR AND EQUALS DIFFERS AT_MOST AT_LEAST LESS GREATER PLUS MINUS TIMES DIVIDE"
+    " FLOOR_DIVIDE MODULO POWER"
+)
+_ASSIGNS = "EQUAL ADD_ASSIGN MULTIPLY_ASSIGN MAX_ASSIGN MIN_ASSIGN"
+_FILE_ONLY = "_USE _CONFIG _OP _DIAGRAM _CONST"
+
+
+class Kinds(NamedTuple):
+    """The terminals that this pass tells apart, by number."""
+
+    names: dict[str, int]
+    closer: dict[int, int]
+    closers: frozenset[int]
+    continues: frozenset[int]
+    leads: frozenset[int]
+    dangling: frozenset[int]
+    assigns: frozenset[int]
+    operand_ends: frozenset[int]
+    file_only: frozenset[int]
+    starters: frozenset[int]
+    words: frozenset[int]
+    attention: frozenset[int]
+
+
+def make_kinds(words: Lexicon) -> Kinds:
+    """The kinds for a lexicon."""
+    number = words.names
+
+    def group(names: str) -> frozenset[int]:
+        return frozenset(number[name] for name in names.split())
+
+    closer = {number[a]: number[b] for a, b in brackets.PAIRS}
+    closers = frozenset(closer.values())
+    leads = group(f"{_OPERATORS} {_ASSIGNS} ARROW TILDE")
+    return Kinds(
+        names=number,
+        closer=closer,
+        closers=closers,
+        continues=leads | group("COMMA COLON DOT NOT"),
+        leads=leads,
+        dangling=leads | group("COLON NOT"),
+        assigns=group(_ASSIGNS),
+        operand_ends=group("NAME NUMBER STRING RPAR RSQB DOTS"),
+        file_only=group(_FILE_ONLY),
+        starters=group(f"{_FILE_ONLY} _LEARN _RETURN _ASSERT _AXIS"),
+        words=group("NAME NUMBER STRING"),
+        attention=frozenset(closer) | closers | group("MAX_ASSIGN MIN_ASSIGN EQUAL"),
+    )
+
+
+def arrange(raw: Tokens, kinds: Kinds) -> Tokens:
+    """The tokens that the parser sees."""
+    return _Layout(raw, kinds).run()
+
+
+class _Layout:
+    """One pass over the tokens. `open` are the open brackets; `head` is where, among the tokens
+    put out, the current statement starts; `indent` is the indentation of the current line."""
+
+    def __init__(self, raw: Tokens, kinds: Kinds) -> None:
+        self.raw = raw
+        self.kinds = kinds
+        self.out = Tokens(
+            raw.source,
+            comments=raw.comments,
+            docs=raw.docs,
+            renamed=raw.renamed,
+            findings=raw.findings,
+            broken=raw.broken,
+        )
+        self.open: list[Open] = []
+        self.head = 0
+        self.indent = 0
+        self.suspect: Open | None = None
+
+    def run(self) -> Tokens:
+        """Arrange everything. The loop keeps to the few things that most tokens need."""
+        raw, out = self.raw, self.out
+        attention, newline = self.kinds.attention, self.kinds.names["_NEWLINE"]
+        kinds, starts, ends = raw.kinds, raw.starts, raw.ends
+        add_kind, add_start, add_end = out.kinds.append, out.starts.append, out.ends.append
+        fresh = True
+        index, last = 0, len(kinds) - 1
+        while index < last:
+            kind = kinds[index]
+            if kind == newline:
+                fresh = True
+                index += 1
+                continue
+            if fresh:
+                fresh = False
+                kind = self._line_start(index, kind)
+            if kind in attention:
+                index = self._bracket_or_assign(index, kind)
+                continue
+            if kind:
+                add_kind(kind)
+                add_start(starts[index])
+                add_end(ends[index])
+            index += 1
+        self._end_of_file()
+        return out
+
+    # ---- line ends ----
+
+    def _line_start(self, index: int, kind: int) -> int:
+        """Decide what the line end before a token means; the kind that the token is to have."""
+        kinds, out = self.kinds, self.out
+        line_end = self.raw.ends[index - 1] if index else 0
+        self.indent = self.raw.starts[index] - line_end
+        previous = out.kinds[-1] if out.kinds else 0
+        if self.open and not self.open[-1].is_body and self._starts_statement(index, kind):
+            self._close_until_body(index, kind)
+            previous = out.kinds[-1]
+        if kind in kinds.file_only and self._misses_brace():
+            brackets.report_open_bodies(out, self.open, self.suspect, self.raw.span(index))
+            self._close(0)
+            previous = out.kinds[-1]
+        top = self.open[-1] if self.open else None
+        if top is None or top.is_body:
+            return self._statement_boundary(index, kind, previous)
+        if self._separates(kind, previous, top):
+            out.add(kinds.names["COMMA"], out.ends[-1], out.ends[-1])
+        return kind
+
+    def _statement_boundary(self, index: int, kind: int, previous: int) -> int:
+        kinds, out = self.kinds, self.out
+        if kind in kinds.leads and out.kinds:
+            return kind
+        if previous in kinds.continues and not self._dangles(index, kind, previous):
+            return kind
+        if not self.open and self._lacks_body(index, kind):
+            return kind
+        if out.kinds and previous != kinds.names["LBRACE"] and kind not in kinds.closers:
+            out.add(kinds.names["_NEWLINE"], out.ends[-1], out.ends[-1])
+        self.head = len(out.kinds)
+        return self._foreign_word(index) if kind == kinds.names["NAME"] else kind
+
+    def _separates(self, kind: int, previous: int, top: Open) -> bool:
+        """Whether a line end stands for a comma: between the entries of a config or an op."""
+        names = self.kinds.names
+        is_list = top.kind == names["LBRACE"] and self.out.kinds[self.head] != names["_USE"]
+        follows_entry = previous not in self.kinds.continues and previous != names["LBRACE"]
+        return is_list and follows_entry and kind == names["NAME"]
+
+    def _dangles(self, index: int, kind: int, previous: int) -> bool:
+        """Whether the line before ends in an operator whose operand is missing, because a new
+        statement starts here. In a correct text it never does."""
+        if kind in self.kinds.starters:
+            return True
+        return previous in self.kinds.dangling and self._looks_like_equation(index)
+
+    def _starts_statement(self, index: int, kind: int) -> bool:
+        """Whether the line that starts here can't belong to the bracket that is open."""
+        kinds, top = self.kinds, self.open[-1]
+        previous = self.out.kinds[-1]
+        if kind in kinds.starters:
+            opens = previous in kinds.closer or previous == kinds.names["COMMA"]
+            return kind != kinds.names["_CONST"] or not opens
+        return (
+            top.kind != kinds.names["LBRACE"]
+            and previous in kinds.operand_ends
+            and self.indent <= top.indent
+            and self._looks_like_equation(index)
+        )
+
+    def _looks_like_equation(self, index: int) -> bool:
+        """Whether the line goes on as `A[i], B = ` or `A: `. Never looks beyond the line."""
+        kinds, raw = self.kinds, self.raw.kinds
+        names = kinds.names
+        while raw[index] == names["NAME"]:
+            index += 1
+            if raw[index] == names["LSQB"]:
+                index = self._after_brackets(index)
+            if raw[index] != names["COMMA"]:
+                return raw[index] in kinds.assigns or raw[index] == names["COLON"]
+            index += 1
+        return False
+
+    def _after_brackets(self, index: int) -> int:
+        kinds, raw = self.kinds, self.raw.kinds
+        depth = 0
+        while raw[index] and raw[index] != kinds.names["_NEWLINE"]:
+            depth += (raw[index] in kinds.closer) - (raw[index] in kinds.closers)
+            index += 1
+            if depth <= 0:
+                break
+        return index
+
+    def _foreign_word(self, index: int) -> int:
+        """The kind that the name at the start of a statement is to have: `def f(...)` is read as
+        a diagram. 0 leaves the word out."""
+        kinds, raw = self.kinds, self.raw
+        word = FOREIGN_WORDS.get(raw.text(index))
+        if word is None or raw.kinds[index + 1] not in kinds.words:
+            return kinds.names["NAME"]
+        report_foreign_word(raw, raw.span(index), word)
+        return kinds.names.get(word.terminal, 0)
+
+    # ---- bodies ----
+
+    def _lacks_body(self, index: int, kind: int) -> bool:
+        """Mend a header whose `{` is on the next line or missing. Whether the line end is gone."""
+        kinds, out = self.kinds, self.out
+        if not out.kinds or out.kinds[self.head] != kinds.names["_DIAGRAM"]:
+            return False
+        if not self._awaits_body():
+            return False
+        if kind == kinds.names["LBRACE"]:
+            brackets.report_brace_on_next_line(out, self.raw.span(index))
+            return True
+        in_body = kind == kinds.names["NAME"] or (
+            kind in kinds.starters - kinds.file_only and self.indent > 0
+        )
+        if in_body:
+            brackets.report_missing_brace(out)
+            self._push(kinds.names["LBRACE"], out.ends[-1], out.ends[-1], is_body=True)
+        return False
+
+    def _awaits_body(self) -> bool:
+        """Whether the header before this line has parameters, and neither a body nor `=`."""
+        kinds, out = self.kinds, self.out
+        names = kinds.names
+        depth = 0
+        for kind in out.kinds[self.head :]:
+            depth += (kind in kinds.closer) - (kind in kinds.closers)
+            if kind == names["LBRACE"]:
+                return False
+            if depth == 0 and kind in (names["EQUAL"], names["COLON"]):
+                return False
+        return names["RPAR"] in out.kinds[self.head :]
+
+    def _misses_brace(self) -> bool:
+        """Whether a body is open although a line starts, outdented, with a declaration."""
+        return bool(self.open) and self.open[0].is_body and self.indent <= self.open[0].indent
+
+    # ---- brackets ----
+
+    def _bracket_or_assign(self, index: int, kind: int) -> int:
+        """Handle one of the tokens in `attention`; where to go on."""
+        raw, kinds = self.raw, self.kinds
+        start, end = raw.starts[index], raw.ends[index]
+        if kind in kinds.closer:
+            if len(self.open) >= MAX_NESTING:
+                return self._too_deep(index)
+            self._push(kind, start, end, is_body=self._opens_body(kind))
+        elif kind in kinds.closers:
+            self._closing(kind, start, end, index)
+        elif kind == kinds.names["EQUAL"]:
+            self._equal(start, end)
+        else:
+            self._reduction_assign(kind, start, end)
+        return index + 1
+
+    def _push(self, kind: int, start: int, end: int, *, is_body: bool) -> None:
+        self.open.append(Open(kind, start, end, is_body, self.indent, self.head))
+        self.out.add(kind, start, end)
+        if is_body:
+            self.head = len(self.out.kinds)
+
+    def _opens_body(self, kind: int) -> bool:
+        names = self.kinds.names
+        if kind != names["LBRACE"] or (self.open and not self.open[-1].is_body):
+            return False
+        lists = (names["_USE"], names["_CONFIG"], names["_OP"])
+        head = self.out.kinds[self.head] if self.head < len(self.out.kinds) else 0
+        return head not in lists
+
+    def _closing(self, kind: int, start: int, end: int, index: int) -> None:
+        kinds, out = self.kinds, self.out
+        span = self.raw.span(index)
+        place = self._matching(kind)
+        if place is None:
+            top = self.open[-1] if self.open else None
+            if top is None or top.is_body or kind == kinds.names["RBRACE"]:
+                brackets.report_stray_closer(out, span)
+                return
+            kind = kinds.closer[top.kind]
+            brackets.report_wrong_closer(out, top, span, kind == kinds.names["RPAR"])
+            place = len(self.open) - 1
+        elif place < len(self.open) - 1:
+            brackets.report_unclosed(out, self.open[-1], span)
+            self._close(place + 1)
+        opened = self.open.pop()
+        if opened.is_body and self.indent < opened.indent:
+            self.suspect = self.suspect or opened
+        self.head = opened.head
+        out.add(kind, start, end)
+
+    def _matching(self, closer: int) -> int | None:
+        """Which open bracket a closer closes. Only `}` reaches out of a body."""
+        is_brace = closer == self.kinds.names["RBRACE"]
+        for place in range(len(self.open) - 1, -1, -1):
+            if self.kinds.closer[self.open[place].kind] == closer:
+                return place
+            if self.open[place].is_body and not is_brace:
+                return None
+        return None
+
+    def _close(self, place: int) -> None:
+        """Add closers until only `place` brackets are open."""
+        here = self.out.ends[-1] if self.out.ends else 0
+        while len(self.open) > place:
+            opened = self.open.pop()
+            self.out.add(self.kinds.closer[opened.kind], here, here)
+            self.head = opened.head
+
+    def _close_until_body(self, index: int, kind: int) -> None:
+        place = len(self.open)
+        braces_too = kind in self.kinds.starters
+        while place and not self.open[place - 1].is_body:
+            if self.open[place - 1].kind == self.kinds.names["LBRACE"] and not braces_too:
+                break
+            place -= 1
+        brackets.report_unclosed(self.out, self.open[-1], self.raw.span(index))
+        self._close(place)
+
+    def _too_deep(self, index: int) -> int:
+        """Leave out a bracket that nests too deep, with all that is in it."""
+        raw, kinds = self.raw, self.kinds
+        first = index
+        depth = 0
+        while raw.kinds[index]:
+            depth += (raw.kinds[index] in kinds.closer) - (raw.kinds[index] in kinds.closers)
+            index += 1
+            if depth == 0:
+                break
+        brackets.report_too_deep(self.out, raw.span(first), raw.starts[index], MAX_NESTING)
+        return index
+
+    def _end_of_file(self) -> None:
+        out = self.out
+        end = len(out.source.text)
+        if self.open and not (out.broken and out.broken[-1].end == end):
+            here = out.span(len(out.kinds) - 1)
+            brackets.report_open_at_end(out, self.open, self.suspect, here)
+        self._close(0)
+        out.add(0, end, end)
+
+    # ---- assignments ----
+
+    def _equal(self, start: int, end: int) -> None:
+        """`=` in brackets belongs to a setting; after anything else the left side's `]` is missing."""
+        kinds, out = self.kinds, self.out
+        names = kinds.names
+        top = self.open[-1] if self.open else None
+        if top is not None and top.kind == names["LSQB"] and self._heads_statement(top):
+            before = out.kinds[-2]
+            is_setting = before in (names["LSQB"], names["COMMA"], names["ARROW"])
+            if out.kinds[-1] != names["NAME"] or not is_setting:
+                brackets.report_unclosed(out, top, None)
+                self._close(len(self.open) - 1)
+        out.add(names["EQUAL"], start, end)
+
+    def _heads_statement(self, opened: Open) -> bool:
+        """Whether a bracket is open right after the name that a statement starts with."""
+        out, names = self.out, self.kinds.names
+        head = self.head
+        if out.kinds[head] == names["_RETURN"]:
+            head += 1
+        return out.kinds[head] == names["NAME"] and out.starts[head + 1] == opened.start
+
+    def _reduction_assign(self, kind: int, start: int, end: int) -> None:
+        """`max=` is an operator after the left side of an equation, else a setting named max."""
+        kinds, out = self.kinds, self.out
+        previous = out.kinds[-1] if out.kinds else 0
+        in_statement = not self.open or self.open[-1].is_body
+        if in_statement and previous in kinds.operand_ends:
+            out.add(kind, start, end)
+            return
+        out.add(kinds.names["NAME"], start, end - 1)
+        self._equal(end - 1, end)

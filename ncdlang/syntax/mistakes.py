@@ -1,0 +1,275 @@
+"""Texts that are no token of the language but are often written: how to read and report them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ncdlang.diagnostics import Diagnostic, Fix
+from ncdlang.source import Span
+
+if TYPE_CHECKING:
+    from ncdlang.syntax.lexer import Tokens
+
+_WORD = r"[^\W\d][\w\u0300-\u036f]*'*"
+
+PATTERNS = (
+    rf"//(?:/[^\n]*|[ \t]*{_WORD}(?::(?!=)|[,.]?[ \t]+(?!(?:and|or)(?![\w'])){_WORD})[^\n]*)",
+    r"/\*(?s:.*?)(?:\*/|\Z)",
+    r'"""(?s:.*?)(?:"""|\Z)',
+    r"\*\*|:=|===|=>|&&?|\|\||<>|!(?!=)|[-%^]=(?!=)|//?=(?!=)",
+    r"[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+\w+|[0-9]+\.(?![0-9.])|\.[0-9]+(?:[eE][+-]?[0-9]+)?",
+    r'"[^\n]*',
+    r"'[^'\n]*'|[“”„«][^“”„«»\n]*[“”»]",
+    r"\\[ \t]*\r?\n",
+    r"(?s:.)",
+)
+"""Regular expressions; the functions that read their matches are in `_READERS`, in this order."""
+
+EARLY = 5
+"""How many of `PATTERNS` are tried before the terminals; the others only where none matches."""
+
+
+class Meant(NamedTuple):
+    """What a foreign operator was meant to be: a terminal (or none) with its text, and advice."""
+
+    terminal: str
+    text: str
+    help: str = ""
+
+
+_FOREIGN_OPERATORS = {
+    "**": Meant("POWER", "^"),
+    ":=": Meant("EQUAL", "="),
+    "===": Meant("EQUALS", "=="),
+    "=>": Meant("ARROW", "->", "a comparison is written `>=`, an arrow `->`"),
+    "&&": Meant("AND", "and"),
+    "&": Meant("AND", "and"),
+    "||": Meant("OR", "or"),
+    "<>": Meant("DIFFERS", "!="),
+    "!": Meant("NOT", "not"),
+    "-=": Meant("ADD_ASSIGN", "", "add the negative: `Y[i] += -X[i]`"),
+    "/=": Meant("MULTIPLY_ASSIGN", "", "multiply by the inverse: `Y[i] *= 1 / X[i]`"),
+    "//=": Meant("EQUAL", "", "write the whole right side: `Y[i] = X[i] // 2`"),
+    "%=": Meant("EQUAL", "", "write the whole right side: `Y[i] = X[i] % 2`"),
+    "^=": Meant("EQUAL", "", "write the whole right side: `Y[i] = X[i]^2`"),
+}
+
+_LOOKALIKES = {
+    "\u2212": Meant("MINUS", "-"),
+    "\u2013": Meant("MINUS", "-"),
+    "\u2014": Meant("MINUS", "-"),
+    "\u00d7": Meant("TIMES", "*"),
+    "\u00b7": Meant("TIMES", "*"),
+    "\u22c5": Meant("TIMES", "*"),
+    "\u2217": Meant("TIMES", "*"),
+    "\u00f7": Meant("DIVIDE", "/"),
+    "\u2215": Meant("DIVIDE", "/"),
+    "\u2264": Meant("AT_MOST", "<="),
+    "\u2265": Meant("AT_LEAST", ">="),
+    "\u2260": Meant("DIFFERS", "!="),
+    "\u2192": Meant("ARROW", "->"),
+    "\u27f6": Meant("ARROW", "->"),
+    "\u2227": Meant("AND", "and"),
+    "\u2228": Meant("OR", "or"),
+    "\u00ac": Meant("NOT", "not"),
+    "\u2223": Meant("BESIDE", "|"),
+    "\u226b": Meant("COMPOSE", ">>"),
+    "\u221e": Meant("", "inf"),
+    "\u2032": Meant("", "'"),
+    "\u2018": Meant("", "'"),
+    "\u2019": Meant("", "'"),
+    "\uff08": Meant("LPAR", "("),
+    "\uff09": Meant("RPAR", ")"),
+    "\uff0c": Meant("COMMA", ","),
+    "\uff1a": Meant("COLON", ":"),
+    "\uff1d": Meant("EQUAL", "="),
+}
+
+_ADVICE = {
+    ";": "a statement ends at the end of its line",
+    "@": "a contraction names its axes: `Y[i j] = A[i k] * B[k j]`",
+    "$": "names are letters, digits and `_`",
+    "?": "a choice is written `where(condition, a, b)`",
+    "'": "a prime belongs to a name: `x'`",
+}
+
+
+class Word(NamedTuple):
+    """A word of another language: the keyword that was meant, if any, and advice."""
+
+    terminal: str
+    text: str
+    help: str
+
+
+def _words() -> dict[str, Word]:
+    words: dict[str, Word] = {}
+    meant = {
+        "def fn func function fun module model class": ("_DIAGRAM", "a diagram is declared with"),
+        "param parameter weight": ("_LEARN", "a learned parameter is declared with"),
+        "import include require": ("_USE", "names of other files come with"),
+        "dim dims": ("_AXIS", "an axis is declared with"),
+        "require_that assume check": ("_ASSERT", "a constraint is stated with"),
+    }
+    for names, (terminal, rule) in meant.items():
+        keyword = terminal.removeprefix("_").lower()
+        for name in names.split():
+            words[name] = Word(terminal, keyword, f"{rule} `{keyword}`")
+    for name in ("let", "var", "val"):
+        words[name] = Word("", "", "an equation defines its wire: `Y[i] = X[i]`")
+    words["from"] = Word("_USE", "", "names of other files come with `use module.{name}`")
+    words["if"] = words["elif"] = Word("", "", "a choice is written `where(condition, a, b)`")
+    words["for"] = words["while"] = Word("", "", "an equation holds for every index of its axes")
+    return words
+
+
+FOREIGN_WORDS = _words()
+
+
+def read(tokens: Tokens, names: dict[str, int], pattern: int, start: int, end: int) -> None:
+    """Report the text matched by one of `PATTERNS` and add the token that was meant, if any."""
+    _READERS[pattern](tokens, names, Span(tokens.source, start, end))
+
+
+def report_odd_name(tokens: Tokens, span: Span, name: str) -> None:
+    """Report a name with characters that are neither letters nor digits: `x²`."""
+    odd = next((c for c in name.rstrip("'") if not f"a{c}".isidentifier()), name[0])
+    tokens.findings.append(
+        Diagnostic(
+            "NCD1004",
+            f"{_shown(odd)} can't stand in a name",
+            span,
+            "not a name",
+            help="a name is a letter or `_`, then letters, digits, `_`, then any number of `'`",
+        )
+    )
+
+
+def report_foreign_word(tokens: Tokens, span: Span, word: Word) -> None:
+    """Report a word of another language at the start of a statement: `def f(...)`."""
+    fix = _replace(span, word.text, safe=False) if word.text else None
+    _report(tokens, "NCD1008", f"there is no `{span.text}` here", span, word.help, fix)
+    tokens.broken.append(span)
+
+
+def _report(
+    tokens: Tokens, code: str, message: str, span: Span, help: str = "", fix: Fix | None = None
+) -> None:
+    tokens.findings.append(Diagnostic(code, message, span, help=help, fix=fix))
+
+
+def _replace(span: Span, text: str, *, safe: bool = True) -> Fix:
+    title = f"replace it by `{text}`" if text.strip() else "remove it"
+    return Fix(title, ((span, text),), safe)
+
+
+def _shown(character: str) -> str:
+    """A character for a message: invisible ones by their number."""
+    point = f"U+{ord(character):04X}"
+    return f"`{character}`" if character.isprintable() and character != " " else point
+
+
+def _comment(tokens: Tokens, names: dict[str, int], span: Span) -> None:
+    fix = _replace(Span(span.source, span.start, span.start + 2), "#")
+    message = "`//` divides, it starts no comment"
+    _report(tokens, "NCD1006", message, span, "a comment starts with `#`", fix)
+
+
+def _block_comment(tokens: Tokens, names: dict[str, int], span: Span) -> None:
+    text = span.text.removeprefix("/*").removesuffix("*/").removeprefix('"""').removesuffix('"""')
+    mark = "##" if span.text.startswith('"') else "#"
+    lines = [line.strip().removeprefix("* ") for line in text.strip().splitlines()]
+    fix = _replace(span, "\n".join(f"{mark} {line}".rstrip() for line in lines) or mark, safe=False)
+    message = "comments have no brackets: each line starts with `#`"
+    if mark == "##":
+        message = "documentation is not a string: each line starts with `##`"
+    _report(tokens, "NCD1006", message, span, "", fix)
+    if span.text.count("\n"):
+        tokens.add(names["_NEWLINE"], span.end, span.end)
+
+
+def _foreign_operator(tokens: Tokens, names: dict[str, int], span: Span) -> None:
+    meant = _FOREIGN_OPERATORS[span.text]
+    fix = _replace(span, meant.text) if meant.text and meant.terminal != "ARROW" else None
+    word = f"; write `{meant.text}`" if meant.text else ""
+    _report(tokens, "NCD1003", f"there is no operator `{span.text}`{word}", span, meant.help, fix)
+    tokens.add(names[meant.terminal], span.start, span.end)
+    if fix is None:
+        tokens.broken.append(span)
+
+
+def _number(tokens: Tokens, names: dict[str, int], span: Span) -> None:
+    text = span.text
+    digits = text.replace("_", "")
+    if digits.endswith(".") or digits.startswith("."):
+        fixed = digits.removesuffix(".") if digits.endswith(".") else f"0{digits}"
+        message, rule = f"`{text}` is not a number", "a point has digits on both sides: `0.5`"
+    elif digits != text and digits.isdecimal():
+        fixed, message, rule = digits, f"`{text}` is not a number", "digits are not grouped"
+    else:
+        number = text[: len(text) - len(text.lstrip("0123456789.eE+-"))]
+        fixed = f"{number}*{text[len(number) :]}" if number[-1:].isdecimal() else ""
+        message, rule = f"`{text}` is neither a number nor a name", "a product needs its `*`: `2*i`"
+    fix = _replace(span, fixed, safe=False) if fixed else None
+    _report(tokens, "NCD1005", message, span, rule, fix)
+    tokens.add(names["NUMBER"], span.start, span.end)
+    tokens.broken.append(span)
+
+
+def _unterminated(tokens: Tokens, names: dict[str, int], span: Span) -> None:
+    end = span.start + len(span.text.rstrip())
+    place = Span(span.source, end, end)
+    fix = Fix('add `"`', ((place, '"'),))
+    _report(tokens, "NCD1007", "this string is never closed", span, "a string ends on its line", fix)
+    tokens.add(names["STRING"], span.start, span.end)
+    tokens.broken.append(span)
+
+
+def _quoted(tokens: Tokens, names: dict[str, int], span: Span) -> None:
+    fix = _replace(span, '"' + span.text[1:-1].replace('"', '\\"') + '"')
+    message = f"a string stands in `\"`, not in `{span.text[0]}`"
+    _report(tokens, "NCD1003", message, span, "", fix)
+    tokens.add(names["STRING"], span.start, span.end)
+
+
+def _continuation(tokens: Tokens, names: dict[str, int], span: Span) -> None:
+    rule = "a line goes on in open brackets, after an operator, and when the next starts with one"
+    fix = _replace(Span(span.source, span.start, span.start + 1), "", safe=False)
+    _report(tokens, "NCD1002", "`\\` does not continue a line", span, rule, fix)
+
+
+def _stray(tokens: Tokens, names: dict[str, int], span: Span) -> None:
+    character = span.text
+    meant = _LOOKALIKES.get(character)
+    if meant is not None:
+        message = f"{_shown(character)} (U+{ord(character):04X}) is not `{meant.text}`"
+        _report(tokens, "NCD1002", message, span, "", _replace(span, meant.text))
+        if meant.terminal:
+            tokens.add(names[meant.terminal], span.start, span.end)
+        else:
+            tokens.broken.append(span)
+        return
+    message = f"unexpected character {_shown(character)}"
+    if character.isspace() or character in "\u200b\u200c\u200d\u2060\ufeff":
+        text = " " if character.isspace() else ""
+        _report(tokens, "NCD1002", message, span, "blanks are spaces and tabs", _replace(span, text))
+        return
+    fix = _replace(span, "\n", safe=False) if character == ";" else None
+    _report(tokens, "NCD1002", message, span, _ADVICE.get(character, ""), fix)
+    if character == ";":
+        tokens.add(names["_NEWLINE"], span.start, span.end)
+    else:
+        tokens.broken.append(span)
+
+
+_READERS = (
+    _comment,
+    _block_comment,
+    _block_comment,
+    _foreign_operator,
+    _number,
+    _unterminated,
+    _quoted,
+    _continuation,
+    _stray,
+)

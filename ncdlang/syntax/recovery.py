@@ -1,0 +1,193 @@
+"""Goes on after a syntax error: mends it with one token, or leaves the statement out.
+
+One statement gives one error. What is left out or guessed is a broken region, so that later
+passes don't report what follows from it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+from ncdlang.source import Span
+from ncdlang.syntax import errors, tree
+from ncdlang.syntax.errors import Mistake
+from ncdlang.syntax.run import Run
+
+_INSERTED = "ARROW EQUAL COLON COMMA DOT".split()
+"""Tokens that are tried as missing, in this order. Brackets are balanced before parsing."""
+
+_HEADER = "_DIAGRAM NAME LPAR RPAR ARROW LSQB RSQB".split()
+"""Stands for a diagram's header that can't be parsed, so that its body still is."""
+
+
+class Recovery:
+    """The errors of one run."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.tokens = run.tokens
+        self.machine = run.machine
+        self.names = run.language.lexicon.names
+        self.kinds = run.language.kinds
+        self.flaws = sorted(
+            place
+            for finding in self.tokens.findings
+            for place in (finding.span.start, *(label.span.start for label in finding.labels))
+        )
+        self.mistakes: list[Mistake] = []
+        self._quiet = 0
+        self._floor = 0
+        self._last = -1
+
+    def recover(self, index: int) -> int:
+        """Report the token at which a run stopped, mend the stacks; where to go on."""
+        if index == self._last:
+            return self._force(index)
+        self._last = index
+        begin, base = self._statement_start(index)
+        is_reported = index < self._quiet
+        if base is not None and not is_reported:
+            self._redo(begin, index, base)
+        mistake = self._mistake(index, begin)
+        end = self._statement_end(index, in_file=mistake.in_file)
+        header = self._header_brace(begin, index, end) if base is not None else None
+        if not is_reported:
+            self._quiet = end if header is None else header
+            mended = self._report(mistake, self._quiet)
+            if mended is not None:
+                return mended
+        if base is None:
+            return end
+        self.run.cut(base)
+        if header is not None:
+            self._stand_in(begin, header)
+            return header
+        if mistake.in_file and not self._is_declaration(begin):
+            return self._skip_statements(end)
+        return end
+
+    # ---- where the statement starts and ends ----
+
+    def _statement_start(self, index: int) -> tuple[int, int | None]:
+        """The first token of the statement that an error is in, and the depth of the stacks before
+        it; None where the statement was complete before the error."""
+        names, kinds, run = self.names, self.tokens.kinds, self.run
+        if index and kinds[index - 1] == names["RBRACE"]:
+            return index, None
+        boundaries = (names["_NEWLINE"], names["LBRACE"])
+        begin = index
+        while True:
+            while begin > self._floor and kinds[begin - 1] not in boundaries:
+                begin -= 1
+            base = bisect_left(run.begins, begin)
+            if run.states[base] in self.machine.statement_states:
+                return begin, base
+            if begin <= self._floor or kinds[begin - 1] == names["_NEWLINE"]:
+                return index, None
+            begin -= 1
+
+    def _statement_end(self, index: int, *, in_file: bool) -> int:
+        """The line end or the closing brace after the statement that a token is in."""
+        names, kinds = self.names, self.tokens.kinds
+        depth = 0
+        while kinds[index]:
+            kind = kinds[index]
+            if depth <= 0 and kind == names["_NEWLINE"]:
+                break
+            if kind == names["RBRACE"]:
+                if depth <= 0 and not in_file:
+                    break
+                depth -= 1
+            depth += kind == names["LBRACE"]
+            index += 1
+        return index
+
+    def _skip_statements(self, end: int) -> int:
+        """Beyond all statements that stand outside a diagram: they have one cause."""
+        kinds = self.tokens.kinds
+        while kinds[end] and not self._is_declaration(end + 1):
+            end = self._statement_end(end + 1, in_file=True)
+        return end
+
+    def _is_declaration(self, index: int) -> bool:
+        kind = self.tokens.kinds[index]
+        return kind in self.kinds.file_only or kind in (self.names["_AXIS"], self.names["_ASSERT"])
+
+    def _header_brace(self, begin: int, index: int, end: int) -> int | None:
+        """The `{` of the diagram or block in whose header an error is."""
+        names, kinds = self.names, self.tokens.kinds
+        if kinds[begin] not in (names["_DIAGRAM"], names["_BLOCK"]):
+            return None
+        for place in range(index, end):
+            if kinds[place] == names["LBRACE"]:
+                return place
+        return None
+
+    # ---- what is wrong ----
+
+    def _redo(self, begin: int, index: int, base: int) -> None:
+        """Parse a statement again up to an error, without the reductions that the wrong token
+        caused: they would hide what else could have come."""
+        self.run.cut(base)
+        for place in range(begin, index):
+            self.run.feed_token(place)
+
+    def _mistake(self, index: int, begin: int) -> Mistake:
+        states = tuple(self.run.states)
+        accepted = self.machine.accepted(states)
+        in_file = not any(
+            state in self.machine.statement_states - self.machine.file_states for state in states
+        )
+        return Mistake(self.run.language, self.tokens, index, begin, states, accepted, in_file)
+
+    def _report(self, mistake: Mistake, end: int) -> int | None:
+        """Report a mistake, unless its statement is known to be wrong, and try to mend it."""
+        self.mistakes.append(mistake)
+        starts, ends = self.tokens.starts, self.tokens.ends
+        last = max(ends[end - 1], ends[mistake.index])
+        region = Span(self.tokens.source, starts[mistake.begin], last)
+        place = bisect_left(self.flaws, region.start)
+        if place < len(self.flaws) and self.flaws[place] <= region.end:
+            self.tokens.broken.append(region)
+        else:
+            self.run.report(errors.explain(mistake), region)
+        return self._mend(mistake, mistake.index)
+
+    # ---- going on ----
+
+    def _mend(self, mistake: Mistake, index: int) -> int | None:
+        """Read a keyword as a name or add one token, if the text then goes on well."""
+        names, tokens, run = self.names, self.tokens, self.run
+        if mistake.is_keyword_as_name():
+            run.feed(names["NAME"], index, tree.Name(tokens.text(index), tokens.span(index)))
+            return index + 1
+        if mistake.starts_statement():
+            run.feed(names["_NEWLINE"], index, index, index - 1)
+            self._quiet, self._floor = index, index
+            return index
+        if index == mistake.begin:
+            return None
+        for terminal in _INSERTED:
+            if mistake.fits(names[terminal]):
+                run.feed(names[terminal], index, index)
+                return index
+        return None
+
+    def _stand_in(self, begin: int, brace: int) -> None:
+        """Put an empty header on the stacks; the builder drops a diagram without a name."""
+        names, tokens, run = self.names, self.tokens, self.run
+        place = Span(tokens.source, tokens.starts[brace], tokens.starts[brace])
+        if tokens.kinds[begin] == names["_BLOCK"]:
+            run.feed(names["_BLOCK"], begin, begin)
+            run.feed(names["STRING"], begin, begin)
+            return
+        for terminal in _HEADER:
+            value = tree.Name("", place) if terminal == "NAME" else begin
+            run.feed(names[terminal], begin, value)
+
+    def _force(self, index: int) -> int:
+        """Drop a token where nothing else helps, so that every parse ends."""
+        if self.tokens.kinds[index]:
+            return index + 1
+        self.run.cut(0)
+        return index
