@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ncdlang.diagnostics import Diagnostic
 from ncdlang.project import Project
+from ncdlang.records import field, record
 from ncdlang.semantics.program import CheckedDiagram, CheckedProgram, signature
 from ncdlang.source import Source
 
@@ -33,7 +33,7 @@ class NcdError(Exception):
         self.diagnostics = list(diagnostics)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Checked:
     """A program as it was checked, at the values of a config and of single sizes."""
 

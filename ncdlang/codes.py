@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from ncdlang.records import record
 from ncdlang.resources import code_pages_text
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Page:
     """What there is to say about one code.
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
+from ncdlang.records import record
 from ncdlang.source import Span
 
 Severity = Literal["error", "warning"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Label:
     """A further place that a diagnostic speaks of, with a few words on it."""
 
@@ -19,7 +19,7 @@ class Label:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fix:
     """A change of the text that mends the mistake.
 
@@ -32,7 +32,7 @@ class Fix:
     safe: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Diagnostic:
     """One finding. `label` is the text under the primary span."""
 
@@ -56,7 +56,9 @@ class Sink:
     def add(self, diagnostic: Diagnostic) -> None:
         """Keep a diagnostic unless the same one, at the same place, is there already."""
         if not any(
-            d.span == diagnostic.span and d.code == diagnostic.code and d.message == diagnostic.message
+            d.span == diagnostic.span
+            and d.code == diagnostic.code
+            and d.message == diagnostic.message
             for d in self._found
         ):
             self._found.append(diagnostic)

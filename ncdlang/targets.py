@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ncdlang.records import field, record
 from ncdlang.semantics.program import CheckedDiagram, CheckedProgram
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 GROUP = "ncdlang.backends"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Artifact:
     """What a backend made: text or bytes, and the ending of a file that would hold it."""
 
@@ -22,7 +22,7 @@ class Artifact:
     suffix: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """What to make an artifact of.
 

@@ -206,18 +206,24 @@ class _Writer:
 
     def _axes(self, label: Label, *, brackets: bool) -> str:
         """The axes of an array, those that the operation consumes in bold."""
+        opening, closing = "[]" if brackets or not label.axes else ("", "")
+        runs = [(label.kind + (opening or " " * bool(label.kind)), False)]
+        for position, (text, is_target) in enumerate(label.axes):
+            runs += [(" " * bool(position), False), (text, is_target)]
+        runs.append((closing, False))
+        joined: list[tuple[str, bool]] = []
+        for text, is_target in runs:
+            if text and joined and joined[-1][1] == is_target:
+                joined[-1] = (joined[-1][0] + text, is_target)
+            elif text:
+                joined.append((text, is_target))
+        return "".join(self._axis_run(text, is_target) for text, is_target in joined)
+
+    def _axis_run(self, text: str, is_target: bool) -> str:
         c = self.colours
-        parts = [
-            f'<FONT COLOR="{c.target}"><B>{html(text)}</B></FONT>'
-            if is_target
-            else f'<FONT COLOR="{c.muted}">{html(text)}</FONT>'
-            for text, is_target in label.axes
-        ]
-        kind = f'<FONT COLOR="{c.muted}">{html(label.kind)}</FONT>' if label.kind else ""
-        if not brackets and parts:
-            return f"{kind} {' '.join(parts)}" if kind else " ".join(parts)
-        opening, closing = (f'<FONT COLOR="{c.muted}">{bracket}</FONT>' for bracket in "[]")
-        return kind + opening + " ".join(parts) + closing
+        if is_target:
+            return f'<FONT COLOR="{c.target}"><B>{html(text)}</B></FONT>'
+        return f'<FONT COLOR="{c.muted}">{html(text)}</FONT>'
 
     # ---- wires ----------------------------------------------------------------------------------
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import unicodedata
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-_NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
+# `]` alone in an element is a syntax error to the HTML-like labels of Graphviz.
+_NAMED = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    '"': "&quot;",
+    "'": "&#39;",
+    "[": "&#91;",
+    "]": "&#93;",
+}
 
 
 def clean(text: str) -> str:
@@ -14,21 +23,21 @@ def clean(text: str) -> str:
     White space becomes one space; control characters, lone surrogates and marks that turn the
     direction of text become replacement characters.
     """
-    kept = (_REPLACEMENT if _is_unfit(character) else character for character in text)
-    return " ".join("".join(kept).split())
+    return " ".join("".join(map(_fit, text)).split())
 
 
-def _is_unfit(character: str) -> bool:
+def _fit(character: str) -> str:
     if character.isspace():
-        return False
+        return " "
     if unicodedata.category(character) in ("Cc", "Cs", "Cn"):
-        return True
-    return character in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+        return _REPLACEMENT
+    is_turn = character in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    return _REPLACEMENT if is_turn else character
 
 
 def html(text: str) -> str:
-    """Text for an HTML-like label of DOT, and for XML."""
-    return "".join(_NAMED.get(character, character) for character in clean(text))
+    """Text for an HTML-like label of DOT and for XML, spaces at its ends kept."""
+    return "".join(_NAMED.get(character, character) for character in map(_fit, text))
 
 
 def quoted(text: str) -> str:

@@ -192,13 +192,13 @@ def _select(w: Writer, kind: Kind, children: Sequence[Node]) -> Node:
     condition, *branches = children
     domain = domain_of(kind)
     if isinstance(condition, Scalar):
-        condition = _as_tensor(w, condition, "boolean")
+        condition = as_tensor(w, condition, "boolean")
     if all(isinstance(branch, Scalar) for branch in branches):
         # Without a tensor among them torch.where takes the default format.
         if domain == "real":
             domain = "wide"
             if not all(isinstance(b, Scalar) and _is_exact(b) for b in branches):
-                branches = [_as_tensor(w, branches[0], "wide"), branches[1]]
+                branches = [as_tensor(w, branches[0], "wide"), branches[1]]
         nodes: list[Node] = [condition, *branches]
     elif domain == "real":
         nodes, domain = _one_format(w, "select", domain, branches)
@@ -219,7 +219,7 @@ def _is_exact(scalar: Scalar) -> bool:
         return False
 
 
-def _as_tensor(w: Writer, scalar: Node, domain: Domain) -> Node:
+def as_tensor(w: Writer, scalar: Node, domain: Domain) -> Node:
     """A plain number as a tensor without axes."""
     dtype, device = w.dtype(domain), w.device()
 

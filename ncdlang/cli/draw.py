@@ -42,8 +42,22 @@ def run(options: Namespace) -> int:
     names = ("style", "theme", "labels", "detail", "depth", "library")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     wanted = api.request(checked, diagram, "f32", **(given | {"format": format}))
-    output.write(options.output, shared.ask("draw", "emit", wanted).content)
+    try:
+        content = api.ask("draw", "emit", wanted).content
+    except api.NcdError as error:
+        raise CommandError(str(error), _keep_text(error, options.output)) from error
+    output.write(options.output, content)
     return 0
+
+
+def _keep_text(error: api.NcdError, path: str | None) -> str:
+    """Where Graphviz is missing or fails, keep the text that it would have drawn from."""
+    text: str | None = getattr(error.__cause__, "gv", None)
+    if text is None or path is None or path == "-":
+        return ""
+    kept = os.path.splitext(path)[0] + ".gv"
+    output.write(kept, text)
+    return f"the drawing as text is in {kept}"
 
 
 def _format_of(path: str | None) -> str:

@@ -57,6 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _internal(error)
 
 
+class _Help(RawDescriptionHelpFormatter):
+    """Help of a fixed width: to ask the terminal, argparse imports what a check has no use for."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=96)
+
+
 def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in COMMANDS:
         return _without_command(arguments)
@@ -65,7 +72,7 @@ def _dispatch(arguments: list[str]) -> int:
     parser = ArgumentParser(
         prog=f"ncdc {name}",
         description=command.__doc__,
-        formatter_class=RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     command.configure(parser)
@@ -79,7 +86,7 @@ def _without_command(arguments: list[str]) -> int:
         usage="ncdc COMMAND ...",
         description="The compiler of neural circuit diagrams.",
         epilog=f"commands:\n{listed}\n\n`ncdc COMMAND --help` tells more.",
-        formatter_class=RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     if not arguments:

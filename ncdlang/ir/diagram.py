@@ -10,9 +10,9 @@ operator applied to the input slices at eta_i(p).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ncdlang.records import field, record
 from ncdlang.semantics.program import CheckedDiagram, Instance, Learned
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import Affine, Axis, Wire
@@ -21,7 +21,7 @@ from ncdlang.source import Span
 # ---- base operators -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pointwise:
     """An elementwise primitive on scalars, one input slice for each argument. No targets.
 
@@ -32,19 +32,19 @@ class Pointwise:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Number:
     """A constant; no inputs, empty degree. `value` is a number, a truth value or a size."""
 
     value: float | int | bool | Size
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Iota:
     """The index along the one axis of its degree; no inputs."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reindex:
     """The identity on scalars: all is in the reindexing of its first input. No targets.
 
@@ -57,7 +57,7 @@ class Reindex:
     guarded: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Contraction:
     """Sum over `axes` (targets) of the product of the input slices: an einsum.
 
@@ -68,7 +68,7 @@ class Contraction:
     axes: tuple[Axis, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reduction:
     """A reduction by its name (`sum`, `max`, `argmax`, ...) over `axes`, all targets of the input.
 
@@ -80,7 +80,7 @@ class Reduction:
     initial: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Library:
     """A whole diagram as one operator: it carries its definition until a pass opens it.
 
@@ -102,7 +102,7 @@ Operator: TypeAlias = Pointwise | Number | Iota | Reindex | Contraction | Reduct
 # ---- edges --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Operand:
     """One input. `weave[i]` says whether axis i of the wire is a target.
 
@@ -115,7 +115,7 @@ class Operand:
     reindexing: tuple[Affine, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Result:
     """One output. `weave[i]` says whether axis i of the wire is a target; the tiled axes are
     exactly the degree, each once, in an order of the wire's own (a composite axis of the wire
@@ -125,7 +125,7 @@ class Result:
     weave: tuple[bool, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Edge:
     """A broadcasted operation. `blocks` are the titles of the blocks round it, outermost first."""
 
@@ -137,14 +137,14 @@ class Edge:
     blocks: tuple[Block, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Block:
     """A title round edges. The same block is the same object."""
 
     title: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Graph:
     """One diagram. Edges are in an order in which every wire is made before it is read."""
 

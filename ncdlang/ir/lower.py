@@ -7,7 +7,6 @@ wire that repeats values, permutes axes or has a composite axis is made by a las
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
 
 from ncdlang.ir.diagram import (
@@ -25,6 +24,7 @@ from ncdlang.ir.diagram import (
     Reindex,
     Result,
 )
+from ncdlang.records import record
 from ncdlang.semantics.program import (
     Apply,
     ApplyDiagram,
@@ -86,7 +86,7 @@ def lower(diagram: CheckedDiagram) -> Graph:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Branch:
     """A branch of a `where` that an expression stands in."""
 
@@ -94,7 +94,7 @@ class _Branch:
     holds: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Place:
     """Where an expression stands: the order of the axes, the branches, the source, the blocks."""
 
@@ -225,9 +225,7 @@ class _Lowering:
             case _:
                 assert_never(value)
 
-    def _operand(
-        self, value: Expression, place: _Place, targets: tuple[Axis, ...] = ()
-    ) -> Operand:
+    def _operand(self, value: Expression, place: _Place, targets: tuple[Axis, ...] = ()) -> Operand:
         """An input of an operation: a plain read directly, anything else through a wire."""
         if isinstance(value, Read) and (axes := _plain_axes(value)) is not None:
             own = zip(value.wire.type.axes, axes, strict=True)
@@ -245,9 +243,7 @@ class _Lowering:
             operands.append(Operand(wire, weave, gathered.indices))
         return tuple(operands)
 
-    def _apply(
-        self, value: Apply, place: _Place, degree: tuple[Axis, ...], output: Wire
-    ) -> Wire:
+    def _apply(self, value: Apply, place: _Place, degree: tuple[Axis, ...], output: Wire) -> Wire:
         singular = SINGULAR.get(value.op, ())
         operands = tuple(
             self._safe(argument, place) if i in singular else self._operand(argument, place)
@@ -263,9 +259,7 @@ class _Lowering:
         operator = Library(value.callee, None, (), nothing, ((),))
         return self._edge(operator, degree, operands, output, place)
 
-    def _select(
-        self, value: Select, place: _Place, degree: tuple[Axis, ...], output: Wire
-    ) -> Wire:
+    def _select(self, value: Select, place: _Place, degree: tuple[Axis, ...], output: Wire) -> Wire:
         condition = self._operand(value.condition, place)
         wire = condition.wire
         if condition.reindexing != tuple(plain_index(axis) for axis in wire.type.axes):
@@ -276,9 +270,7 @@ class _Lowering:
         operands = (condition, then, otherwise)
         return self._edge(Pointwise("select"), degree, operands, output, place)
 
-    def _reduce(
-        self, value: Reduce, place: _Place, degree: tuple[Axis, ...], output: Wire
-    ) -> Wire:
+    def _reduce(self, value: Reduce, place: _Place, degree: tuple[Axis, ...], output: Wire) -> Wire:
         if value.op in SINGULAR_REDUCTIONS:
             operand = self._safe(value.body, place, value.bound)
         else:
@@ -286,9 +278,7 @@ class _Lowering:
         operator = Reduction(value.op, value.bound, value.initial)
         return self._edge(operator, degree, (operand,), output, place)
 
-    def _safe(
-        self, value: Expression, place: _Place, targets: tuple[Axis, ...] = ()
-    ) -> Operand:
+    def _safe(self, value: Expression, place: _Place, targets: tuple[Axis, ...] = ()) -> Operand:
         """An operand that is 1 wherever a branch round it is not chosen."""
         operand = self._operand(value, place, targets)
         if not place.branches or not _reads_data(value):

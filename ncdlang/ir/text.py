@@ -7,7 +7,7 @@ One line for each broadcasted operation (WWM, Def. 13), which reads like the equ
 The brackets of an operand are its weave and its reindexing at once, one entry for each axis of
 the wire: `<k>` is a target, which the operator sees whole; any other entry is the coordinate at
 which the operand is read for each index of the degree, the axes after `for`. The brackets of an
-output show its type, with its targets marked likewise. `<y: x>` is a target that a library
+output show its type, with its targets marked likewise. `<y:x>` is a target that a library
 diagram calls y.
 """
 
@@ -91,7 +91,8 @@ def _edge(edge: Edge, names: Names, indent: str) -> list[str]:
     inputs = [_operand(edge, position, names) for position in range(len(edge.inputs))]
     degree = f" for {' '.join(names.axis(axis) for axis in edge.degree)}" if edge.degree else ""
     tail = degree + _binding(edge.operator, names)
-    line = f"{indent}{outputs} = {operator}({', '.join(inputs)}){tail}"
+    call = f"{operator}({', '.join(inputs)})" if inputs else operator
+    line = f"{indent}{outputs} = {call}{tail}"
     if len(line) <= _WIDTH or not inputs:
         return [line]
     listed = [f"{indent}{_INDENT * 2}{operand}," for operand in inputs]

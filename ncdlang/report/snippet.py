@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from ncdlang.records import record
 from ncdlang.report.columns import Line, cut, shown, visible, window
 from ncdlang.report.paint import Painter, Row, Style
 from ncdlang.source import Source, Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mark:
     """A span of one source with its label. Offsets count code points within a line."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from ncdlang.diagnostics import Label
+from ncdlang.records import record
 from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.report import Reported, counted, listed, rename
 from ncdlang.semantics.scope import Broken, DiagramRef, closest
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Bound: TypeAlias = Axis | Size
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InstanceKey:
     """What tells apart the checked forms of one diagram.
 
@@ -34,7 +34,7 @@ class InstanceKey:
     changed: tuple[tuple[str, int | None], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Template:
     """A checked form of a diagram, with its formal axes by name."""
 
@@ -44,7 +44,7 @@ class Template:
     shared: frozenset[Axis]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Opened:
     """A diagram with its brackets bound. `explicit` are the formal axes that brackets bind."""
 
@@ -66,15 +66,13 @@ class Opened:
         return self.same_module and axis in self.template.shared
 
 
-@dataclass(slots=True)
 class _Slots:
     """The slots of a call's brackets, sorted by what they bind."""
 
-    axes: dict[str, tuple[Bound, Span]] = field(default_factory=dict[str, tuple[Bound, Span]])
-    packs: dict[str, list[tuple[Bound, Span]]] = field(
-        default_factory=dict[str, list[tuple[Bound, Span]]]
-    )
-    settings: dict[str, int | float] = field(default_factory=dict[str, "int | float"])
+    def __init__(self) -> None:
+        self.axes: dict[str, tuple[Bound, Span]] = {}
+        self.packs: dict[str, list[tuple[Bound, Span]]] = {}
+        self.settings: dict[str, int | float] = {}
 
 
 def open_diagram(

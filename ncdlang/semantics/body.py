@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
+from ncdlang.records import record
 from ncdlang.semantics import equations, results, signature, statements
 from ncdlang.semantics.binding import InstanceKey, Opened, Template
 from ncdlang.semantics.calls import LearnedUse, elementwise_callee
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ncdlang.semantics.module import ModuleChecker
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """Where new steps go: the list of the innermost block."""
 
@@ -90,7 +90,9 @@ class Body(Names):
         declaration = self.declaration
         instances = tuple(instance for use in self.uses if (instance := use.instance) is not None)
         used = results.symbols_in_use(self)
-        unknowns = tuple(dict.fromkeys(s for s in self._unknowns() if s in used or s in self._own()))
+        unknowns = tuple(
+            dict.fromkeys(s for s in self._unknowns() if s in used or s in self._own())
+        )
         is_scalar = not any(w.type.axes for w in (*self.parameters, *self.results))
         checked = CheckedDiagram(
             declaration.name.text,

@@ -7,8 +7,8 @@ Polynomials are tried first (`positivity`), small sizes for a counterexample nex
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from ncdlang.records import record
 from ncdlang.semantics.extents import largest_size
 from ncdlang.semantics.facts import (
     NO_FACTS,
@@ -160,7 +160,7 @@ def _undecided(goal: Formula, conditions: Sequence[Formula]) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Sides:
     """Which of the two bounds is proved."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Label
+from ncdlang.records import record
 from ncdlang.semantics import kinds
 from ncdlang.semantics.binding import Bound, Opened, open_diagram
 from ncdlang.semantics.program import CheckedDiagram, Define, Instance, Invoke
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from ncdlang.semantics.body import Body
 
 
-@dataclass(slots=True)
 class LearnedUse:
     """A learned instance of a diagram: `learn L: linear[m -> h]`, or a direct call of one.
 
     `binding` fills up with the sizes that the parameters need; uses must agree on them.
     """
 
-    name: str
-    opened: Opened
-    span: Span
-    binding: dict[Symbol, Size] = field(default_factory=dict[Symbol, Size])
-    instance: Instance | None = None
+    def __init__(self, name: str, opened: Opened, span: Span) -> None:
+        self.name = name
+        self.opened = opened
+        self.span = span
+        self.binding: dict[Symbol, Size] = {}
+        self.instance: Instance | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PlannedResult:
     """A result before it has a wire: its axes in the caller, and its weave."""
 
@@ -43,7 +43,7 @@ class PlannedResult:
     kind: Kind
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PlannedCall:
     """A call that fits, waiting for names of its results."""
 
@@ -204,9 +204,7 @@ def _argument(body: Body, expr: tree.Expr, parameter: Wire) -> Wire:
 class _Matcher:
     """Matches the arguments of one call with the formal types."""
 
-    def __init__(
-        self, body: Body, expr: tree.Call, opened: Opened, use: LearnedUse | None
-    ) -> None:
+    def __init__(self, body: Body, expr: tree.Call, opened: Opened, use: LearnedUse | None) -> None:
         self.body = body
         self.expr = expr
         self.opened = opened
@@ -323,8 +321,7 @@ class _Matcher:
             if actual is None:
                 self.body.fail(
                     "NCD2011",
-                    f"`{self.callee.name}` needs naturals below the size of "
-                    f"`{wanted.bound_axis}`",
+                    f"`{self.callee.name}` needs naturals below the size of `{wanted.bound_axis}`",
                     span,
                     label="these have no bound",
                 )
@@ -477,7 +474,10 @@ def _bound_kind(kind: Kind, bound: dict[Axis, Bound], binding: dict[Symbol, Size
         return kind
     axis = bound.get(kind.bound_axis) if kind.bound_axis is not None else None
     return Kind(
-        kind.name, kind.format, kind.bound.substitute(binding), axis if isinstance(axis, Axis) else None
+        kind.name,
+        kind.format,
+        kind.bound.substitute(binding),
+        axis if isinstance(axis, Axis) else None,
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from ncdlang.records import record
 from ncdlang.semantics.program import Requirement
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.source import Span
@@ -12,7 +12,7 @@ from ncdlang.source import Span
 Relation = Literal["==", "!=", ">=", "<=", ">", "<"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Origin:
     """Why two sizes are equal: a phrase in the file's names, and the place that says so."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Fix, Label
+from ncdlang.records import record, replace
 from ncdlang.semantics.calls import PlannedCall, plan_call
 from ncdlang.semantics.expressions import Context, Guards
 from ncdlang.semantics.obligations import Obligation
@@ -190,8 +190,6 @@ def _places_of(expr: tree.Expr, name: str) -> Iterator[Span]:
 
 def in_order_of_first(body: Body, expression: Expression, expr: tree.Expr) -> Expression:
     """The expression with the axes in the order of the first array that has all of them."""
-    from dataclasses import replace
-
     if len(expression.axes) < 2:
         return expression
     wanted = set(expression.axes)
@@ -204,8 +202,10 @@ def in_order_of_first(body: Body, expression: Expression, expr: tree.Expr) -> Ex
         "no array here has all the axes of the result, so their order is not known",
         expr.span,
         label=f"has the axes {listed(str(axis) for axis in expression.axes)}",
-        notes=["without stated axes nothing is contracted, and the first array with all axes "
-               "gives their order"],
+        notes=[
+            "without stated axes nothing is contracted, and the first array with all axes "
+            "gives their order"
+        ],
         help=f"write the axes on the left: `Y[{' '.join(str(a) for a in expression.axes)}] = ...`",
     )
 
@@ -315,7 +315,13 @@ def _named_axes(
             brackets.span,
             label=f"the result is `{ArrayType(axes)}`",
         )
-    renamed = dict(zip(derived, (_name_derived(body, e, a) for e, a in zip(lacking, derived, strict=False)), strict=False))
+    renamed = dict(
+        zip(
+            derived,
+            (_name_derived(body, e, a) for e, a in zip(lacking, derived, strict=False)),
+            strict=False,
+        )
+    )
     axes = tuple(renamed.get(axis, axis) for axis in axes)
     wanted = target_axes(body, brackets)
     dropped = [axis for axis in axes if axis not in wanted]
@@ -400,9 +406,7 @@ def _expanded(body: Body, expr: tree.Bracketed) -> list[tuple[tree.Expr | Affine
     return items
 
 
-def _place(
-    body: Body, index: Affine, axis: Axis, wire: Wire, guards: Guards, span: Span
-) -> None:
+def _place(body: Body, index: Affine, axis: Axis, wire: Wire, guards: Guards, span: Span) -> None:
     """A plain axis has the size of the axis it indexes; any other index only stays inside."""
     plain = index.axis
     if plain is axis:
@@ -453,7 +457,7 @@ def _sizes_differ(
 # ---- new axes -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Use:
     """An index expression at an axis of a wire."""
 
@@ -533,9 +537,7 @@ def _infer(body: Body, name: tree.Name, uses: list[_Use]) -> bool:
     return _define_inferred(body, name, size, mine)
 
 
-def _define_inferred(
-    body: Body, name: tree.Name, size: Size | None, uses: list[_Use]
-) -> bool:
+def _define_inferred(body: Body, name: tree.Name, size: Size | None, uses: list[_Use]) -> bool:
     from ncdlang.semantics.statements import require_size
 
     assert size is not None
@@ -592,4 +594,3 @@ def _walk(expr: tree.Expr | tree.Pack, into_brackets: bool = True) -> Iterator[t
 
 def _reduces(function: tree.Bracketed) -> bool:
     return isinstance(function.head, tree.Name) and function.head.text in REDUCTIONS
-

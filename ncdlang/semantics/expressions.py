@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Label
+from ncdlang.records import record, replace
 from ncdlang.semantics import kinds
 from ncdlang.semantics.calls import call_value, elementwise_callee
 from ncdlang.semantics.primitives import ELEMENTWISE, FUNCTIONS, INFIX, REDUCTIONS
@@ -31,7 +31,7 @@ from ncdlang.semantics.report import Reported, counted, listed
 from ncdlang.semantics.scope import Broken
 from ncdlang.semantics.size import constant
 from ncdlang.semantics.sizes import size_of
-from ncdlang.semantics.types import BOOLEAN, INTEGER, REAL, Axis, Wire, plain_index
+from ncdlang.semantics.types import INTEGER, REAL, Axis, Wire, plain_index
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -42,7 +42,7 @@ Guards = tuple[tuple[Expression, bool], ...]
 BUILTIN_NUMBERS = {"inf": math.inf, "pi": math.pi}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Context:
     """Where an expression stands.
 
@@ -413,18 +413,14 @@ class Expressions:
             )
         return tuple(dict.fromkeys(axes)), initial
 
-    def _absent(
-        self, name: str, axis: Axis, body: Expression, span: Span, expr: tree.Call
-    ) -> None:
+    def _absent(self, name: str, axis: Axis, body: Expression, span: Span, expr: tree.Call) -> None:
         has = listed(a.name for a in body.axes)
         self.body.fail(
             "NCD2010",
             f"`{name}` reduces axis `{axis}`, which its argument does not have",
             span,
             label="not an axis of the argument",
-            labels=[
-                Label(expr.arguments[0].span, f"has the axes {has}" if has else "has no axes")
-            ],
+            labels=[Label(expr.arguments[0].span, f"has the axes {has}" if has else "has no axes")],
         )
 
     def _nonempty(
@@ -463,4 +459,3 @@ def _factors(expr: tree.Expr, inverted: bool) -> list[tuple[tree.Expr, bool]]:
 def _shortened(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 40 else f"{line[:37]}..."
-

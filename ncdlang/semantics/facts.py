@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from ncdlang.records import record
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import Axis, Gathered
 
@@ -12,7 +12,7 @@ Comparison = Literal["==", "!=", "<=", "<", ">=", ">"]
 Relation: TypeAlias = tuple[Size, Comparison, Size]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Facts:
     """Relations between sizes that hold. That every unknown is at least 0 goes without saying."""
 
@@ -26,12 +26,12 @@ class Facts:
 NO_FACTS = Facts()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Inside:
     """Proved: the index stays in the array, whatever the sizes."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outside:
     """Refuted: at these sizes and this index the array is left.
 
@@ -52,7 +52,7 @@ class Outside:
         return self.limits[0] if self.limits else None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unknown:
     """Neither proved nor refuted: it has to be checked at run time."""
 
@@ -60,7 +60,7 @@ class Unknown:
 Verdict: TypeAlias = Inside | Outside | Unknown
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Collision:
     """Two index tuples with one image, at these sizes (and some contents of gathered arrays)."""
 

@@ -6,9 +6,9 @@ Index variables stand in the polynomials as symbols of their own; `Variables` ke
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
+from ncdlang.records import record
 from ncdlang.semantics.facts import Facts
 from ncdlang.semantics.program import (
     Apply,
@@ -28,28 +28,28 @@ from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, Mod
 # ---- formulas -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AtLeastZero:
     """`size >= 0`."""
 
     size: Size
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Zero:
     """`size == 0`."""
 
     size: Size
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class All:
     """Every part holds; true for none."""
 
     parts: tuple[Formula, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Some:
     """At least one part holds; false for none."""
 
@@ -93,10 +93,10 @@ def known(facts: Facts, formulas: Iterable[Formula]) -> tuple[Formula, ...]:
     waiting = [(fact, fact[0].symbols() | fact[2].symbols()) for fact in facts.relations]
     kept: list[Formula] = []
     while True:
-        near = [item for item in waiting if not reached.isdisjoint(item[1])]
+        near = [item for item in waiting if not (item[1] and reached.isdisjoint(item[1]))]
         if not near:
             return tuple(kept)
-        waiting = [item for item in waiting if reached.isdisjoint(item[1])]
+        waiting = [item for item in waiting if item not in near]
         for fact, symbols in near:
             reached |= symbols
             kept.append(relation(*fact))

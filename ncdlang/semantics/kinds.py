@@ -6,9 +6,9 @@ a size) becomes whatever stands beside it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ncdlang.records import replace
 from ncdlang.semantics.primitives import COMPARISONS, INFIX, LOGICAL
 from ncdlang.semantics.program import Apply, Constant, Expression, SizeValue
 from ncdlang.semantics.types import BOOLEAN, COMPLEX, INTEGER, REAL, Axis, Kind
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from ncdlang.semantics.body import Body
 
 _SYMBOLS = {name: symbol for symbol, name in INFIX.items()} | {"neg": "-", "not": "not"}
-_INTEGER_OPS = frozenset({"add", "sub", "mul", "floordiv", "mod", "max", "min", "neg", "abs", "sign"})
+_INTEGER_OPS = frozenset(
+    {"add", "sub", "mul", "floordiv", "mod", "max", "min", "neg", "abs", "sign"}
+)
 _NATURAL_OPS = frozenset({"add", "mul", "floordiv", "mod", "max", "min"})
 _COMPLEX_OPS = frozenset({"add", "sub", "mul", "div", "neg", "exp", "abs"})
 NATURAL = Kind("natural")
@@ -85,9 +87,7 @@ def unify(body: Body, values: list[Expression], span: Span) -> tuple[list[Expres
             f"{first}s and {second}s do not mix",
             span,
             label=f"{first} and {second}",
-            help="`real(...)` makes numbers of naturals and booleans"
-            if "real" in names
-            else "",
+            help="`real(...)` makes numbers of naturals and booleans" if "real" in names else "",
         )
     name = names.pop()
     if name == "real":
@@ -180,4 +180,3 @@ def reduced(
         return value, REAL if op == "norm" else COMPLEX
     converted = to_real(body, value, span)
     return converted, converted.kind
-

@@ -61,7 +61,7 @@ class ModuleChecker(Reporter):
         self.sink.extend(parsed.diagnostics)
         self._broken = parsed.broken
         self._lost = parsed.lost
-        self._templates: dict[tuple[tree.Diagram, InstanceKey], Template | None] = {}
+        self._templates: dict[tuple[int, InstanceKey], Template | None] = {}
         self.configs: list[tuple[str, tuple[tuple[str, float | int], ...]]] = []
         self.exports = Scope(self._prelude_scope())
         self.scope = self.exports
@@ -308,31 +308,35 @@ class ModuleChecker(Reporter):
                     help="use a recurrence along an axis, or `f^6` for copies",
                 )
         plain = key == InstanceKey(packs=key.packs)
-        template = self._checked(declaration, key) if plain else self._special(
-            declaration, key, user, span
+        template = (
+            self._checked(declaration, key)
+            if plain
+            else self._special(declaration, key, user, span)
         )
         if template is None:
             raise Reported
         return template
 
     def _checked(self, declaration: tree.Diagram, key: InstanceKey) -> Template | None:
-        if (declaration, key) not in self._templates:
-            self._templates[declaration, key] = self._run(declaration, key, self.sink)
-        return self._templates[declaration, key]
+        place = (declaration.span.start, key)
+        if place not in self._templates:
+            self._templates[place] = self._run(declaration, key, self.sink)
+        return self._templates[place]
 
     def _special(
         self, declaration: tree.Diagram, key: InstanceKey, user: Body, span: Span
     ) -> Template | None:
         """A form that differs from the declared one: its mistakes belong to the use."""
-        if (declaration, key) in self._templates:
-            cached = self._templates[declaration, key]
+        place = (declaration.span.start, key)
+        if place in self._templates:
+            cached = self._templates[place]
             if cached is not None:
                 return cached
         elif self._checked(declaration, InstanceKey(packs=key.packs)) is None:
             return None
         sink = Sink()
         template = self._run(declaration, key, sink)
-        self._templates[declaration, key] = template
+        self._templates[place] = template
         for found in sink:
             user.sink.add(_at_use(found, declaration, key, span))
         return template
@@ -377,8 +381,12 @@ class ModuleChecker(Reporter):
         return frozenset(names)
 
 
-def _at_use(found: Diagnostic, declaration: tree.Diagram, key: InstanceKey, span: Span) -> Diagnostic:
-    given = [f"{n} = {v if v is not None else 'this size'}" for n, v in (*key.changed, *key.settings)]
+def _at_use(
+    found: Diagnostic, declaration: tree.Diagram, key: InstanceKey, span: Span
+) -> Diagnostic:
+    given = [
+        f"{n} = {v if v is not None else 'this size'}" for n, v in (*key.changed, *key.settings)
+    ]
     return Diagnostic(
         found.code,
         f"`{declaration.name.text}` can't be used with {', '.join(given)}: {found.message}",

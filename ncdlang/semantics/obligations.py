@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ncdlang.records import record
 from ncdlang.semantics.size import ONE, ZERO, Size
 from ncdlang.semantics.types import Affine, Axis, Gathered, Wire
 from ncdlang.source import Span
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ncdlang.semantics.expressions import Guards
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Obligation:
     """An index that must stay inside an axis of a wire, under guards."""
 
@@ -43,7 +43,9 @@ def _check(body: Body, obligation: Obligation) -> None:
     if isinstance(verdict, Outside):
         _outside(body, obligation, verdict)
         return
-    reason = f"index `{obligation.index}` stays inside axis {obligation.axis} of {_name(obligation)}"
+    reason = (
+        f"index `{obligation.index}` stays inside axis {obligation.axis} of {_name(obligation)}"
+    )
     reach = _reach(obligation.index)
     if reach is None or obligation.guards:
         if not isinstance(verdict, Inside):
@@ -81,12 +83,14 @@ def _outside(body: Body, obligation: Obligation, verdict: Outside) -> None:
     axis = obligation.axis
     sizes = {symbol: value for symbol, value in verdict.sizes}
     where = f" at {at}" if at else ""
-    size = axis.size.value
-    extent = f"has size {verdict.size}" if size is not None else f"has size {axis.size}, here {verdict.size}"
-    message = (
-        f"index `{index}` reaches {verdict.value}{where}, "
-        f"but axis `{axis}` of {_name(obligation)} {extent}"
-    )
+    general = axis.size.value is None
+    if verdict.value < 0:
+        extent = f"before the start of axis `{axis}` of {_name(obligation)}"
+    elif general:
+        extent = f"but axis `{axis}` of {_name(obligation)} can have size {verdict.size}"
+    else:
+        extent = f"but axis `{axis}` of {_name(obligation)} has size {verdict.size}"
+    message = f"index `{index}` reaches {verdict.value}{where}, {extent}"
     shown = ", ".join(
         f"size({symbol.name}) = {value}"
         for symbol, value in sizes.items()
@@ -102,7 +106,7 @@ def _outside(body: Body, obligation: Obligation, verdict: Outside) -> None:
         message,
         obligation.span,
         label="leaves the array",
-        notes=[f"for example with {shown}"] if shown else [],
+        notes=[f"that is so with {shown}"] if shown else [],
         help="; or ".join(limits)
         or f"read it where it is inside only: `where({_condition(verdict, obligation)}, ..., 0)`, "
         "or pad the axis first",

@@ -8,13 +8,15 @@ means nothing.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 from ncdlang.semantics.formulas import AtLeastZero, Formula, Zero, conjuncts
 from ncdlang.semantics.size import ZERO, Atom, Monomial, Quotient, Size, Symbol, constant
 
 _ROUNDS = 60
-_DEPTH = 6
+_STEPS = 60
+_TERMS = 40
 
 
 def is_positive_form(size: Size) -> bool:
@@ -47,7 +49,7 @@ class System:
         """Whether the hypotheses are seen to imply `goal >= 0`."""
         if is_positive_form(goal) and not _has_quotient(goal):
             return True
-        return self._shown(self.translate(goal), _DEPTH)
+        return self._shown(self.translate(goal))
 
     def translate(self, size: Size) -> Size:
         """The size in the unknowns that are left."""
@@ -136,7 +138,7 @@ class System:
         numerator = self._without_quotients(atom.numerator).substitute(self.images)
         divisor = self._without_quotients(atom.denominator).substitute(self.images)
         quotient = self._new()
-        if not self._shown(numerator, 2):
+        if not self._shown(numerator):
             quotient = quotient - self._new()
         self._quotients[atom] = quotient
         if is_positive_form(divisor):
@@ -148,16 +150,20 @@ class System:
 
     # -- proving ----------------------------------------------------------------------------------
 
-    def _shown(self, goal: Size, depth: int) -> bool:
-        if is_positive_form(goal):
-            return True
-        if depth == 0:
-            return False
-        for hypothesis in self.rest:
-            for smaller in _lowered(goal, hypothesis):
-                if self._shown(smaller, depth - 1):
-                    return True
-        return False
+    def _shown(self, goal: Size) -> bool:
+        """Search, breadth first, for something smaller than the goal without a minus sign."""
+        seen = {goal}
+        waiting = deque([goal])
+        while waiting and len(seen) <= _STEPS:
+            candidate = waiting.popleft()
+            if is_positive_form(candidate):
+                return True
+            for hypothesis in self.rest:
+                for smaller in _lowered(candidate, hypothesis):
+                    if smaller not in seen and len(smaller.terms) <= _TERMS:
+                        seen.add(smaller)
+                        waiting.append(smaller)
+        return any(is_positive_form(candidate) for candidate in waiting)
 
 
 def _has_quotient(size: Size) -> bool:

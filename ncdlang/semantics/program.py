@@ -8,10 +8,10 @@ evaluates it; `ncdlang.ir.lower` turns it into the hypergraph of broadcasted ope
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Literal as OneOf
 from typing import TypeAlias
 
+from ncdlang.records import field, record
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import Affine, Axis, Kind, Wire
 from ncdlang.source import Source, Span
@@ -19,7 +19,7 @@ from ncdlang.source import Source, Span
 # ---- expressions: one value for each index of `axes`, the free axes in order ----------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Constant:
     """A number or truth value; `inf` and `pi` are such numbers."""
 
@@ -28,7 +28,7 @@ class Constant:
     axes: tuple[Axis, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class SizeValue:
     """A size as a number: `size(k)`."""
 
@@ -37,7 +37,7 @@ class SizeValue:
     axes: tuple[Axis, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class IndexValue:
     """The index along an axis as a number."""
 
@@ -46,7 +46,7 @@ class IndexValue:
     axes: tuple[Axis, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Read:
     """`wire[indices]`, one coordinate for each axis of the wire."""
 
@@ -57,7 +57,7 @@ class Read:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Apply:
     """An elementwise primitive (see `primitives.ELEMENTWISE`) at each index."""
 
@@ -68,7 +68,7 @@ class Apply:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class ApplyDiagram:
     """An elementwise operator that is defined by equations (`gelu`): all its types are scalars.
 
@@ -82,7 +82,7 @@ class ApplyDiagram:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Select:
     """`where(condition, then, otherwise)`: only the chosen branch is evaluated."""
 
@@ -94,7 +94,7 @@ class Select:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Contract:
     """The sum over `bound` of the product of two or more factors (0 for an empty axis)."""
 
@@ -105,7 +105,7 @@ class Contract:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Reduce:
     """A reduction (see `primitives.REDUCTIONS`) of `body` over the axes `bound`.
 
@@ -122,22 +122,14 @@ class Reduce:
 
 
 Expression: TypeAlias = (
-    Constant
-    | SizeValue
-    | IndexValue
-    | Read
-    | Apply
-    | ApplyDiagram
-    | Select
-    | Contract
-    | Reduce
+    Constant | SizeValue | IndexValue | Read | Apply | ApplyDiagram | Select | Contract | Reduce
 )
 
 
 # ---- steps ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Define:
     """`wire[axes] = expression`: the axes are those of the wire's type, in order.
 
@@ -150,7 +142,7 @@ class Define:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Invoke:
     """A call of a diagram, broadcast over the `lifted` axes.
 
@@ -173,7 +165,7 @@ class Invoke:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class BlockStep:
     """`block "Title" { ... }`: a title round steps, without meaning."""
 
@@ -188,7 +180,7 @@ Step: TypeAlias = Define | Invoke | BlockStep
 # ---- diagrams ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Learned:
     """A raw parameter. `init` is the initialiser's name with its numbers; frozen ones are buffers."""
 
@@ -198,7 +190,7 @@ class Learned:
     frozen: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Instance:
     """A learned diagram with its own parameters. `binding` as in `Invoke`."""
 
@@ -208,7 +200,7 @@ class Instance:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Requirement:
     """`left op right` must hold; undecided here, so a caller or the emitted code checks it.
 
@@ -222,7 +214,7 @@ class Requirement:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class FreeAxis:
     """An axis of the diagram's brackets that no input carries, with its default size."""
 
@@ -230,7 +222,7 @@ class FreeAxis:
     default: Size | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class CheckedDiagram:
     """One diagram. `axes` are all the axes that its signature names, in order.
 
@@ -275,7 +267,7 @@ def walk(steps: tuple[Step, ...]) -> Iterator[Define | Invoke]:
             yield step
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CheckedProgram:
     """A file that was checked: its diagrams in the order of the text, and its configs.
 
@@ -294,11 +286,10 @@ class CheckedProgram:
 def signature(diagram: CheckedDiagram) -> str:
     """The type of a diagram as a person reads it: `f[h](X: [x m]) -> [x h]`."""
     brackets = ", ".join(
-        f"{f.axis.name} = {f.default}" if f.default is not None else f.axis.name for f in diagram.free
+        f"{f.axis.name} = {f.default}" if f.default is not None else f.axis.name
+        for f in diagram.free
     )
     inputs = ", ".join(str(wire) for wire in diagram.parameters)
     outputs = [str(wire.type) for wire in diagram.results]
     result = outputs[0] if len(outputs) == 1 else f"({', '.join(outputs)})"
     return f"{diagram.name}{f'[{brackets}]' if brackets else ''}({inputs}) -> {result}"
-
-

@@ -49,9 +49,7 @@ class Reporter:
         fix: Fix | None = None,
     ) -> NoReturn:
         """Report a mistake and give the statement up."""
-        self.error(
-            code, message, span, label=label, labels=labels, notes=notes, help=help, fix=fix
-        )
+        self.error(code, message, span, label=label, labels=labels, notes=notes, help=help, fix=fix)
         raise Reported
 
 

@@ -64,9 +64,7 @@ def _returned(
     if statement.targets:
         equation = tree.Equation(statement.targets, "=", statement.values[0], statement.span)
         wires = equations.check_equation(body, equation)
-        return [
-            (wire, target.span) for wire, target in zip(wires, statement.targets, strict=True)
-        ]
+        return [(wire, target.span) for wire, target in zip(wires, statement.targets, strict=True)]
     if len(statement.values) == 1:
         value = statement.values[0]
         call = equations.as_diagram_call(body, value)
@@ -140,12 +138,12 @@ def _converted(body: Body, wire: Wire, expr: tree.ArrayTypeExpr, span: Span) -> 
     return converted
 
 
-def _declared_axes(
-    body: Body, expr: tree.ArrayTypeExpr, wire: Wire
-) -> tuple[Axis, ...] | None:
+def _declared_axes(body: Body, expr: tree.ArrayTypeExpr, wire: Wire) -> tuple[Axis, ...] | None:
     """The promised axes. A name that only the result carries is the body's axis of that name."""
     if expr.axes.arrow is not None:
-        body.fail("NCD2012", "a type has no `->` in its brackets", expr.axes.span, label="not a type")
+        body.fail(
+            "NCD2012", "a type has no `->` in its brackets", expr.axes.span, label="not a type"
+        )
     axes: list[Axis] = []
     for slot in expr.axes.slots:
         if slot.name is not None:
@@ -196,7 +194,9 @@ def _axes_differ(
         name = wire.name if not wire.name.startswith("_") else "Y"
         help_text = f"write the axes in the promised order: `{name}{written}`"
     else:
-        message = f"the result is `{wire.type}`, but `{ArrayType(declared, wire.type.kind)}` is promised"
+        message = (
+            f"the result is `{wire.type}`, but `{ArrayType(declared, wire.type.kind)}` is promised"
+        )
         missing = [a for a in declared if a not in given]
         extra = [a for a in given if a not in declared]
         parts = [f"axis `{a}` is missing" for a in missing]
@@ -216,9 +216,7 @@ def _axes_differ(
 # ---- sizes that a use must give -------------------------------------------------------------------
 
 
-def needed_symbols(
-    learned: list[Learned], instances: tuple[Instance, ...]
-) -> tuple[Symbol, ...]:
+def needed_symbols(learned: list[Learned], instances: tuple[Instance, ...]) -> tuple[Symbol, ...]:
     """The unknowns that shapes of parameters need, in order of first need."""
     found: dict[Symbol, None] = {}
     for parameter in learned:
@@ -278,4 +276,3 @@ def _sizes_of(expression: Expression) -> list[Size]:
         case _:
             pass
     return sizes
-

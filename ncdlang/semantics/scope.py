@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from ncdlang.records import record
 from ncdlang.semantics.types import Axis, Wire
 from ncdlang.source import Span
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from ncdlang.syntax import tree
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Broken:
     """A name whose definition has a mistake that was reported: its uses are silent."""
 
     what: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Later:
     """A wire that a later statement defines: reading it now is a recurrence or a mistake."""
 
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class DiagramRef:
     """A diagram by its declaration and the module that holds it."""
 
@@ -43,8 +43,10 @@ class DiagramRef:
 
         declaration = self.declaration
         types = [p.type for p in declaration.parameters] + [declaration.result]
-        return declaration.formals is None and bool(declaration.parameters) and all(
-            isinstance(t, tree.ArrayTypeExpr) and not t.axes.slots for t in types
+        return (
+            declaration.formals is None
+            and bool(declaration.parameters)
+            and all(isinstance(t, tree.ArrayTypeExpr) and not t.axes.slots for t in types)
         )
 
 
@@ -111,7 +113,9 @@ def closest(name: str, candidates: Iterable[str]) -> str | None:
     for candidate in candidates:
         if candidate == name or candidate.startswith("_"):
             continue
-        distance = 0 if candidate.casefold() == name.casefold() else _distance(name, candidate, limit)
+        distance = (
+            0 if candidate.casefold() == name.casefold() else _distance(name, candidate, limit)
+        )
         if distance > limit or (distance >= min(len(name), len(candidate)) and distance > 0):
             continue
         if best is None or (distance, candidate) < best:

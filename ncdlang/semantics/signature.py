@@ -122,7 +122,9 @@ def array_type_of(body: Body, expr: tree.ArrayTypeExpr, formal: bool = False) ->
     """The array type that is written. In a formal type new names are new axes. Raises Reported."""
     axes: list[Axis] = []
     if expr.axes.arrow is not None:
-        body.fail("NCD2012", "a type has no `->` in its brackets", expr.axes.span, label="not a type")
+        body.fail(
+            "NCD2012", "a type has no `->` in its brackets", expr.axes.span, label="not a type"
+        )
     for slot in expr.axes.slots:
         if slot.name is not None:
             body.fail("NCD2012", "a type lists axes only", slot.span, label="not an axis")

@@ -169,7 +169,9 @@ class Size:
                 if isinstance(atom, Symbol):
                     c *= values[atom] ** power
                 else:
-                    c *= (atom.numerator.evaluate(values) // atom.denominator.evaluate(values)) ** power
+                    c *= (
+                        atom.numerator.evaluate(values) // atom.denominator.evaluate(values)
+                    ) ** power
             total += c
         return total
 
@@ -244,7 +246,9 @@ def _wrapped(size: Size) -> str:
     return f"({text})" if len(size.terms) > 1 else text
 
 
-def _divide_term(monomial: Monomial, c: int, divisor: tuple[Monomial, int]) -> tuple[Monomial, int] | None:
+def _divide_term(
+    monomial: Monomial, c: int, divisor: tuple[Monomial, int]
+) -> tuple[Monomial, int] | None:
     """The exact quotient of one term by one term, or None."""
     powers = dict(monomial)
     for atom, power in divisor[0]:

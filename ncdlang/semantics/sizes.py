@@ -199,7 +199,9 @@ def _binary_index(body: Body, expr: tree.Binary) -> Affine:
 def _quasi_affine(body: Body, expr: tree.Binary, left: Affine, right: Affine) -> Affine:
     divisor = body.constraints.with_defaults(right.constant).value if not right.terms else None
     if not left.terms and not right.terms and right.constant != ZERO:
-        value = left.constant // right.constant if expr.op == "//" else left.constant % right.constant
+        value = (
+            left.constant // right.constant if expr.op == "//" else left.constant % right.constant
+        )
         return Affine(value)
     if divisor is None or divisor <= 0:
         body.fail(

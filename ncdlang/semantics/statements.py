@@ -67,8 +67,20 @@ def check_body(body: Body) -> None:
                     labels=[Label(declaration.body[i + 1].span, "this is never reached")],
                 )
         check_statement(body, statement)
-    if not returned:
+    if not returned and not _returns_inside(declaration.body):
         _missing_return(body)
+
+
+def _returns_inside(statements: tuple[tree.Statement, ...]) -> bool:
+    """Whether a block holds the return, which is reported there."""
+    return any(
+        isinstance(statement, tree.Block)
+        and (
+            any(isinstance(inner, tree.Return) for inner in statement.body)
+            or _returns_inside(statement.body)
+        )
+        for statement in statements
+    )
 
 
 def _missing_return(body: Body) -> None:
@@ -292,9 +304,7 @@ def _learn_parameter(body: Body, statement: tree.Learn, array_type: ArrayType) -
         body.scope.define(name.text, wire, name.span)
 
 
-def _initialiser(
-    body: Body, expr: tree.Expr | None
-) -> tuple[str, tuple[float, ...], bool]:
+def _initialiser(body: Body, expr: tree.Expr | None) -> tuple[str, tuple[float, ...], bool]:
     if expr is None:
         return "default", (), False
     if isinstance(expr, tree.Call) and isinstance(expr.function, tree.Name):
@@ -383,7 +393,9 @@ def _assert(body: Body, condition: tree.Expr) -> None:
         left = size_expression(body, condition.left)
         right = size_expression(body, condition.right)
         reason = f"asserted: {' '.join(condition.span.text.split())}"
-        if not body.constraints.require(left, RELATIONS[condition.op], right, reason, condition.span):
+        if not body.constraints.require(
+            left, RELATIONS[condition.op], right, reason, condition.span
+        ):
             body.fail_relation(
                 left,
                 RELATIONS[condition.op],
@@ -399,5 +411,3 @@ def _assert(body: Body, condition: tree.Expr) -> None:
         condition.span,
         label="no comparison of sizes",
     )
-
-

@@ -2,7 +2,7 @@
 
 One line for each fact: axes with a size of their own, parameters, instances, requirements, then
 the steps with every contraction, conversion and weave written out. In a call `<x>` is an axis
-that the callee sees (`<y: x>` when the callee calls it y), any other axis is lifted.
+that the callee sees (`<y:x>` when the callee calls it y), any other axis is lifted.
 """
 
 from __future__ import annotations
@@ -105,12 +105,12 @@ def binding_text(binding: tuple[tuple[Symbol, Size], ...], names: Names) -> str:
 
 
 def target_slot(actual: Axis, formal: Axis | None, names: Names) -> str:
-    """One axis of a call's argument or result: `<x>`, `<y: x>`, or plain where it is lifted."""
+    """One axis of a call's argument or result: `<x>`, `<y:x>`, or plain where it is lifted."""
     name = names.axis(actual)
     if formal is None:
         return name
     told = str(formal)
-    return f"<{name}>" if told == name else f"<{told}: {name}>"
+    return f"<{name}>" if told == name else f"<{told}:{name}>"
 
 
 def learned_text(parameter: Learned, names: Names) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ncdlang.records import field, record
 from ncdlang.semantics.size import ONE, ZERO, Size, Symbol
 from ncdlang.source import Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Axis:
     """A named axis. Two axes are the same only if they are the same object.
 
@@ -45,7 +45,7 @@ class Axis:
         return f"Axis({self}: {self.size})"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kind:
     """What the entries of an array are.
 
@@ -74,7 +74,7 @@ COMPLEX = Kind("complex")
 INTEGER = Kind("integer")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArrayType:
     """An array: its axes in order, and what its entries are."""
 
@@ -86,7 +86,7 @@ class ArrayType:
         return f"{self.kind}[{separator.join(str(axis) for axis in self.axes)}]"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Wire:
     """A named array. Names that the compiler makes begin with `_`."""
 
@@ -98,7 +98,7 @@ class Wire:
         return f"{self.name}: {self.type}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Floor:
     """`numerator // divisor` inside an index; the divisor is a positive integer."""
 
@@ -106,7 +106,7 @@ class Floor:
     divisor: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mod:
     """`numerator % divisor` inside an index; the divisor is a positive integer."""
 
@@ -114,7 +114,7 @@ class Mod:
     divisor: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Gathered:
     """An index that is read from an array of naturals: `tok[n]` in `E[tok[n], m]`."""
 
@@ -125,7 +125,7 @@ class Gathered:
 IndexVariable: TypeAlias = Axis | Floor | Mod | Gathered
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Affine:
     """One coordinate of a morphism of the axis-stride category (WWM, Def. 8).
 

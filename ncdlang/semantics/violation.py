@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
 from math import prod
 
+from ncdlang.records import record
 from ncdlang.semantics.formulas import AtLeastZero, Formula, holds, rewrite
 from ncdlang.semantics.size import Quotient, Size, Symbol, constant
 from ncdlang.semantics.types import Axis, Gathered
@@ -14,7 +14,7 @@ from ncdlang.semantics.types import Axis, Gathered
 _ENUMERATED = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Violation:
     """Index variables at which the position leaves `0 .. size - 1`."""
 

@@ -108,7 +108,9 @@ def report_open_at_end(
 def report_brace_on_next_line(tokens: Tokens, brace: Span) -> None:
     """`{` on a line of its own."""
     here = _here(tokens)
-    fix = Fix("put it on the line of the header", ((Span(here.source, here.end, brace.start), " "),))
+    fix = Fix(
+        "put it on the line of the header", ((Span(here.source, here.end, brace.start), " "),)
+    )
     tokens.findings.append(
         Diagnostic(
             "NCD1013",

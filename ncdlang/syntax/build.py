@@ -41,8 +41,8 @@ class Builder:
         return Span(self.source, start, end)
 
     def _operator(self, token: int) -> str:
-        """The text of an operator, however it was typed."""
-        return self._literals[self.tokens.kinds[token]]
+        """The text of an operator, however it was typed; recovery adds one as `-1 - kind`."""
+        return self._literals[self.tokens.kinds[token] if token >= 0 else -1 - token]
 
     def _report(self, found: Diagnostic, broken: Span) -> None:
         """Report once, even if recovery builds the same statement again."""
@@ -180,16 +180,14 @@ class Builder:
         targets = self._targets(args[0], span)
         return targets and tree.Return(targets, (args[1],), span)
 
-    def _targets(
-        self, sides: tuple[tree.Expr, ...], whole: Span
-    ) -> tuple[tree.Target, ...] | None:
+    def _targets(self, sides: tuple[tree.Expr, ...], whole: Span) -> tuple[tree.Target, ...] | None:
         """The left side of an equation, None if it is none."""
         targets: list[tree.Target] = []
         for side in sides:
             match side:
-                case tree.Name():
+                case tree.Name() if _is_plain(side):
                     targets.append(tree.Target(side, None, side.span))
-                case tree.Bracketed(tree.Name() as name, brackets):
+                case tree.Bracketed(head=tree.Name() as name, brackets=brackets) if _is_plain(name):
                     targets.append(tree.Target(name, brackets, side.span))
                 case _:
                     self._report(_not_a_target(side), whole)
@@ -242,6 +240,9 @@ class Builder:
         value = text.replace('\\"', '"').replace("\\\\", "\\") if "\\" in text else text
         return tree.String(value, span)
 
+    def _qualified(self, args: Args, start: int, end: int) -> tree.Name:
+        return tree.Name(f"{args[0].text}.{args[1].text}", self._span(start, end))
+
     def _size_of(self, args: Args, start: int, end: int) -> tree.SizeOf:
         return tree.SizeOf(args[0], self._span(start, end))
 
@@ -283,9 +284,15 @@ _TUPLES = frozenset(
 )
 """Rules whose value is the tuple of their parts."""
 
+
 def _wires(domain: tree.TypeExpr) -> tuple[tree.TypeExpr, ...]:
     """The inputs that the left side of a point-free signature stands for."""
     return domain.items if isinstance(domain, tree.TupleTypeExpr) else (domain,)
+
+
+def _is_plain(name: tree.Name) -> bool:
+    """Whether a name is not one of another file: `layers.f`."""
+    return "." not in name.text
 
 
 def _not_a_target(side: tree.Expr) -> Diagnostic:
@@ -295,7 +302,7 @@ def _not_a_target(side: tree.Expr) -> Diagnostic:
     fix: Fix | None = None
     span = side.span
     match side:
-        case tree.TupleExpr(items) if items:
+        case tree.TupleExpr(items=items) if items:
             first, last = items[0].span, items[-1].span
             edits = (
                 (Span(span.source, span.start, first.start), ""),
@@ -303,7 +310,7 @@ def _not_a_target(side: tree.Expr) -> Diagnostic:
             )
             rule = "several results are written `A, B = f(X)`"
             fix = Fix("remove the parentheses", edits)
-        case tree.Call(tree.Name() as name):
+        case tree.Call(function=tree.Name() as name):
             rule = f"a wire is indexed in square brackets: `{name.text}[...]`"
         case _:
             pass

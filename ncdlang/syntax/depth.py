@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
-from ncdlang.source import Span
+from ncdlang.records import fields
 from ncdlang.syntax import tree
 
 MAX_DEPTH = 100
@@ -36,11 +35,9 @@ def deepest(item: tree.Statement | tree.Declared) -> int:
 @cache
 def _parts(kind: type[Any]) -> tuple[str, ...]:
     """The fields of a node that may hold nodes."""
-    if not is_dataclass(kind):
-        return ()
     plain = {"span", "header", "op_span", "text", "value", "doc", "op"}
     if kind in (tree.Equation, tree.Const):
         plain.remove("value")
     if kind in (tree.Diagram, tree.Block):
         plain.add("body")
-    return tuple(field.name for field in fields(kind) if field.name not in plain)
+    return tuple(name for name in fields(kind) if name not in plain)

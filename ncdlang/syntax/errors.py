@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ncdlang.diagnostics import Diagnostic, Fix
-from ncdlang.source import Span
+from ncdlang.diagnostics import Diagnostic
 from ncdlang.syntax.language import Language
 from ncdlang.syntax.lexer import Tokens
 

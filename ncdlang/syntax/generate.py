@@ -60,7 +60,9 @@ def _terminal_names(lark: Any) -> list[str]:
 
 def _patterns(lark: Any) -> list[tuple[str, str]]:
     """Regular expressions in the order in which Lark's own lexer would try them."""
-    return [(terminal.name, terminal.pattern.to_regexp()) for terminal in lark.parser.lexer.terminals]
+    return [
+        (terminal.name, terminal.pattern.to_regexp()) for terminal in lark.parser.lexer.terminals
+    ]
 
 
 def _rule(rule: Any, number: dict[str, int]) -> Rule:

@@ -79,14 +79,7 @@ class _Layout:
     def __init__(self, raw: Tokens, kinds: Kinds) -> None:
         self.raw = raw
         self.kinds = kinds
-        self.out = Tokens(
-            raw.source,
-            comments=raw.comments,
-            docs=raw.docs,
-            renamed=raw.renamed,
-            findings=raw.findings,
-            broken=raw.broken,
-        )
+        self.out = Tokens.like(raw)
         self.open: list[Open] = []
         self.head = 0
         self.indent = 0
@@ -158,7 +151,7 @@ class _Layout:
     def _separates(self, kind: int, previous: int, top: Open) -> bool:
         """Whether a line end stands for a comma: between the entries of a config or an op."""
         names = self.kinds.names
-        is_list = top.kind == names["LBRACE"] and self.out.kinds[self.head] != names["_USE"]
+        is_list = top.kind == names["LBRACE"] and self._head_kind() != names["_USE"]
         follows_entry = previous not in self.kinds.continues and previous != names["LBRACE"]
         return is_list and follows_entry and kind == names["NAME"]
 
@@ -221,9 +214,7 @@ class _Layout:
     def _lacks_body(self, index: int, kind: int) -> bool:
         """Mend a header whose `{` is on the next line or missing. Whether the line end is gone."""
         kinds, out = self.kinds, self.out
-        if not out.kinds or out.kinds[self.head] != kinds.names["_DIAGRAM"]:
-            return False
-        if not self._awaits_body():
+        if self._head_kind() != kinds.names["_DIAGRAM"] or not self._awaits_body():
             return False
         if kind == kinds.names["LBRACE"]:
             brackets.report_brace_on_next_line(out, self.raw.span(index))
@@ -281,9 +272,11 @@ class _Layout:
         names = self.kinds.names
         if kind != names["LBRACE"] or (self.open and not self.open[-1].is_body):
             return False
-        lists = (names["_USE"], names["_CONFIG"], names["_OP"])
-        head = self.out.kinds[self.head] if self.head < len(self.out.kinds) else 0
-        return head not in lists
+        return self._head_kind() not in (names["_USE"], names["_CONFIG"], names["_OP"])
+
+    def _head_kind(self) -> int:
+        """The kind of the token that the current statement starts with; 0 before it is put out."""
+        return self.out.kinds[self.head] if self.head < len(self.out.kinds) else 0
 
     def _closing(self, kind: int, start: int, end: int, index: int) -> None:
         kinds, out = self.kinds, self.out
@@ -374,9 +367,7 @@ class _Layout:
     def _heads_statement(self, opened: Open) -> bool:
         """Whether a bracket is open right after the name that a statement starts with."""
         out, names = self.out, self.kinds.names
-        head = self.head
-        if out.kinds[head] == names["_RETURN"]:
-            head += 1
+        head = self.head + (self._head_kind() == names["_RETURN"])
         return out.kinds[head] == names["NAME"] and out.starts[head + 1] == opened.start
 
     def _reduction_assign(self, kind: int, start: int, end: int) -> None:

@@ -7,7 +7,6 @@ plain (`**`, `:=`, a typographic quote), read as the token that was meant.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import NamedTuple
 from unicodedata import normalize
 
@@ -17,7 +16,6 @@ from ncdlang.syntax import mistakes
 from ncdlang.syntax.tables import NOT_A_TOKEN, Tables
 
 
-@dataclass(slots=True)
 class Tokens:
     """Tokens as parallel lists: kind, start and end of each. The last one is `$END`.
 
@@ -25,15 +23,24 @@ class Tokens:
     documentation above the token that starts at an offset; `flaws` the places already reported.
     """
 
-    source: Source
-    kinds: list[int] = field(default_factory=list[int])
-    starts: list[int] = field(default_factory=list[int])
-    ends: list[int] = field(default_factory=list[int])
-    comments: list[Span] = field(default_factory=list[Span])
-    docs: dict[int, str] = field(default_factory=dict[int, str])
-    renamed: dict[int, str] = field(default_factory=dict[int, str])
-    findings: list[Diagnostic] = field(default_factory=list[Diagnostic])
-    broken: list[Span] = field(default_factory=list[Span])
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.kinds: list[int] = []
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self.comments: list[Span] = []
+        self.docs: dict[int, str] = {}
+        self.renamed: dict[int, str] = {}
+        self.findings: list[Diagnostic] = []
+        self.broken: list[Span] = []
+
+    @staticmethod
+    def like(raw: Tokens) -> Tokens:
+        """No tokens yet, with all else of `raw` shared."""
+        made = Tokens(raw.source)
+        made.comments, made.docs, made.renamed = raw.comments, raw.docs, raw.renamed
+        made.findings, made.broken = raw.findings, raw.broken
+        return made
 
     def span(self, index: int) -> Span:
         """The place of one token."""
@@ -106,7 +113,9 @@ def scan(source: Source, words: Lexicon) -> Tokens:
             _comment(tokens, start, end, words.names["_NEWLINE"])
         else:
             mistakes.read(tokens, words.names, -1 - kind, start, end)
-    tokens.docs = {tokens.starts[i]: text for i, text in tokens.docs.items() if i < len(tokens.starts)}
+    tokens.docs = {
+        tokens.starts[i]: text for i, text in tokens.docs.items() if i < len(tokens.starts)
+    }
     tokens.add(0, len(text), len(text))
     if not text.isascii():
         _normalise_names(tokens, words.names["NAME"])

@@ -220,14 +220,16 @@ def _unterminated(tokens: Tokens, names: dict[str, int], span: Span) -> None:
     end = span.start + len(span.text.rstrip())
     place = Span(span.source, end, end)
     fix = Fix('add `"`', ((place, '"'),))
-    _report(tokens, "NCD1007", "this string is never closed", span, "a string ends on its line", fix)
+    _report(
+        tokens, "NCD1007", "this string is never closed", span, "a string ends on its line", fix
+    )
     tokens.add(names["STRING"], span.start, span.end)
     tokens.broken.append(span)
 
 
 def _quoted(tokens: Tokens, names: dict[str, int], span: Span) -> None:
     fix = _replace(span, '"' + span.text[1:-1].replace('"', '\\"') + '"')
-    message = f"a string stands in `\"`, not in `{span.text[0]}`"
+    message = f'a string stands in `"`, not in `{span.text[0]}`'
     _report(tokens, "NCD1003", message, span, "", fix)
     tokens.add(names["STRING"], span.start, span.end)
 
@@ -252,7 +254,9 @@ def _stray(tokens: Tokens, names: dict[str, int], span: Span) -> None:
     message = f"unexpected character {_shown(character)}"
     if character.isspace() or character in "\u200b\u200c\u200d\u2060\ufeff":
         text = " " if character.isspace() else ""
-        _report(tokens, "NCD1002", message, span, "blanks are spaces and tabs", _replace(span, text))
+        _report(
+            tokens, "NCD1002", message, span, "blanks are spaces and tabs", _replace(span, text)
+        )
         return
     fix = _replace(span, "\n", safe=False) if character == ";" else None
     _report(tokens, "NCD1002", message, span, _ADVICE.get(character, ""), fix)

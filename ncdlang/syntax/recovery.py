@@ -37,6 +37,7 @@ class Recovery:
         self.mistakes: list[Mistake] = []
         self._quiet = 0
         self._floor = 0
+        self._mended = -1
         self._last = -1
 
     def recover(self, index: int) -> int:
@@ -45,12 +46,12 @@ class Recovery:
             return self._force(index)
         self._last = index
         begin, base = self._statement_start(index)
-        is_reported = index < self._quiet
+        is_reported = index < self._quiet or begin <= self._mended
         if base is not None and not is_reported:
             self._redo(begin, index, base)
         mistake = self._mistake(index, begin)
         end = self._statement_end(index, in_file=mistake.in_file)
-        header = self._header_brace(begin, index, end) if base is not None else None
+        header = None if base is None else self._header_brace(mistake, end)
         if not is_reported:
             self._quiet = end if header is None else header
             mended = self._report(mistake, self._quiet)
@@ -113,12 +114,13 @@ class Recovery:
         kind = self.tokens.kinds[index]
         return kind in self.kinds.file_only or kind in (self.names["_AXIS"], self.names["_ASSERT"])
 
-    def _header_brace(self, begin: int, index: int, end: int) -> int | None:
+    def _header_brace(self, mistake: Mistake, end: int) -> int | None:
         """The `{` of the diagram or block in whose header an error is."""
         names, kinds = self.names, self.tokens.kinds
-        if kinds[begin] not in (names["_DIAGRAM"], names["_BLOCK"]):
+        head = names["_DIAGRAM"] if mistake.in_file else names["_BLOCK"]
+        if kinds[mistake.begin] != head:
             return None
-        for place in range(index, end):
+        for place in range(mistake.index, end):
             if kinds[place] == names["LBRACE"]:
                 return place
         return None
@@ -160,16 +162,18 @@ class Recovery:
         names, tokens, run = self.names, self.tokens, self.run
         if mistake.is_keyword_as_name():
             run.feed(names["NAME"], index, tree.Name(tokens.text(index), tokens.span(index)))
+            self._mended = index
             return index + 1
         if mistake.starts_statement():
             run.feed(names["_NEWLINE"], index, index, index - 1)
-            self._quiet, self._floor = index, index
+            self._quiet, self._floor, self._mended = index, index, -1
             return index
         if index == mistake.begin:
             return None
         for terminal in _INSERTED:
             if mistake.fits(names[terminal]):
-                run.feed(names[terminal], index, index)
+                run.feed(names[terminal], index, -1 - names[terminal])
+                self._mended = index
                 return index
         return None
 
@@ -187,6 +191,7 @@ class Recovery:
 
     def _force(self, index: int) -> int:
         """Drop a token where nothing else helps, so that every parse ends."""
+        self._mended = index
         if self.tokens.kinds[index]:
             return index + 1
         self.run.cut(0)

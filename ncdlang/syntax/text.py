@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
 from typing import Any, cast
 
+from ncdlang.records import compared_fields, fields
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -31,7 +31,7 @@ def _header(value: object, spans: bool) -> str:
     """The line of a value: a node's class with its plain fields."""
     if isinstance(value, tuple):
         return ""
-    if not is_dataclass(value):
+    if not fields(value):
         return _plain(value)
     parts = [type(value).__name__]
     plain = [(name, field) for name, field in _fields(value) if not _is_nested(field)]
@@ -49,7 +49,7 @@ def _children(value: object) -> list[tuple[str, object]]:
     """The nested values below a value, each with what is printed before it."""
     if isinstance(value, tuple):
         return [("- ", item) for item in cast("tuple[object, ...]", value)]
-    if not is_dataclass(value):
+    if not fields(value):
         return []
     return [(f"{name}: ", field) for name, field in _fields(value) if _is_nested(field)]
 
@@ -57,15 +57,15 @@ def _children(value: object) -> list[tuple[str, object]]:
 def _fields(node: Any) -> list[tuple[str, object]]:
     """The fields that hold something, places excluded."""
     found: list[tuple[str, object]] = []
-    for field in fields(node):
-        value: object = getattr(node, field.name)
-        if field.compare and value is not None and value != "":
-            found.append((field.name, value))
+    for name in compared_fields(node):
+        value: object = getattr(node, name)
+        if value is not None and value != "":
+            found.append((name, value))
     return found
 
 
 def _is_nested(value: object) -> bool:
-    return value != () and (isinstance(value, tuple) or is_dataclass(value))
+    return value != () and (isinstance(value, tuple) or bool(fields(value)))
 
 
 def _plain(value: object) -> str:

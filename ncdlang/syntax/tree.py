@@ -6,13 +6,13 @@ equal trees.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ncdlang.records import field, record
 from ncdlang.source import Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Name:
     """An identifier, NFC-normalised: `x'`."""
 
@@ -20,7 +20,7 @@ class Name:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pack:
     """A run of axes of any length in a signature of the standard library: `ins..`."""
 
@@ -28,7 +28,7 @@ class Pack:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Number:
     """A number as written; `value` is an int exactly when the text has no point and no exponent."""
 
@@ -37,7 +37,7 @@ class Number:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class String:
     """A quoted text, without its quotes."""
 
@@ -45,7 +45,7 @@ class String:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unary:
     """`-a` or `not a`."""
 
@@ -54,7 +54,7 @@ class Unary:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binary:
     """`left op right` for every infix operator, `>>` and `|` and comparisons included."""
 
@@ -65,7 +65,7 @@ class Binary:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SizeOf:
     """`size(k)`; `axis` is a name or a composite."""
 
@@ -73,7 +73,7 @@ class SizeOf:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Slot:
     """One comma-separated part of a bracket.
 
@@ -86,7 +86,7 @@ class Slot:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Brackets:
     """`[...]`. `arrow` holds the slots after `->`, None where there is no arrow."""
 
@@ -95,7 +95,7 @@ class Brackets:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bracketed:
     """`head[...]`: a wire with indices, or an operator with axes and settings."""
 
@@ -104,7 +104,7 @@ class Bracketed:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call:
     """`function(arguments)`."""
 
@@ -113,7 +113,7 @@ class Call:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Group:
     """`(inner)`, kept because parentheses matter to contraction."""
 
@@ -121,7 +121,7 @@ class Group:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TupleExpr:
     """`(a, b)`, and `()`."""
 
@@ -129,7 +129,7 @@ class TupleExpr:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Composite:
     """`(h k)`: two or more axes flattened row-major."""
 
@@ -137,7 +137,7 @@ class Composite:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BlockExpr:
     """`block "Title" (f >> g)` within a pipeline."""
 
@@ -162,7 +162,7 @@ Expr: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArrayTypeExpr:
     """`[q h k]`, `N(v)[n]`, `f32[m]`: `format` is the word before the bracket, `bound` the `v`."""
 
@@ -172,7 +172,7 @@ class ArrayTypeExpr:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TupleTypeExpr:
     """`(A, B)`: parallel wires."""
 
@@ -183,7 +183,7 @@ class TupleTypeExpr:
 TypeExpr: TypeAlias = ArrayTypeExpr | TupleTypeExpr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Target:
     """A wire on the left of an equation, with its axes or indices if they are written."""
 
@@ -192,7 +192,7 @@ class Target:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Equation:
     """`targets op value` with op one of `=`, `+=`, `*=`, `max=`, `min=`."""
 
@@ -202,7 +202,7 @@ class Equation:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Declaration:
     """`Y: [v d]`: a wire that equations then write."""
 
@@ -211,7 +211,7 @@ class Declaration:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Learn:
     """`learn W: [f m] ~ init` (`spec` is a type) or `learn L: linear[m -> h]` (an expression)."""
 
@@ -221,7 +221,7 @@ class Learn:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AxisItem:
     """One axis of an `axis` statement: `x : set = 8`."""
 
@@ -231,7 +231,7 @@ class AxisItem:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AxisStatement:
     """`axis h, k = 64`."""
 
@@ -240,7 +240,7 @@ class AxisStatement:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Assert:
     """`assert size(m) % size(h) == 0`."""
 
@@ -248,7 +248,7 @@ class Assert:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Block:
     """`block "Title" { ... }`."""
 
@@ -257,7 +257,7 @@ class Block:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Return:
     """`return A, B` (no targets) or `return O[q h k] = ...` (one value)."""
 
@@ -269,7 +269,7 @@ class Return:
 Statement: TypeAlias = Equation | Declaration | Learn | AxisStatement | Assert | Block | Return
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Use:
     """`use a.b as c` or `use a.b.{f, g as h}`; `names` is None for a whole module."""
 
@@ -279,7 +279,7 @@ class Use:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Const:
     """`const depth = 6`."""
 
@@ -289,7 +289,7 @@ class Const:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Config:
     """`config base { h = 8, k = 64 }`."""
 
@@ -299,7 +299,7 @@ class Config:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Formal:
     """An entry of a diagram's brackets: a free axis or target `h`, `k = 64`, `const p = 0.1`, `ins..`."""
 
@@ -309,7 +309,7 @@ class Formal:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FormalBrackets:
     """The brackets after a diagram's or an op's name; `arrow` as in `Brackets`."""
 
@@ -318,7 +318,7 @@ class FormalBrackets:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parameter:
     """An input of a diagram: `Q: [q h k]`; in a point-free signature it has no name."""
 
@@ -327,7 +327,7 @@ class Parameter:
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Diagram:
     """`diagram f[...](...) -> type { body }`, or point-free `diagram f : type -> type = pipeline`.
 
@@ -345,7 +345,7 @@ class Diagram:
     header: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Op:
     """`op name[...]: type -> type { properties }`; a property is `word` or `word = value`."""
 
@@ -361,7 +361,7 @@ class Op:
 Declared: TypeAlias = Use | AxisStatement | Const | Config | Op | Diagram | Assert
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class File:
     """A whole file. `comments` are the spans of all comments, in order, docs included."""
 
