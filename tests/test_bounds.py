@@ -1,4 +1,4 @@
-"""Index maps: what is proved holds at all small sizes, what is refuted comes with a real example."""
+"""Index maps: what is proved holds at small sizes, what is refuted has a real example."""
 
 from __future__ import annotations
 
@@ -215,7 +215,8 @@ def inside_question(seed: int):
     index = make.index(axes)
     size = make.array_size(index)
     guards = tuple(
-        (make.guard(axes), make.random.random() < 0.6) for _ in range(make.random.choice((0, 0, 1, 2)))
+        (make.guard(axes), make.random.random() < 0.6)
+        for _ in range(make.random.choice((0, 0, 1, 2)))
     )
     return make, axes, index, size, guards, make.facts()
 
@@ -278,7 +279,7 @@ def test_counterexample_of_the_language_page() -> None:
 
 
 def test_reshapes_with_products_of_unknown_sizes() -> None:
-    x, j, h, k = (Axis(n, s) for n, s in zip("xjhk", (X, J, H, K), strict=True))
+    x, h, k = Axis("x", X), Axis("h", H), Axis("k", K)
     assert prove_inside(affine(0, (x, H * K), (h, K), (k, 1)), X * H * K) == Inside()
     assert prove_inside(affine(0, (h, 1), (k, H)), H * K) == Inside()
     assert prove_inside(affine(K - 1, (h, K), (k, -1)), H * K) == Inside()
@@ -343,7 +344,7 @@ def test_decide_agrees_with_enumeration(block: int) -> None:
         left, right, facts = make.size(), make.size(), make.facts()
         op = make.random.choice(list(SIGNS))
         seen = set()
-        for sizes in assignments(make.symbols, 6):
+        for sizes in assignments(make.symbols, 14 if len(make.symbols) < 3 else 7):
             if facts_hold(facts, sizes):
                 seen.add(COMPARE[SIGNS[op]](left.evaluate(sizes), right.evaluate(sizes)))
         found = decide(left, op, right, facts)
@@ -351,7 +352,8 @@ def test_decide_agrees_with_enumeration(block: int) -> None:
             assert seen <= {found}, (seed, left, op, right, facts)
         elif len(seen) == 1 and not facts.relations:
             # Undecided although small sizes say one thing: only products may be that hard.
-            assert any(len(m) > 1 for m, _ in (*left.terms, *right.terms)), (left, op, right)
+            powers = [m for m, _ in (*left.terms, *right.terms) if sum(p for _, p in m) > 1]
+            assert powers or "//" in f"{left} {right}", (left, op, right)
 
 
 def test_decide() -> None:
@@ -385,7 +387,7 @@ def test_the_inferred_size_is_the_largest(seed: int) -> None:
         assert any(isinstance(v, Mod) or c.value is None for v, c in index.terms)
         return
     others = [axis for axis in index.axes() if axis is not new]
-    for sizes in assignments(make.symbols):
+    for sizes in assignments(make.symbols, 3):
         if any(axis.size.evaluate(sizes) <= 0 for axis in others):
             continue
         assert found.evaluate(sizes) == _largest_by_trying(index, size, new, others, sizes, slope)
@@ -394,7 +396,7 @@ def test_the_inferred_size_is_the_largest(seed: int) -> None:
 def _largest_by_trying(
     index: Affine, size: Size, new: Axis, others: list[Axis], sizes: dict[Symbol, int], slope: int
 ) -> int | None:
-    """How many indices of `new` stay on the right side, counted from far below."""
+    """How many indices of `new` stay on the right side."""
     length = size.evaluate(sizes)
     rest = list(points(others, sizes))
 
@@ -402,11 +404,13 @@ def _largest_by_trying(
         values = [value_of(index, sizes, point | {new: place}) for point in rest]
         return max(values) < length if slope > 0 else min(values) >= 0
 
-    place = -300
-    assert fits(place)
-    while fits(place + 1):
-        place += 1
-    return place + 1
+    low, high = -400, 400
+    assert fits(low)
+    assert not fits(high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return high
 
 
 def test_inferred_sizes() -> None:

@@ -232,21 +232,21 @@ class _Layer:
     def _call(self, edge: Edge, operator: Library) -> None:
         """A box for a call that stays closed."""
         title = call_title(edge, operator)
-        ports = [
-            Port(f"i{position}", self._operand_label(operand), _typed(operand.wire))
-            for position, operand in enumerate(edge.inputs)
-        ]
         wires = [operand.wire for operand in edge.inputs]
+        labels = [
+            self._operand_label(operand, formal.name if len(wires) > 1 else "")
+            for operand, formal in zip(edge.inputs, operator.callee.parameters, strict=True)
+        ]
         for wire in _indices_read(edge):
-            ports.append(Port(f"i{len(ports)}", self._label(wire), _typed(wire)))
             wires.append(wire)
+            labels.append(self._label(wire))
         node = Node(
             self.painter.name(),
             self._box_id(edge, _instance_name(operator)),
             "learned" if operator.instance is not None else "call",
             (*self._tooltip(edge), signature(operator.callee)),
             title=title,
-            inputs=tuple(ports),
+            inputs=tuple(Port(f"i{n}", label) for n, label in enumerate(labels)),
             outputs=self._output_ports(edge),
         )
         told = title if len(title) <= _LONGEST_CALL else _instance_name(operator)
@@ -277,8 +277,14 @@ class _Layer:
         return (*(_typed(result.wire) for result in edge.outputs), text)
 
     def _output_ports(self, edge: Edge) -> tuple[Port, ...]:
+        """A port for each result; its axes are told where no name stands on its wire."""
+        by_terminals = self.graph.outputs if len(self.path) == 1 else ()
         return tuple(
-            Port(f"o{position}", self._label(result.wire, result.weave, ""), _typed(result.wire))
+            Port(
+                f"o{position}",
+                self._label(result.wire, result.weave, ""),
+                is_anonymous(result.wire) and result.wire not in by_terminals,
+            )
             for position, result in enumerate(edge.outputs)
         )
 
@@ -334,9 +340,9 @@ class _Layer:
         told = name if name is not None else "" if is_anonymous(wire) else wire.name
         return Label(told, self.notation.kind(wire.type.kind), tuple(axes))
 
-    def _operand_label(self, operand: Operand) -> Label:
+    def _operand_label(self, operand: Operand, name: str) -> Label:
         """An argument: targets stand out; a tiled axis that is read askew shows its index."""
-        label = self._label(operand.wire, operand.weave, self._inner_name(operand.wire))
+        label = self._label(operand.wire, operand.weave, name)
         coordinates = iter(operand.reindexing)
         axes: list[tuple[str, bool]] = []
         for axis, (text, is_target) in zip(operand.wire.type.axes, label.axes, strict=True):

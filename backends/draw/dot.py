@@ -11,6 +11,7 @@ from .text import html, quoted, quoted_lines, wrapped
 # Metric-compatible everywhere: Helvetica, Arial and Liberation Sans have letters of one width.
 _FONT = "Helvetica,Arial,Liberation Sans,sans-serif"
 _TEXT, _SMALL = 13, 11
+_PORT_PADDING = 5
 _TITLE_WIDTH = 30
 _INDENT = "  "
 _BOXES = ("equation", "call", "learned")
@@ -187,16 +188,18 @@ class _Writer:
         if not ports:
             return ""
         rows = "".join(
-            f'<TR><TD PORT="{port.key}" ALIGN="LEFT">{self._port(port.label)}</TD></TR>'
+            f'<TR><TD PORT="{port.key}" ALIGN="LEFT">{self._port(port)}</TD></TR>'
             for port in ports
         )
-        table = _table(rows, 'CELLPADDING="5"')
-        return f"<TD>{table}</TD>"
+        # The font stands round the table: inside a cell the line would keep its full height.
+        table = _table(rows, f'CELLPADDING="{_PORT_PADDING}"')
+        return f'<TD><FONT POINT-SIZE="{_SMALL}">{table}</FONT></TD>'
 
-    def _port(self, label: Label) -> str:
-        name = f"{html(label.name)} " if label.name else ""
-        inner = name + self._axes(label, brackets=False)
-        return f'<FONT POINT-SIZE="{_SMALL}">{inner}</FONT>'
+    def _port(self, port: Port) -> str:
+        if not port.is_told:
+            return ""
+        name = f"{html(port.label.name)} " if port.label.name else ""
+        return name + self._axes(port.label, brackets=False)
 
     # ---- arrays ---------------------------------------------------------------------------------
 
@@ -238,7 +241,10 @@ class _Writer:
         return f"{_INDENT}{tail} -> {head} [{', '.join(attributes)}]"
 
     def _end(self, end: End, side: str) -> str:
-        return f"{end.node}:{end.port}:{side}" if end.port is not None else end.node
+        """An end at its port; wires leave to the right and come in from the left."""
+        if self.roles[end.node] == "fork":
+            return end.node
+        return ":".join(filter(None, (end.node, end.port, side)))
 
 
 def _table(rows: str, look: str) -> str:

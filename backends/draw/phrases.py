@@ -120,11 +120,11 @@ class _Writer:
         if self.single_sum is not None:
             axes = ", ".join(self.notation.axis(axis) for axis in self.single_sum.axes)
             note = f"over {axes}"
-        reads = tuple(
-            Read(wire, self.numbered[wire] if self.numbered.get(wire, _ELLIPSIS) in text else "", t)
-            for wire, t in ((wire, tuple(flags)) for wire, flags in self.targets.items())
-        )
-        return Phrase(text, note, reads)
+        reads: list[Read] = []
+        for wire, flags in self.targets.items():
+            mark = self.numbered.get(wire, "")
+            reads.append(Read(wire, mark if mark in text else "", tuple(flags)))
+        return Phrase(text, note, tuple(reads))
 
     # ---- the root: said without its input where that has no name --------------------------------
 

@@ -23,11 +23,14 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A place on a box where a wire ends. `key` is unique on the box."""
+    """A place on a box where a wire ends. `key` is unique on the box.
+
+    A port `is_told` unless the label of its wire stands right beside it.
+    """
 
     key: str
     label: Label
-    tooltip: str
+    is_told: bool = True
 
 
 @dataclass(frozen=True, slots=True)

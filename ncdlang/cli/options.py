@@ -40,7 +40,8 @@ def add_source_options(parser: ArgumentParser, format_option: str = "--format") 
         dest="message_format",
         choices=FORMATS,
         default="full",
-        help="how findings are written",
+        metavar="FORMAT",
+        help=f"how findings are written: {', '.join(FORMATS)}; default: full",
     )
     parser.add_argument(
         "--color", choices=("auto", "always", "never"), default="auto", help="colours in findings"

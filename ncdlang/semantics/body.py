@@ -18,22 +18,33 @@ from ncdlang.semantics.primitives import FUNCTIONS, REDUCTIONS
 from ncdlang.semantics.program import (
     BlockStep,
     CheckedDiagram,
+    Define,
     Expression,
     FreeAxis,
     Instance,
     Learned,
+    Read,
     Step,
 )
 from ncdlang.semantics.report import Reported
-from ncdlang.semantics.scope import Scope
+from ncdlang.semantics.scope import LearnedPipeline, Scope
 from ncdlang.semantics.size import Size, Symbol
-from ncdlang.semantics.types import Affine, Axis, Wire, plain_index
+from ncdlang.semantics.types import Affine, ArrayType, Axis, Wire, plain_index
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
 if TYPE_CHECKING:
     from ncdlang.diagnostics import Sink
     from ncdlang.semantics.module import ModuleChecker
+
+
+def is_power(spec: tree.Expr) -> bool:
+    """Whether a learned pipeline is copies of one diagram, so that only their numbers matter."""
+    while isinstance(spec, tree.Group):
+        spec = spec.inner
+    if isinstance(spec, tree.Binary) and spec.op == "^":
+        return is_power(spec.left)
+    return isinstance(spec, (tree.Name, tree.Bracketed))
 
 
 @record
@@ -69,9 +80,13 @@ class Body(Names):
         self.uses: list[LearnedUse] = []
         self.obligations: list[Obligation] = []
         self.places: list[Place] = [Place("", [], None)]
+        self.failed = False
         self.later: dict[str, Span] = {}
         self._fresh = count(1)
+        self.copies: list[int] = []
+        self.within: LearnedPipeline | None = None
         self._instance_names: set[str] = set()
+        self._copied: dict[Span, str] = {}
 
     # ---- the whole diagram ----------------------------------------------------------------------
 
@@ -80,9 +95,9 @@ class Body(Names):
         before = len(self.sink)
         signature.check_signature(self)
         statements.check_body(self)
-        if len(self.sink) == before:
+        if not self.failed and len(self.sink) == before:
             check_obligations(self)
-        if len(self.sink) > before:
+        if self.failed or len(self.sink) > before:
             raise Reported
         return self._template()
 
@@ -152,18 +167,32 @@ class Body(Names):
 
     # ---- learned instances ----------------------------------------------------------------------
 
-    def instance_name(self, base: str) -> str:
-        """A name for a direct call of a learned diagram: `rms_norm`, then `rms_norm_2`."""
+    def instance_name(self, base: str, place: Span) -> str:
+        """A name for a learned diagram that is called at a place: `rms_norm`, then `rms_norm_2`.
+
+        Copies that `f^n` makes of one place share the name and add their number: `layer.0`.
+        """
+        suffix = "".join(f".{number}" for number in self.copies)
+        if self.within is not None:
+            return self.within.name + ("" if is_power(self.within.spec) else f".{base}") + suffix
+        if suffix and place in self._copied:
+            return self._copied[place] + suffix
         taken = self._instance_names | {name for name, _ in self.scope.local_names()}
         name = base
         number = 2
         while name in taken:
             name = f"{base}_{number}"
             number += 1
-        return name
+        if suffix:
+            self._copied[place] = name
+            self._instance_names.add(name)
+        return name + suffix
 
     def add_instance(self, name: str, opened: Opened, span: Span) -> LearnedUse:
-        """A new instance with parameters of its own."""
+        """A new instance with parameters of its own; a learned pipeline has made it once."""
+        known = next((use for use in self.uses if use.name == name), None)
+        if known is not None:
+            return known
         self._instance_names.add(name)
         use = LearnedUse(name, opened, span)
         for formal, bound in opened.bound.items():
@@ -270,6 +299,13 @@ class Body(Names):
     def oblige(self, obligation: Obligation) -> None:
         """Put a bounds proof off until all sizes are known."""
         self.obligations.append(obligation)
+
+    def renamed(self, wire: Wire, axes: tuple[Axis, ...], span: Span) -> Wire:
+        """The same array by other axes of the same sizes."""
+        same = Wire(self.fresh_name(), ArrayType(axes, wire.type.kind), span)
+        indices = tuple(plain_index(axis) for axis in axes)
+        self.add(Define(same, Read(wire, indices, wire.type.kind, axes, span), span))
+        return same
 
     def plain_indices(self, wire: Wire) -> tuple[Affine, ...]:
         """The coordinates of the whole array."""

@@ -20,7 +20,6 @@ from ncdlang.semantics.facts import (
     Verdict,
 )
 from ncdlang.semantics.formulas import (
-    FALSE,
     NEGATED,
     TRUE,
     All,
@@ -160,6 +159,11 @@ def _undecided(goal: Formula, conditions: Sequence[Formula]) -> bool:
     return False
 
 
+def _is_absurd(formula: Formula) -> bool:
+    """Whether the formula has no unknowns and is false."""
+    return not symbols_of((formula,)) and not holds(formula, {})
+
+
 @record
 class _Sides:
     """Which of the two bounds is proved."""
@@ -199,7 +203,7 @@ class _Question:
 
     def answer(self) -> Verdict:
         """The verdict, by the cheapest means that gives one."""
-        if FALSE in self.conditions:
+        if any(_is_absurd(formula) for formula in self.formulas):
             return Inside()
         if not self.sizes and self.violations.is_exact:
             return self._verdict({}) or Inside()

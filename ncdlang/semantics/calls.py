@@ -10,9 +10,9 @@ from ncdlang.semantics import kinds
 from ncdlang.semantics.binding import Bound, Opened, open_diagram
 from ncdlang.semantics.program import CheckedDiagram, Define, Instance, Invoke
 from ncdlang.semantics.report import Reported, counted, listed
-from ncdlang.semantics.scope import Broken, DiagramRef, closest
+from ncdlang.semantics.scope import Broken, DiagramRef, LearnedPipeline, closest
 from ncdlang.semantics.size import Size, Symbol
-from ncdlang.semantics.types import ArrayType, Axis, Kind, Wire
+from ncdlang.semantics.types import REAL, ArrayType, Axis, Kind, Wire
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -86,42 +86,88 @@ def elementwise_callee(body: Body, function: tree.Expr) -> CheckedDiagram | None
 
 def call_value(body: Body, expr: tree.Call) -> Wire:
     """The one result of a call, as a wire without a name."""
-    plan = plan_call(body, expr)
-    if len(plan.results) != 1:
+    wires = call_wires(body, expr)
+    if len(wires) != 1:
         body.fail(
             "NCD4001",
-            f"`{expr.function.span.text}` gives {len(plan.results)} results where one is wanted",
+            f"`{expr.function.span.text}` gives {len(wires)} results where one is wanted",
             expr.span,
-            label=f"{len(plan.results)} wires",
+            label=f"{len(wires)} wires",
             help=f"name them: `A, B = {expr.function.span.text}(...)`",
         )
-    result = plan.results[0]
-    wire = Wire(body.fresh_name(), ArrayType(result.axes, result.kind), expr.span)
-    plan.emit(body, (wire,))
-    return wire
+    return wires[0]
+
+
+def call_wires(body: Body, expr: tree.Call) -> tuple[Wire, ...]:
+    """All results of a call, as wires without names."""
+    if is_pipeline(body, expr.function):
+        return call_pipeline(body, expr)
+    return emit_unnamed(body, plan_call(body, expr))
+
+
+def emit_unnamed(body: Body, plan: PlannedCall) -> tuple[Wire, ...]:
+    """Add a planned call, its results being wires without names."""
+    wires = tuple(
+        Wire(body.fresh_name(), ArrayType(result.axes, result.kind), plan.span)
+        for result in plan.results
+    )
+    plan.emit(body, wires)
+    return wires
+
+
+def is_pipeline(body: Body, function: tree.Expr) -> bool:
+    """Whether what is called is a composition of diagrams, not one diagram by its name."""
+    head = function.head if isinstance(function, tree.Bracketed) else function
+    if not isinstance(head, tree.Name):
+        return True
+    return isinstance(body.scope.find(head.text), LearnedPipeline)
+
+
+def call_pipeline(body: Body, expr: tree.Call) -> tuple[Wire, ...]:
+    """The results of `(f >> g)(X)`."""
+    from ncdlang.semantics.pipelines import Pipeline
+
+    arguments: list[Wire] = []
+    failed = False
+    for argument in expr.arguments:
+        try:
+            arguments.append(_argument(body, argument, None))
+        except Reported:
+            failed = True
+    if failed:
+        raise Reported
+    return Pipeline(body).run(expr.function, tuple(arguments), expr.span)
 
 
 def plan_call(body: Body, expr: tree.Call) -> PlannedCall:
     """Check a call of a diagram or of a learned instance. Raises Reported."""
-    opened, use = _callee(body, expr)
+    opened, use = resolve_callee(body, expr.function, expr.span)
     callee = opened.callee
     if len(expr.arguments) != len(callee.parameters):
         _wrong_count(body, expr, callee)
     arguments = _arguments(body, expr.arguments, callee)
-    return _Matcher(body, expr, opened, use).match(arguments)
+    return plan_on_wires(body, opened, use, arguments, expr.function.span, expr.span)
 
 
-def _callee(body: Body, expr: tree.Call) -> tuple[Opened, LearnedUse | None]:
-    function = expr.function
+def plan_on_wires(
+    body: Body,
+    opened: Opened,
+    use: LearnedUse | None,
+    arguments: list[tuple[Wire, Span]],
+    function: Span,
+    span: Span,
+) -> PlannedCall:
+    """Check a call whose arguments are wires already, each with the place that gives it."""
+    return _Matcher(body, function, span, opened, use).match(arguments)
+
+
+def resolve_callee(
+    body: Body, function: tree.Expr, span: Span
+) -> tuple[Opened, LearnedUse | None]:
+    """The diagram or learned instance that is called, its brackets bound. Raises Reported."""
     head = function.head if isinstance(function, tree.Bracketed) else function
     if not isinstance(head, tree.Name):
-        body.fail(
-            "NCD5001",
-            "calling a pipeline has no meaning yet here",
-            function.span,
-            label="a composition of diagrams",
-            help="write the calls one by one",
-        )
+        body.fail("NCD2012", "only a diagram can be called", function.span, label="no diagram")
     meaning = body.look_up(head, "diagram")
     brackets = function.brackets if isinstance(function, tree.Bracketed) else None
     match meaning:
@@ -139,8 +185,8 @@ def _callee(body: Body, expr: tree.Call) -> tuple[Opened, LearnedUse | None]:
             opened = open_diagram(body, meaning, brackets, head)
             if not opened.callee.is_learned:
                 return opened, None
-            name = body.instance_name(opened.callee.name)
-            return opened, body.add_instance(name, opened, expr.span)
+            name = body.instance_name(opened.callee.name, head.span)
+            return opened, body.add_instance(name, opened, span)
         case Broken():
             raise Reported
         case _:
@@ -184,7 +230,7 @@ def _arguments(
     return found
 
 
-def _argument(body: Body, expr: tree.Expr, parameter: Wire) -> Wire:
+def _argument(body: Body, expr: tree.Expr, parameter: Wire | None) -> Wire:
     """The wire that an argument is; other expressions get an equation without a name."""
     if isinstance(expr, tree.Group):
         return _argument(body, expr.inner, parameter)
@@ -195,7 +241,9 @@ def _argument(body: Body, expr: tree.Expr, parameter: Wire) -> Wire:
     if isinstance(expr, tree.Call) and not body.is_expression_call(expr):
         return call_value(body, expr)
     value = body.unstated(expr)
-    value = kinds.to_kind(body, value, parameter.type.kind, expr.span)
+    wanted = parameter.type.kind if parameter is not None else REAL
+    if parameter is not None or value.kind.name == "integer":
+        value = kinds.to_kind(body, value, wanted, expr.span)
     wire = Wire(body.fresh_name(), ArrayType(value.axes, value.kind), expr.span)
     body.add(Define(wire, value, expr.span))
     return wire
@@ -204,9 +252,12 @@ def _argument(body: Body, expr: tree.Expr, parameter: Wire) -> Wire:
 class _Matcher:
     """Matches the arguments of one call with the formal types."""
 
-    def __init__(self, body: Body, expr: tree.Call, opened: Opened, use: LearnedUse | None) -> None:
+    def __init__(
+        self, body: Body, function: Span, span: Span, opened: Opened, use: LearnedUse | None
+    ) -> None:
         self.body = body
-        self.expr = expr
+        self.function = function
+        self.span = span
         self.opened = opened
         self.callee = opened.callee
         self.use = use
@@ -233,7 +284,7 @@ class _Matcher:
             results,
             lifted,
             tuple(binding.items()),
-            self.expr.span,
+            self.span,
         )
 
     # ---- one argument ---------------------------------------------------------------------------
@@ -255,7 +306,7 @@ class _Matcher:
         for i, axis in zip(free[len(free) - len(trailing) :], trailing, strict=True):
             weave[i] = axis
             self._unify(axis, wire.type.axes[i], wire, span)
-        self._check_lifted_names(wire, span, formal, weave)
+        self._check_lifted_names(wire, span, formal, trailing, weave)
         return tuple(weave)
 
     def _take_target(
@@ -270,7 +321,7 @@ class _Matcher:
         self.body.fail(
             "NCD2010",
             f"`{self.callee.name}` acts along axis `{target}`, which its argument does not have",
-            self.opened.places.get(formal, self.expr.function.span),
+            self.opened.places.get(formal, self.function),
             label="not an axis of the argument",
             labels=[Label(span, f"has the axes {has}" if has else "has no axes")],
             help=f"did you mean `{guess}`?" if guess else "",
@@ -287,9 +338,14 @@ class _Matcher:
         )
 
     def _check_lifted_names(
-        self, wire: Wire, span: Span, formal: Wire, weave: list[Axis | None]
+        self,
+        wire: Wire,
+        span: Span,
+        formal: Wire,
+        trailing: list[Axis],
+        weave: list[Axis | None],
     ) -> None:
-        names = {axis.name for axis in formal.type.axes}
+        names = {axis.name for axis in trailing}
         for axis, entry in zip(wire.type.axes, weave, strict=True):
             if entry is None and axis.name in names and not axis.derived:
                 self.body.fail(
@@ -373,7 +429,7 @@ class _Matcher:
                 self.body.fail(
                     "NCD3003",
                     f"nothing here gives the size of `{symbol.name}` of `{self.callee.name}`",
-                    self.expr.span,
+                    self.span,
                     label=f"size({symbol.name}) is unknown",
                     help=f"bind it: `{self.callee.name}[{symbol.name} = ...]`",
                 )
@@ -383,14 +439,14 @@ class _Matcher:
         for required in self.callee.requirements:
             left, right = required.left.substitute(binding), required.right.substitute(binding)
             if self.body.constraints.require(
-                left, required.op, right, required.reason, self.expr.span
+                left, required.op, right, required.reason, self.span
             ):
                 continue
             self.body.fail_relation(
                 left,
                 required.op,
                 right,
-                self.expr.span,
+                self.span,
                 f"`{self.callee.name}` can't take these sizes: {required.reason}",
                 labels=[Label(required.span, "needed here")] if not self.callee.library else [],
             )
@@ -404,7 +460,7 @@ class _Matcher:
             if earlier != size:
                 reason = f"`{use.name}` has one set of parameters"
                 self.body.equate(
-                    earlier, size, reason, self.expr.span, f"`{symbol.name}` of `{use.name}`"
+                    earlier, size, reason, self.span, f"`{symbol.name}` of `{use.name}`"
                 )
 
     def _result(

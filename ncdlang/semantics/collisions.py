@@ -170,11 +170,12 @@ def _meeting(
 
     equal = [Zero(a - b) for a, b in zip(first.image, second.image, strict=True)]
     asked = (*equal, *extra, *_same_contents(first, second), *first.box, *second.box)
-    constraints = defined((*asked, *known(facts, asked)))
+    mentioned = (*asked, *first.positions_hold, *second.positions_hold)
+    constraints = defined((*asked, *known(facts, mentioned)))
     if contradictory(constraints):
         return None
     indices = (*first.symbols, *second.symbols)
-    sizes = tuple(s for s in symbols_of(constraints) if s not in set(indices))
+    sizes = tuple(s for s in symbols_of((*constraints, *mentioned)) if s not in set(indices))
     try:
         if is_linear(constraints):
             return _least(constraints, sizes, first, second) or Unknown()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Fix, Label
 from ncdlang.records import record, replace
-from ncdlang.semantics.calls import PlannedCall, plan_call
+from ncdlang.semantics.calls import PlannedCall, call_pipeline, is_pipeline, plan_call
 from ncdlang.semantics.expressions import Context, Guards
 from ncdlang.semantics.obligations import Obligation
 from ncdlang.semantics.primitives import REDUCTIONS
@@ -25,7 +25,7 @@ from ncdlang.semantics.report import Reported, counted, listed
 from ncdlang.semantics.scope import Broken
 from ncdlang.semantics.size import ONE, Size
 from ncdlang.semantics.sizes import index_expression
-from ncdlang.semantics.types import Affine, ArrayType, Axis, Kind, Wire
+from ncdlang.semantics.types import Affine, ArrayType, Axis, Kind, Wire, plain_index
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -241,6 +241,8 @@ def _call_equation(
 ) -> tuple[Wire, ...]:
     for slot_expr in call.arguments:
         introduce_axes(body, None, slot_expr)
+    if is_pipeline(body, call.function):
+        return name_wires(body, call_pipeline(body, call), targets, call)
     plan = plan_call(body, call)
     if len(plan.results) != len(targets):
         body.fail(
@@ -251,6 +253,32 @@ def _call_equation(
             label=counted(len(targets), "name"),
         )
     return name_results(body, plan, targets, call)
+
+
+def name_wires(
+    body: Body, wires: tuple[Wire, ...], targets: tuple[tree.Target, ...], call: tree.Call
+) -> tuple[Wire, ...]:
+    """Give the results of a pipeline their names and, where stated, the names of their axes."""
+    if len(wires) != len(targets):
+        body.fail(
+            "NCD4001",
+            f"the pipeline gives {counted(len(wires), 'result')}, "
+            f"but {len(targets)} {'is' if len(targets) == 1 else 'are'} named",
+            targets[0].span.to(targets[-1].span),
+            label=counted(len(targets), "name"),
+        )
+    named: list[Wire] = []
+    for target, made in zip(targets, wires, strict=True):
+        axes = wanted = made.type.axes
+        if target.brackets is not None:
+            axes, wanted = _named_axes(body, target, target.brackets, axes, call)
+        read = Read(made, tuple(plain_index(a) for a in axes), made.type.kind, axes, call.span)
+        wire = Wire(target.name.text, ArrayType(wanted, made.type.kind), target.span)
+        body.add(Define(wire, read, target.span.to(call.span)))
+        if target.name.text != "_":
+            body.scope.define(target.name.text, wire, target.name.span)
+        named.append(wire)
+    return tuple(named)
 
 
 def name_results(
@@ -395,8 +423,6 @@ def read_indices(
 
 
 def _expanded(body: Body, expr: tree.Bracketed) -> list[tuple[tree.Expr | Affine, Span]]:
-    from ncdlang.semantics.types import plain_index
-
     items: list[tuple[tree.Expr | Affine, Span]] = []
     for item in bracket_items(body, expr.brackets):
         if isinstance(item, tree.Pack):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
 from ncdlang.records import record, replace
@@ -291,23 +291,35 @@ class Expressions:
             head = function.head
             if head.text in REDUCTIONS and self.body.scope.find(head.text) is None:
                 return self._reduce(expr, function, head, context)
-        callee = elementwise_callee(self.body, function)
-        if callee is not None:
-            arguments = self._all(expr.arguments, context)
-            if len(arguments) != len(callee.parameters):
-                self._wrong_count(expr, callee.name, len(callee.parameters))
-            converted = [
-                kinds.to_kind(self.body, argument, wire.type.kind, expr.span)
-                for argument, wire in zip(arguments, callee.parameters, strict=True)
-            ]
-            kind = callee.results[0].type.kind
-            axes = context.union(converted)
-            return ApplyDiagram(callee, tuple(converted), kind, axes, expr.span)
+        if elementwise_callee(self.body, function) is not None:
+            return self.apply_elementwise(function, self._all(expr.arguments, context), context)
         wire = call_value(self.body, expr)
         unnamed = [axis for axis in wire.type.axes if axis.derived]
         if unnamed and context.kept is not None:
             self._unnamed(expr, wire)
         return self.read_whole(wire, expr.span)
+
+    def apply_elementwise(
+        self, function: tree.Expr, arguments: list[Expression], context: Context
+    ) -> Expression:
+        """An elementwise diagram (`gelu`) on values. Raises Reported."""
+        callee = elementwise_callee(self.body, function)
+        assert callee is not None
+        span = function.span
+        if len(arguments) != len(callee.parameters):
+            self._wrong_count(span, len(arguments), callee.name, len(callee.parameters))
+        converted = [
+            kinds.to_kind(self.body, argument, wire.type.kind, span)
+            for argument, wire in zip(arguments, callee.parameters, strict=True)
+        ]
+        kind = callee.results[0].type.kind
+        return ApplyDiagram(callee, tuple(converted), kind, context.union(converted), span)
+
+    def sum_over(self, value: Expression, bound: tuple[Axis, ...], span: Span) -> Expression:
+        """The sum of a value over some of its axes."""
+        real = kinds.to_real(self.body, value, span)
+        axes = tuple(axis for axis in value.axes if axis not in bound)
+        return Reduce("sum", bound, real, REAL, axes, span)
 
     def _unnamed(self, expr: tree.Call, wire: Wire) -> None:
         names = ", ".join(axis.name for axis in wire.type.axes if axis.derived)
@@ -320,18 +332,18 @@ class Expressions:
             f"`Y[{' '.join(str(a) for a in wire.type.axes)}] = {_shortened(expr.span.text)}`",
         )
 
-    def _wrong_count(self, expr: tree.Call, name: str, wanted: int) -> None:
+    def _wrong_count(self, span: Span, given: int, name: str, wanted: int) -> NoReturn:
         self.body.fail(
             "NCD4001",
-            f"`{name}` takes {counted(wanted, 'argument')}, but {len(expr.arguments)} "
-            f"{'is' if len(expr.arguments) == 1 else 'are'} given",
-            expr.span,
-            label=f"{counted(len(expr.arguments), 'argument')}",
+            f"`{name}` takes {counted(wanted, 'argument')}, but {given} "
+            f"{'is' if given == 1 else 'are'} given",
+            span,
+            label=counted(given, "argument"),
         )
 
     def _where(self, expr: tree.Call, context: Context) -> Expression:
         if len(expr.arguments) != 3:
-            self._wrong_count(expr, "where", 3)
+            self._wrong_count(expr.span, len(expr.arguments), "where", 3)
         condition_expr, then_expr, otherwise_expr = expr.arguments
         condition = self.check(condition_expr, context)
         if condition.kind.name != "boolean":
@@ -365,7 +377,7 @@ class Expressions:
                 help=f"write `{name.text}[x](...)` to reduce the axis x",
             )
         if len(expr.arguments) != wanted:
-            self._wrong_count(expr, name.text, wanted)
+            self._wrong_count(expr.span, len(expr.arguments), name.text, wanted)
         return self.apply(name.text, self._all(expr.arguments, context), context, expr.span)
 
     def _reduce(
@@ -373,15 +385,34 @@ class Expressions:
     ) -> Expression:
         bound, initial = self._reduced_axes(function, head.text)
         if len(expr.arguments) != 1:
-            self._wrong_count(expr, head.text, 1)
+            self._wrong_count(expr.span, len(expr.arguments), head.text, 1)
         body = self.check(expr.arguments[0], context.keeping(bound))
+        return self._reduced(head, function, bound, initial, body, expr.arguments[0].span, expr.span)
+
+    def reduce_value(
+        self, function: tree.Bracketed, head: tree.Name, value: Expression
+    ) -> Expression:
+        """The reduction that `head[...]` denotes, of a value. Raises Reported."""
+        bound, initial = self._reduced_axes(function, head.text)
+        return self._reduced(head, function, bound, initial, value, function.span, function.span)
+
+    def _reduced(
+        self,
+        head: tree.Name,
+        function: tree.Bracketed,
+        bound: tuple[Axis, ...],
+        initial: float | None,
+        value: Expression,
+        argument: Span,
+        span: Span,
+    ) -> Expression:
         for axis in bound:
-            if axis not in body.axes:
-                self._absent(head.text, axis, body, function.brackets.span, expr)
-        self._nonempty(head, bound, initial, expr)
-        body, kind = kinds.reduced(self.body, head.text, body, bound, expr.arguments[0].span)
-        axes = tuple(axis for axis in body.axes if axis not in bound)
-        return Reduce(head.text, bound, body, kind, axes, expr.span, initial)
+            if axis not in value.axes:
+                self._absent(head.text, axis, value, function.brackets.span, argument)
+        self._nonempty(head, bound, initial, span)
+        value, kind = kinds.reduced(self.body, head.text, value, bound, argument)
+        axes = tuple(axis for axis in value.axes if axis not in bound)
+        return Reduce(head.text, bound, value, kind, axes, span, initial)
 
     def _reduced_axes(
         self, function: tree.Bracketed, name: str
@@ -413,28 +444,30 @@ class Expressions:
             )
         return tuple(dict.fromkeys(axes)), initial
 
-    def _absent(self, name: str, axis: Axis, body: Expression, span: Span, expr: tree.Call) -> None:
-        has = listed(a.name for a in body.axes)
+    def _absent(
+        self, name: str, axis: Axis, value: Expression, span: Span, argument: Span
+    ) -> None:
+        has = listed(a.name for a in value.axes)
         self.body.fail(
             "NCD2010",
             f"`{name}` reduces axis `{axis}`, which its argument does not have",
             span,
             label="not an axis of the argument",
-            labels=[Label(expr.arguments[0].span, f"has the axes {has}" if has else "has no axes")],
+            labels=[Label(argument, f"has the axes {has}" if has else "has no axes")],
         )
 
     def _nonempty(
-        self, head: tree.Name, bound: tuple[Axis, ...], initial: float | None, expr: tree.Call
+        self, head: tree.Name, bound: tuple[Axis, ...], initial: float | None, span: Span
     ) -> None:
         if REDUCTIONS[head.text] or initial is not None:
             return
         for axis in bound:
             reason = f"`{head.text}` over axis {axis} needs a non-empty axis"
-            if not self.body.constraints.require(axis.size, ">=", constant(1), reason, expr.span):
+            if not self.body.constraints.require(axis.size, ">=", constant(1), reason, span):
                 self.body.fail(
                     "NCD3005",
                     f"`{head.text}` over axis `{axis}`, which is empty",
-                    expr.span,
+                    span,
                     label=f"{axis} has size {self.body.constraints.with_defaults(axis.size)}",
                     help=f"`{head.text}` has no value for nothing",
                 )

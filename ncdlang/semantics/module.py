@@ -221,7 +221,11 @@ class ModuleChecker(Reporter):
     def _use(self, use: tree.Use) -> None:
         path = tuple(name.text for name in use.path)
         span = use.path[0].span.to(use.path[-1].span)
-        source = self.compilation.find(self.source, path)
+        try:
+            source = self.compilation.find(self.source, path)
+        except OSError as error:
+            self._break_use(use)
+            self.fail("NCD4006", str(error), span, label="can't be read")
         if source is None:
             self._break_use(use)
             self.fail(
@@ -248,7 +252,10 @@ class ModuleChecker(Reporter):
             )
         module = self.compilation.module(source, ".".join(path) if path[0] == "std" else "")
         if use.names is None:
-            self._define(use.alias or use.path[-1], module)
+            prefix = use.alias or use.path[-1]
+            self._define(prefix, module)
+            for name, meaning in module.exports.local_names():
+                self.exports.define(f"{prefix.text}.{name}", meaning, prefix.span)
             return
         for name, alias in use.names:
             self._import(module, name, alias or name, ".".join(path))
@@ -278,12 +285,12 @@ class ModuleChecker(Reporter):
     # ---- diagrams -----------------------------------------------------------------------------------
 
     def check_all(self, only: str | None = None) -> tuple[CheckedDiagram, ...]:
-        """Check every diagram of the file that has no packs, and the configs."""
+        """Check every diagram that is complete without a use, and the configs."""
         checked: list[CheckedDiagram] = []
         for declared in self.tree.declarations:
             if isinstance(declared, tree.Config):
                 self._config(declared)
-            elif isinstance(declared, tree.Diagram) and not _has_packs(declared):
+            elif isinstance(declared, tree.Diagram) and _is_complete(declared):
                 if only is not None and declared.name.text != only:
                     continue
                 template = self._checked(declared, InstanceKey())
@@ -332,7 +339,9 @@ class ModuleChecker(Reporter):
             cached = self._templates[place]
             if cached is not None:
                 return cached
-        elif self._checked(declaration, InstanceKey(packs=key.packs)) is None:
+        elif not needs_settings(declaration) and (
+            self._checked(declaration, InstanceKey(packs=key.packs)) is None
+        ):
             return None
         sink = Sink()
         template = self._run(declaration, key, sink)
@@ -398,10 +407,19 @@ def _at_use(
     )
 
 
-def _has_packs(declaration: tree.Diagram) -> bool:
+def _is_complete(declaration: tree.Diagram) -> bool:
+    """Whether a diagram can be checked without a use that fixes its packs and settings."""
     formals = declaration.formals
     entries = (*formals.entries, *(formals.arrow or ())) if formals is not None else ()
-    return any(isinstance(entry.name, tree.Pack) for entry in entries)
+    packs = any(isinstance(entry.name, tree.Pack) for entry in entries)
+    return not packs and not needs_settings(declaration)
+
+
+def needs_settings(declaration: tree.Diagram) -> bool:
+    """Whether a diagram has a setting without a default."""
+    formals = declaration.formals
+    entries = (*formals.entries, *(formals.arrow or ())) if formals is not None else ()
+    return any(entry.is_const and entry.default is None for entry in entries)
 
 
 def _signature_names(declaration: tree.Diagram) -> set[str]:

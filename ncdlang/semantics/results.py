@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Fix, Label
 from ncdlang.semantics import equations, kinds
-from ncdlang.semantics.calls import plan_call
+from ncdlang.semantics.calls import call_pipeline, is_pipeline, plan_call
 from ncdlang.semantics.program import (
     Apply,
     ApplyDiagram,
@@ -36,20 +36,41 @@ def check_return(body: Body, statement: tree.Return) -> None:
     """Check the returned wires against the declared result. Raises Reported."""
     promised = _promised(body.declaration.result)
     wires = _returned(body, statement, promised)
+    target = statement.targets[0] if len(statement.targets) == 1 else None
+    _check_results(body, wires, promised, statement.span, target)
+
+
+def _check_results(
+    body: Body,
+    wires: list[tuple[Wire, Span]],
+    promised: list[tree.ArrayTypeExpr],
+    place: Span,
+    target: tree.Target | None,
+) -> None:
     if len(wires) != len(promised):
         body.fail(
             "NCD4001",
             f"`{body.declaration.name.text}` promises {counted(len(promised), 'result')}, "
             f"but {len(wires)} {'is' if len(wires) == 1 else 'are'} returned",
-            statement.span,
+            place,
             label=counted(len(wires), "result"),
             labels=[Label(body.declaration.result.span, "promised here")],
         )
     checked = [
-        _check_result(body, wire, span, expr, statement)
+        _check_result(body, wire, span, expr, target)
         for (wire, span), expr in zip(wires, promised, strict=True)
     ]
     body.results = tuple(checked)
+
+
+def check_pipeline(body: Body, pipeline: tree.Expr) -> None:
+    """The body of a point-free diagram: its inputs are stage 0 of the pipeline."""
+    from ncdlang.semantics.pipelines import Pipeline
+
+    promised = _promised(body.declaration.result)
+    wires = Pipeline(body).run(pipeline, tuple(body.parameters), pipeline.span)
+    fitted = fit_result(body, wires, promised, pipeline.span)
+    _check_results(body, [(wire, pipeline.span) for wire in fitted], promised, pipeline.span, None)
 
 
 def _promised(expr: tree.TypeExpr) -> list[tree.ArrayTypeExpr]:
@@ -95,6 +116,9 @@ def _returned_call(
     """A returned call: the promised names name its derived axes."""
     for argument in call.arguments:
         equations.introduce_axes(body, None, argument)
+    if is_pipeline(body, call.function):
+        wires = call_pipeline(body, call)
+        return [(wire, call.span) for wire in fit_result(body, wires, promised, call.span)]
     plan = plan_call(body, call)
     targets: list[tree.Target] = []
     for i, result in enumerate(plan.results):
@@ -109,12 +133,41 @@ def _returned_call(
     return [(wire, call.span) for wire in wires]
 
 
+def fit_result(
+    body: Body, wires: tuple[Wire, ...], promised: list[tree.ArrayTypeExpr], span: Span
+) -> tuple[Wire, ...]:
+    """The results of a pipeline with the promised axes: they align in order, sizes must agree."""
+    if len(wires) != len(promised):
+        return wires
+    return tuple(
+        _fitted(body, wire, expr, span) for wire, expr in zip(wires, promised, strict=True)
+    )
+
+
+def _fitted(body: Body, wire: Wire, expr: tree.ArrayTypeExpr, span: Span) -> Wire:
+    items = [item for slot in expr.axes.slots for item in slot.items]
+    if len(items) != len(wire.type.axes):
+        return wire
+    axes: list[Axis] = []
+    for item, axis in zip(items, wire.type.axes, strict=True):
+        if isinstance(item, tree.Name) and body.scope.find(item.text) is None:
+            body.new_axis(item.text, axis.size, item.span)
+        (named,) = body.axes_of_item(item)
+        if named is not axis:
+            reason = f"the result's axis `{axis}` is promised as `{named}`"
+            body.equate(named.size, axis.size, reason, span, f"axis `{named}`")
+        axes.append(named)
+    if tuple(axes) == wire.type.axes:
+        return wire
+    return body.renamed(wire, tuple(axes), span)
+
+
 def _check_result(
-    body: Body, wire: Wire, span: Span, expr: tree.ArrayTypeExpr, statement: tree.Return
+    body: Body, wire: Wire, span: Span, expr: tree.ArrayTypeExpr, target: tree.Target | None
 ) -> Wire:
     declared = _declared_axes(body, expr, wire)
     if declared is not None and declared != wire.type.axes:
-        _axes_differ(body, wire, span, expr, declared, statement)
+        _axes_differ(body, wire, span, expr, declared, target)
     kind = kind_of(body, expr)
     if kind.name == wire.type.kind.name:
         return wire
@@ -181,12 +234,11 @@ def _axes_differ(
     span: Span,
     expr: tree.ArrayTypeExpr,
     declared: tuple[Axis, ...],
-    statement: tree.Return,
+    target: tree.Target | None,
 ) -> None:
     given = wire.type.axes
     written = f"[{' '.join(str(axis) for axis in declared)}]"
     fix = None
-    target = statement.targets[0] if len(statement.targets) == 1 else None
     if set(given) == set(declared):
         message = f"the result has the right axes in another order: `{wire.type}`"
         if target is not None and target.brackets is not None:

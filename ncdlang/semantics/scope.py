@@ -50,8 +50,18 @@ class DiagramRef:
         )
 
 
+@record(eq=False)
+class LearnedPipeline:
+    """`learn stack: layer[h, k]^6`: a pipeline whose instances all uses share."""
+
+    name: str
+    spec: tree.Expr
+    span: Span
+
+
 Meaning: TypeAlias = (
-    "Axis | Wire | int | float | DiagramRef | LearnedUse | ModuleChecker | Broken | Later"
+    "Axis | Wire | int | float | DiagramRef | LearnedUse | LearnedPipeline | ModuleChecker "
+    "| Broken | Later"
 )
 
 
@@ -65,6 +75,13 @@ class Scope:
     def define(self, name: str, meaning: Meaning, span: Span | None) -> None:
         """Give a name its meaning at this level, in place of any that it had."""
         self._names[name] = (meaning, span)
+
+    def restore(self, name: str, entry: tuple[Meaning, Span | None] | None) -> None:
+        """Give a name back the meaning that it had at this level, or none."""
+        if entry is None:
+            self._names.pop(name, None)
+        else:
+            self._names[name] = entry
 
     def local(self, name: str) -> tuple[Meaning, Span | None] | None:
         """The meaning at this level alone."""

@@ -87,15 +87,23 @@ def _define_inputs(body: Body) -> None:
 
 
 def _define_input(body: Body, parameter: tree.Parameter) -> None:
-    if parameter.name is None or isinstance(parameter.type, tree.TupleTypeExpr):
-        body.fail(
-            "NCD5001",
-            "an input without a name has no meaning yet",
-            parameter.span,
-            label="point-free signature" if parameter.name is None else "a tuple",
-            help="name every input: `f(X: [x m], Y: [y m]) -> ...`",
-        )
+    if isinstance(parameter.type, tree.TupleTypeExpr):
+        if parameter.name is not None:
+            body.fail(
+                "NCD5001",
+                "an input that is a tuple has no meaning yet",
+                parameter.span,
+                label="a tuple",
+                help="name every input: `f(X: [x m], Y: [y m]) -> ...`",
+            )
+        for item in parameter.type.items:
+            _define_input(body, tree.Parameter(None, item, parameter.span))
+        return
     array_type = array_type_of(body, parameter.type, formal=True)
+    if parameter.name is None:
+        number = len(body.parameters) + 1
+        body.parameters.append(Wire(f"input_{number}", array_type, parameter.span))
+        return
     name = parameter.name.text
     earlier = body.scope.local(name)
     if earlier is not None:

@@ -182,7 +182,7 @@ class Size:
         text = ""
         for monomial, c in self.terms:
             factors = [_render_atom(atom, name) for atom, power in monomial for _ in range(power)]
-            if len(factors) > 1 or (factors and abs(c) != 1):
+            if len(factors) > 1 or (factors and (abs(c) != 1 or (c < 0 and not text))):
                 factors = [f"({f})" if " // " in f else f for f in factors]
             magnitude = abs(c)
             if magnitude != 1 or not factors:

@@ -10,7 +10,8 @@ from ncdlang.semantics.binding import Opened, open_diagram
 from ncdlang.semantics.constraints import Relation
 from ncdlang.semantics.program import Learned
 from ncdlang.semantics.report import Reported, listed
-from ncdlang.semantics.scope import Broken, DiagramRef, closest
+from ncdlang.semantics.pipelines import Pipeline
+from ncdlang.semantics.scope import Broken, DiagramRef, LearnedPipeline, closest
 from ncdlang.semantics.signature import FORMATS, already_defined, array_type_of
 from ncdlang.semantics.size import ZERO, Size
 from ncdlang.semantics.sizes import size_expression
@@ -46,13 +47,11 @@ def check_body(body: Body) -> None:
     declaration = body.declaration
     if declaration.body is None:
         assert declaration.pipeline is not None
-        body.fail(
-            "NCD5001",
-            "a point-free diagram has no meaning yet",
-            declaration.pipeline.span,
-            label="a pipeline",
-            help="name the inputs and write equations",
-        )
+        try:
+            results.check_pipeline(body, declaration.pipeline)
+        except Reported:
+            body.failed = True
+        return
     body.later.update(_defined_names(declaration.body))
     returned = False
     for i, statement in enumerate(declaration.body):
@@ -125,6 +124,7 @@ def check_statement(body: Body, statement: tree.Statement) -> None:
     try:
         _dispatch(body, statement)
     except Reported:
+        body.failed = True
         break_names(body, statement)
     except RecursionError:
         body.error(
@@ -270,6 +270,12 @@ def _learn(body: Body, statement: tree.Learn) -> None:
             statement.init.span,
             label="this learns a diagram",
         )
+    if _is_composed(statement.spec):
+        for name in statement.names:
+            learned = LearnedPipeline(name.text, statement.spec, name.span)
+            Pipeline(body).arity(statement.spec)
+            body.scope.define(name.text, learned, name.span)
+        return
     opened = _learned_diagram(body, statement)
     for name in statement.names:
         use = body.add_instance(name.text, opened, name.span)
@@ -344,16 +350,14 @@ def _initialiser(body: Body, expr: tree.Expr | None) -> tuple[str, tuple[float, 
     return name.text, tuple(float(body.number(argument)) for argument in given), False
 
 
+def _is_composed(spec: tree.TypeExpr | tree.Expr) -> bool:
+    while isinstance(spec, tree.Group):
+        spec = spec.inner
+    return isinstance(spec, (tree.Binary, tree.BlockExpr))
+
+
 def _learned_diagram(body: Body, statement: tree.Learn) -> Opened:
     spec = statement.spec
-    if isinstance(spec, tree.Binary):
-        body.fail(
-            "NCD5001",
-            "learning a composition of diagrams has no meaning yet",
-            spec.span,
-            label=f"`{spec.op}`",
-            help="learn its parts one by one",
-        )
     head = spec.head if isinstance(spec, tree.Bracketed) else spec
     if not isinstance(head, tree.Name):
         body.fail("NCD2012", "only a diagram or an array is learned", spec.span, label="neither")

@@ -119,7 +119,8 @@ def learned_text(parameter: Learned, names: Names) -> str:
     init = f"{parameter.init}({arguments})" if arguments else parameter.init
     if parameter.frozen:
         init = f"frozen({init})"
-    return f"learn {names.typed(parameter.wire)}" + (f" ~ {init}" if init else "")
+    told = f" ~ {init}" if init != "default" else ""
+    return f"learn {names.typed(parameter.wire)}{told}"
 
 
 def _instance(instance: Instance, names: Names) -> str:

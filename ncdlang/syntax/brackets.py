@@ -43,11 +43,11 @@ def _report(
     span: Span,
     label: str = "",
     labels: tuple[Label, ...] = (),
-    help: str = "",
+    rule: str = "",
     fix: Fix | None = None,
     broken: Span | None = None,
 ) -> None:
-    tokens.findings.append(Diagnostic(code, message, span, label, labels, (), help, fix))
+    tokens.findings.append(Diagnostic(code, message, span, label, labels, (), rule, fix))
     tokens.broken.append(broken or span)
 
 
@@ -58,7 +58,8 @@ def report_unclosed(tokens: Tokens, opened: Open, found: Span | None) -> None:
     labels = (Label(here, f"`{closer}` is missing here"),)
     fix = Fix(f"add `{closer}`", ((here, closer),))
     message = f"this `{span.text or '{'}` is never closed"
-    _report(tokens, "NCD1010", message, span, "opened here", labels, "", fix, span.to(here))
+    code = "NCD1012" if closer == "}" else "NCD1010"
+    _report(tokens, code, message, span, "opened here", labels, "", fix, span.to(here))
 
 
 def report_wrong_closer(tokens: Tokens, opened: Open, span: Span, round_closer: bool) -> None:
@@ -127,12 +128,12 @@ def report_missing_brace(tokens: Tokens) -> None:
     here = _here(tokens)
     fix = Fix("add `{`", ((here, " {"),))
     message = "the body of this diagram has no `{`"
-    _report(tokens, "NCD1013", message, here, "`{` is missing here", fix=fix)
+    tokens.findings.append(Diagnostic("NCD1013", message, here, "`{` is missing here", fix=fix))
 
 
 def report_too_deep(tokens: Tokens, first: Span, end: int, limit: int) -> None:
     """A bracket beyond the limit of nesting."""
     region = Span(first.source, first.start, end)
     message = f"brackets nest more than {limit} deep"
-    help = "name a part of it in an equation of its own"
-    _report(tokens, "NCD1014", message, first, help=help, broken=region)
+    rule = "name a part of it in an equation of its own"
+    _report(tokens, "NCD1014", message, first, rule=rule, broken=region)

@@ -1,97 +1,198 @@
-"""What to say about a token that can't come where it stands."""
+"""What to say about a token that can't come where it stands.
+
+The common mistakes are recognised in three ways, in this order: by a question about the text
+around them (here), by a sample of `syntax_errors.toml` that fails in the same state or with the
+same choice of tokens, and last by what was expected and what was found.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
 
-from ncdlang.diagnostics import Diagnostic
-from ncdlang.syntax.language import Language
-from ncdlang.syntax.lexer import Tokens
+from ncdlang.diagnostics import Diagnostic, Fix, Label
+from ncdlang.source import Span
+from ncdlang.syntax import wording
+from ncdlang.syntax.mistake import Mistake
+from ncdlang.syntax.tables import Sample
 
-_LOOKAHEAD = 3
-"""How many tokens have to go well after a change for the change to be plausible."""
-
-
-class Mistake(NamedTuple):
-    """A wrong token: its index, the first token of its statement, the parser's states before it,
-    and all kinds of tokens that could have come instead."""
-
-    language: Language
-    tokens: Tokens
-    index: int
-    begin: int
-    states: tuple[int, ...]
-    accepted: frozenset[int]
-    in_file: bool
-
-    @property
-    def kind(self) -> int:
-        """The kind of the wrong token."""
-        return self.tokens.kinds[self.index]
-
-    @property
-    def previous(self) -> int:
-        """The kind of the token before it; 0 at the start of the text."""
-        return self.tokens.kinds[self.index - 1] if self.index else 0
-
-    def accepts(self, terminal: str) -> bool:
-        """Whether a terminal could have come."""
-        return self.language.lexicon.names[terminal] in self.accepted
-
-    def is_kind(self, terminals: str) -> bool:
-        """Whether the wrong token is one of some terminals."""
-        return any(self.kind == self.language.lexicon.names[name] for name in terminals.split())
-
-    def on_line_of_previous(self) -> bool:
-        """Whether no line ends right before the wrong token."""
-        if not self.index:
-            return False
-        between = self.tokens.source.text[
-            self.tokens.ends[self.index - 1] : self.tokens.starts[self.index]
-        ]
-        return "\n" not in between
-
-    def fits(self, kind: int, skip: int = 0) -> bool:
-        """Whether the text goes on well after a token of another kind, put before the wrong one
-        or, with `skip` 1, instead of it."""
-        if kind not in self.accepted:
-            return False
-        states = list(self.states)
-        self.language.automaton.advance(states, kind)
-        kinds, index = self.tokens.kinds, self.index + skip
-        for place in range(index, min(index + _LOOKAHEAD, len(kinds))):
-            if not self.language.automaton.advance(states, kinds[place]):
-                return False
-            if kinds[place] == self.language.lexicon.names["_NEWLINE"]:
-                break
-        return True
-
-    def is_keyword_as_name(self) -> bool:
-        """Whether the wrong token is a keyword where a name would do."""
-        text = self.tokens.text(self.index)
-        is_keyword = text.isalpha() and not self.is_kind("NAME")
-        name = self.language.lexicon.names["NAME"]
-        return is_keyword and self.on_line_of_previous() and self.fits(name, skip=1)
-
-    def starts_statement(self) -> bool:
-        """Whether the wrong token starts a new statement, and only its line end is missing."""
-        names, kinds = self.language.lexicon.names, self.tokens.kinds
-        states = list(self.states)
-        automaton = self.language.automaton
-        if not self.accepts("_NEWLINE") or not automaton.advance(states, names["_NEWLINE"]):
-            return False
-        layout = self.language.kinds
-        ends = (0, names["_NEWLINE"], names["RBRACE"])
-        is_name = self.is_kind("NAME")
-        for place in range(self.index, min(self.index + 64, len(kinds))):
-            if kinds[place] in ends or not automaton.advance(states, kinds[place]):
-                return False
-            if not is_name or kinds[place] in layout.assigns or kinds[place] == names["COLON"]:
-                return True
-        return False
+_COMPARISONS = "EQUALS DIFFERS AT_MOST AT_LEAST LESS GREATER"
+_ENDS = "_NEWLINE RBRACE $END"
+_OPERANDS = "NAME NUMBER STRING LPAR LSQB _SIZE _BLOCK NOT"
 
 
 def explain(mistake: Mistake) -> Diagnostic:
     """The diagnostic of a wrong token."""
-    span = mistake.tokens.span(mistake.index)
-    return Diagnostic("NCD1001", f"unexpected {mistake.tokens.text(mistake.index)!r}", span)
+    for question in _BEFORE_SAMPLES:
+        found = question(mistake)
+        if found is not None:
+            return found
+    sample = mistake.sample()
+    if sample is not None:
+        return _by_sample(mistake, sample)
+    for question in _AFTER_SAMPLES:
+        found = question(mistake)
+        if found is not None:
+            return found
+    return _unexpected(mistake)
+
+
+# ---- before the samples ------------------------------------------------------------------------
+
+
+def _misplaced(mistake: Mistake) -> Diagnostic | None:
+    """A statement outside a diagram, or a declaration inside one."""
+    if mistake.index != mistake.begin or not mistake.starts_line():
+        return None
+    inside = mistake.is_kind("_DIAGRAM _USE _CONFIG _OP _CONST")
+    if inside and not mistake.in_file:
+        what = f"`{mistake.text}` can't stand inside a diagram"
+        rule = "declarations stand at the level of the file"
+    elif mistake.in_file and mistake.is_kind("NAME _LEARN _RETURN _BLOCK"):
+        what = "a statement stands in a diagram"
+        rule = "at the level of the file there are only `use`, `axis`, `const`, `config`, `op`,"
+        rule += " `diagram` and `assert`"
+    else:
+        return None
+    return Diagnostic("NCD1026", what, mistake.span, "not allowed here", help=rule)
+
+
+def _keyword_as_name(mistake: Mistake) -> Diagnostic | None:
+    if not mistake.is_keyword_as_name():
+        return None
+    text = mistake.text
+    fix = Fix(f"call it `{text}_`", ((mistake.span, f"{text}_"),))
+    message = f"`{text}` is a keyword and can't be a name"
+    return Diagnostic("NCD1016", message, mistake.span, "expected a name", fix=fix)
+
+
+def _two_statements(mistake: Mistake) -> Diagnostic | None:
+    if not mistake.starts_statement():
+        return None
+    fix = Fix("start a new line", ((mistake.gap, "\n" + mistake.indentation()),))
+    rule = "a statement ends at the end of its line"
+    message = "two statements on one line"
+    return Diagnostic("NCD1015", message, mistake.span, "the second starts here", help=rule, fix=fix)
+
+
+def _chain(mistake: Mistake) -> Diagnostic | None:
+    """`a < b < c`."""
+    if not mistake.is_kind(_COMPARISONS) or not mistake.accepts("AND"):
+        return None
+    first = mistake.last_of(_COMPARISONS)
+    if first is None or mistake.accepts(mistake.terminal):
+        return None
+    middle = Span(mistake.span.source, mistake.tokens.ends[first], mistake.gap.start).text.strip()
+    fix = Fix("compare twice", ((mistake.gap, f" and {middle} "),))
+    labels = (Label(mistake.tokens.span(first), "first comparison"),)
+    rule = "write `a < b and b < c`"
+    return Diagnostic(
+        "NCD1023", "comparisons can't be chained", mistake.span, "", labels, (), rule, fix
+    )
+
+
+def _double_equal(mistake: Mistake) -> Diagnostic | None:
+    """`Y[i] == X[i]` as a statement, or `h == 3` as a setting."""
+    if not mistake.accepts("EQUAL"):
+        return None
+    span = mistake.span if mistake.is_kind("EQUALS") else None
+    if mistake.is_kind(_ENDS) and mistake.heads_with_operand():
+        place = mistake.last_of("EQUALS")
+        span = mistake.tokens.span(place) if place is not None else None
+    if span is None:
+        return None
+    fix = Fix("replace it by `=`", ((span, "="),), safe=True)
+    rule = "`==` compares, `=` defines"
+    return Diagnostic("NCD1022", "`==` can't define anything", span, "write `=`", help=rule, fix=fix)
+
+
+def _bare_expression(mistake: Mistake) -> Diagnostic | None:
+    """An expression whose value nobody gets."""
+    if not (mistake.is_kind(_ENDS) and mistake.accepts("EQUAL") and mistake.heads_with_operand()):
+        return None
+    if not mistake.accepts("ADD_ASSIGN"):
+        return None
+    start = mistake.tokens.starts[mistake.begin]
+    span = Span(mistake.span.source, start, mistake.gap.start)
+    fix: Fix | None = None
+    rule = "a statement defines a wire: `Y = ...`"
+    if mistake.is_kind("RBRACE"):
+        rule = "the result of a diagram is given by `return`"
+        fix = Fix("add `return`", ((Span(span.source, start, start), "return "),))
+    return Diagnostic("NCD1021", "an expression alone is no statement", span, help=rule, fix=fix)
+
+
+def _setting_in_call(mistake: Mistake) -> Diagnostic | None:
+    """`f(x, axis = 1)`."""
+    if not (mistake.is_kind("EQUAL") and mistake.accepts("PLUS") and mistake.accepts("RPAR")):
+        return None
+    name = mistake.tokens.text(mistake.index - 1)
+    rule = f"settings stand in square brackets: `f[{name} = ...](X)`; equality is `==`"
+    message = "arguments in parentheses have no names"
+    return Diagnostic("NCD1025", message, mistake.span, "unexpected `=`", help=rule)
+
+
+# ---- after the samples -------------------------------------------------------------------------
+
+
+def _missing_expression(mistake: Mistake) -> Diagnostic | None:
+    if not (mistake.accepts("NUMBER") and mistake.accepts("NAME")) or mistake.index == mistake.begin:
+        return None
+    before = wording.found(mistake.language.lexicon, mistake.tokens, mistake.index - 1)
+    message = f"expected an expression after {before}, found {mistake.found}"
+    span = mistake.span if mistake.gap.start == mistake.gap.end or not mistake.is_kind(_ENDS) else (
+        mistake.tokens.span(mistake.index - 1)
+    )
+    return Diagnostic("NCD1017", message, span, "an expression is missing here")
+
+
+def _juxtaposed(mistake: Mistake) -> Diagnostic | None:
+    """Two operands with nothing between them."""
+    if not (mistake.is_kind(_OPERANDS) and mistake.accepts("PLUS")) or mistake.starts_line():
+        return None
+    before = mistake.tokens.span(mistake.index - 1)
+    place = Span(before.source, before.end, before.end)
+    comma = mistake.accepts("COMMA") and not mistake.accepts("ADD_ASSIGN")
+    rule, text = "a product is written with `*`", " *"
+    if comma and mistake.accepts("RSQB"):
+        rule, text = "slots are separated by commas; only plain names stand side by side", ","
+    elif comma:
+        rule, text = "arguments are separated by commas, factors by `*`", ","
+    fix = Fix(f"add `{text.strip()}`", ((place, text),))
+    message = f"{mistake.found} follows {before.text!r} without an operator".replace("'", "`")
+    return Diagnostic("NCD1024", message, mistake.span, "", help=rule, fix=fix)
+
+
+def _unexpected(mistake: Mistake) -> Diagnostic:
+    lexicon = mistake.language.lexicon
+    message = f"expected {wording.expected(lexicon, mistake.accepted)}, found {mistake.found}"
+    return Diagnostic("NCD1001", message, mistake.span, "unexpected")
+
+
+def _by_sample(mistake: Mistake, sample: Sample) -> Diagnostic:
+    previous = wording.found(mistake.language.lexicon, mistake.tokens, mistake.index - 1)
+    message, label, rule = (
+        text.replace("{found}", mistake.found).replace("{previous}", previous)
+        for text in (sample.message, sample.label, sample.help)
+    )
+    fix: Fix | None = None
+    if sample.insert:
+        place = Span(mistake.span.source, mistake.gap.start, mistake.gap.start)
+        fix = Fix(f"add `{sample.insert.strip()}`", ((place, sample.insert),))
+    elif sample.replace:
+        fix = Fix(f"replace it by `{sample.replace}`", ((mistake.span, sample.replace),))
+    return Diagnostic(sample.code, message, mistake.span, label, help=rule, fix=fix)
+
+
+_Question = Callable[[Mistake], Diagnostic | None]
+
+_BEFORE_SAMPLES: tuple[_Question, ...] = (
+    _misplaced,
+    _keyword_as_name,
+    _two_statements,
+    _chain,
+    _double_equal,
+    _bare_expression,
+    _setting_in_call,
+)
+
+_AFTER_SAMPLES: tuple[_Question, ...] = (_missing_expression, _juxtaposed)

@@ -47,9 +47,7 @@ def tables_of_grammar(grammar: str) -> Tables:
         start=table.start_states["file"],
         end=table.end_states["file"],
         samples=(),
-        by_state={},
-        by_accepted={},
-        by_previous={},
+        likeness={},
     )
 
 

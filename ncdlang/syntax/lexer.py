@@ -61,13 +61,14 @@ class Lexicon(NamedTuple):
     """The regular expression, and what each of its groups means.
 
     `kinds[group]` is a terminal's number, or `-1 - n` for the nth pattern of mistakes. `literals`
-    are the texts of the terminals that have just one.
+    are the texts of the terminals that have just one, and `words` those of the keywords.
     """
 
     pattern: re.Pattern[str]
     kinds: tuple[int, ...]
     names: dict[str, int]
     literals: dict[int, str]
+    words: frozenset[str]
 
 
 def make_lexicon(made: Tables) -> Lexicon:
@@ -82,7 +83,8 @@ def make_lexicon(made: Tables) -> Lexicon:
     alternatives = "|".join(f"({pattern})" for _, pattern in ordered)
     pattern = re.compile(rf"(?:{blank})?+(?:{alternatives}|\Z)")
     literals = {names[name]: text for name, text in _literals(made).items()}
-    return Lexicon(pattern, (0, *(kind for kind, _ in ordered)), names, literals)
+    words = frozenset(text for text in literals.values() if text.isalpha())
+    return Lexicon(pattern, (0, *(kind for kind, _ in ordered)), names, literals, words)
 
 
 def _literals(made: Tables) -> dict[str, str]:

@@ -19,7 +19,7 @@ PATTERNS = (
     r"\*\*|:=|===|=>|&&?|\|\||<>|!(?!=)|[-%^]=(?!=)|//?=(?!=)",
     r"[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+\w+|[0-9]+\.(?![0-9.])|\.[0-9]+(?:[eE][+-]?[0-9]+)?",
     r'"[^\n]*',
-    r"'[^'\n]*'|[“”„«][^“”„«»\n]*[“”»]",
+    r"'[^'\n]*'|(?<!\w)[‘’][^‘’\n]*[‘’]|[“”„«][^“”„«»\n]*[“”»]",
     r"\\[ \t]*\r?\n",
     r"(?s:.)",
 )
@@ -41,7 +41,7 @@ _FOREIGN_OPERATORS = {
     "**": Meant("POWER", "^"),
     ":=": Meant("EQUAL", "="),
     "===": Meant("EQUALS", "=="),
-    "=>": Meant("ARROW", "->", "a comparison is written `>=`, an arrow `->`"),
+    "=>": Meant("AT_LEAST", "", "a comparison is written `>=`, an arrow `->`"),
     "&&": Meant("AND", "and"),
     "&": Meant("AND", "and"),
     "||": Meant("OR", "or"),
@@ -148,14 +148,16 @@ def report_odd_name(tokens: Tokens, span: Span, name: str) -> None:
 def report_foreign_word(tokens: Tokens, span: Span, word: Word) -> None:
     """Report a word of another language at the start of a statement: `def f(...)`."""
     fix = _replace(span, word.text, safe=False) if word.text else None
-    _report(tokens, "NCD1008", f"there is no `{span.text}` here", span, word.help, fix)
+    tokens.findings.append(
+        Diagnostic("NCD1008", f"`{span.text}` is not a keyword here", span, help=word.help, fix=fix)
+    )
     tokens.broken.append(span)
 
 
 def _report(
-    tokens: Tokens, code: str, message: str, span: Span, help: str = "", fix: Fix | None = None
+    tokens: Tokens, code: str, message: str, span: Span, rule: str = "", fix: Fix | None = None
 ) -> None:
-    tokens.findings.append(Diagnostic(code, message, span, help=help, fix=fix))
+    tokens.findings.append(Diagnostic(code, message, span, help=rule, fix=fix))
 
 
 def _replace(span: Span, text: str, *, safe: bool = True) -> Fix:
@@ -190,7 +192,9 @@ def _block_comment(tokens: Tokens, names: dict[str, int], span: Span) -> None:
 
 def _foreign_operator(tokens: Tokens, names: dict[str, int], span: Span) -> None:
     meant = _FOREIGN_OPERATORS[span.text]
-    fix = _replace(span, meant.text) if meant.text and meant.terminal != "ARROW" else None
+    if span.text == "=>" and span.source.text[span.end :].lstrip().startswith(("[", "(")):
+        meant = Meant("ARROW", "->")
+    fix = _replace(span, meant.text) if meant.text else None
     word = f"; write `{meant.text}`" if meant.text else ""
     _report(tokens, "NCD1003", f"there is no operator `{span.text}`{word}", span, meant.help, fix)
     tokens.add(names[meant.terminal], span.start, span.end)
@@ -258,7 +262,7 @@ def _stray(tokens: Tokens, names: dict[str, int], span: Span) -> None:
             tokens, "NCD1002", message, span, "blanks are spaces and tabs", _replace(span, text)
         )
         return
-    fix = _replace(span, "\n", safe=False) if character == ";" else None
+    fix = Fix("start a new line", ((span, "\n"),)) if character == ";" else None
     _report(tokens, "NCD1002", message, span, _ADVICE.get(character, ""), fix)
     if character == ";":
         tokens.add(names["_NEWLINE"], span.start, span.end)

@@ -10,7 +10,7 @@ from bisect import bisect_left
 
 from ncdlang.source import Span
 from ncdlang.syntax import errors, tree
-from ncdlang.syntax.errors import Mistake
+from ncdlang.syntax.mistake import Mistake
 from ncdlang.syntax.run import Run
 
 _INSERTED = "ARROW EQUAL COLON COMMA DOT".split()

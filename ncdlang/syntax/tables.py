@@ -44,7 +44,8 @@ class Tables(NamedTuple):
     """LALR(1) tables over numbered symbols: terminals first, then the other symbols.
 
     `rows[state]` maps a symbol to the state that follows it, or to `-1 - rule` where a rule is
-    to be reduced. `patterns` holds the terminals' regular expressions in matching order.
+    to be reduced. `patterns` holds the terminals' regular expressions in matching order,
+    `likeness` which sample a mistake is like, by its keys.
     """
 
     terminals: tuple[str, ...]
@@ -55,9 +56,7 @@ class Tables(NamedTuple):
     start: int
     end: int
     samples: tuple[Sample, ...]
-    by_state: dict[str, int]
-    by_accepted: dict[str, int]
-    by_previous: dict[str, int]
+    likeness: dict[str, int]
 
     def kind(self, name: str) -> int:
         """The number of a terminal."""
@@ -85,9 +84,7 @@ def from_data(data: dict[str, Any]) -> Tables:
         start=data["start"],
         end=data["end"],
         samples=tuple(Sample(*sample) for sample in data["samples"]),
-        by_state=data["by_state"],
-        by_accepted=data["by_accepted"],
-        by_previous=data["by_previous"],
+        likeness=data["likeness"],
     )
 
 

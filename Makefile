@@ -1,0 +1,40 @@
+# Everything runs in a virtual environment of its own, made by the first command that needs it.
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+export OMP_NUM_THREADS ?= 1
+# Compiled modules are kept: without them every command compiles the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test test-full lint types docs wheel clean
+
+demo: $(READY)
+	@$(BIN)/python examples/demo.py
+
+test: lint types
+	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q -n 2
+
+test-full: lint types
+	HYPOTHESIS_PROFILE=full NCDLANG_FULL=1 $(BIN)/python -m pytest -q -n 2
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/pyright
+
+# Writes the sections of the README, the picture and the other goldens that the program makes.
+docs: $(READY)
+	$(BIN)/python -m pytest -q tests/test_readme.py --update-golden
+
+wheel: $(READY)
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+$(READY): pyproject.toml .ci/setup
+	@.ci/setup $(VENV)
+	@touch $@

@@ -1,0 +1,128 @@
+"""The helper functions of an emitted module. Only those that it uses are written into it."""
+
+from __future__ import annotations
+
+SOURCES: dict[str, str] = {}
+
+SOURCES["_check"] = '''
+def _check(name: str, sizes: dict[str, int], *arrays: tuple[str, Tensor, str]) -> None:
+    """Check trailing axes and kind of every array: ("tok", tok, "N[n]"). Batch axes may lead."""
+    seen = {axis: (size, "the module") for axis, size in sizes.items()}
+    for wire, array, spec in arrays:
+        kind, _, inner = spec.removesuffix("]").partition("[")
+        axes = inner.split(", ") if ", " in inner else inner.split()
+        if array.dim() < len(axes):
+            raise ValueError(f"{name}: {wire} is {spec}, but its shape is {tuple(array.shape)}")
+        for axis, size in zip(axes, array.shape[array.dim() - len(axes) :]):
+            known, where = seen.setdefault(axis, (size, wire))
+            if known != size:
+                raise ValueError(f"{name}: axis {axis} is {known} in {where} but {size} in {wire}")
+        found = "C" if array.is_complex() else "B" if array.dtype == torch.bool else "N"
+        if ("" if array.is_floating_point() else found) != kind:
+            raise TypeError(f"{name}: {wire} is {spec}, but its dtype is {array.dtype}")
+'''
+
+SOURCES["_check_below"] = '''
+def _check_below(name: str, wire: str, array: Tensor, bound: int) -> None:
+    """Check that naturals stay below their bound, where that costs no synchronisation."""
+    if torch.compiler.is_compiling() or array.device.type != "cpu" or array.numel() == 0:
+        return
+    low, high = array.aminmax()
+    if low < 0 or high >= bound:
+        worst = int(low if low < 0 else high)
+        raise ValueError(f"{name}: {wire} holds {worst}, but its values must be in 0 .. {bound - 1}")
+'''
+
+SOURCES["_expand"] = '''
+def _expand(x: Tensor, *sizes: int) -> Tensor:
+    """Repeat x along trailing axes of size 1; -1 leaves an axis as it is."""
+    return x.expand(*x.shape[: x.dim() - len(sizes)], *sizes)
+'''
+
+SOURCES["_spread"] = '''
+def _spread(y: Tensor, axes: int, *inputs: tuple[Tensor, int]) -> Tensor:
+    """Give y, with so many axes of its own, the batch axes of all the inputs."""
+    batch = torch.broadcast_shapes(*(x.shape[: x.dim() - own] for x, own in inputs))
+    return y.expand(*batch, *y.shape[y.dim() - axes :])
+'''
+
+SOURCES["_windows"] = '''
+def _windows(x: Tensor, dim: int, count: int, width: int, step: int, stride: int = 1) -> Tensor:
+    """View axis `dim` as two, so that entry (i, j) is x[step * i + stride * j]."""
+    if count == 0 or width == 0:
+        return x.narrow(dim, 0, 0).unflatten(dim, (count, width))
+    span = stride * (width - 1) + 1
+    x = x.narrow(dim, 0, step * (count - 1) + span).unfold(dim, span, step)
+    return x[..., ::stride].movedim(-1, dim)
+'''
+
+SOURCES["_nonempty"] = '''
+def _nonempty(x: Tensor, dim: int) -> Tensor:
+    """x, with one entry of zeros where axis `dim` has none, so that an index can be clamped."""
+    if x.shape[dim] > 0:
+        return x
+    return x.new_zeros([1 if d == x.dim() + dim else size for d, size in enumerate(x.shape)])
+'''
+
+SOURCES["_gather"] = '''
+def _gather(x: Tensor, kept: int, axes: int, *index: Tensor) -> Tensor:
+    """x[index] for each batch index: `kept` axes of x follow the indexed ones, `axes` are new."""
+    own = x.dim() - len(index) - kept
+    shape = torch.broadcast_shapes(*(i.shape for i in index))
+    batch = torch.broadcast_shapes(x.shape[:own], shape[: len(shape) - axes])
+    x = x.expand(*batch, *x.shape[own:])
+    rank = len(batch) + axes
+    places = [
+        torch.arange(size, device=x.device).view(-1, *[1] * (rank - d - 1))
+        for d, size in enumerate(batch)
+    ]
+    return x[(*places, *index)]
+'''
+
+for _name, _bound, _word in (("_amax", "min", "Maximum"), ("_amin", "max", "Minimum")):
+    SOURCES[_name] = f'''
+def {_name}(x: Tensor, dim: tuple[int, ...], initial: float) -> Tensor:
+    """{_word} over axes and `initial`, which stands alone where an axis is empty."""
+    if any(x.shape[d] == 0 for d in dim):
+        return torch.full_like(x.sum(dim, dtype=x.dtype), initial)
+    return x.{_name[1:]}(dim).clamp({_bound}=initial)
+'''
+
+SOURCES["_softmax"] = '''
+def _softmax(x: Tensor, dim: int) -> Tensor:
+    """Softmax in which a row of only -inf is 0, with gradient 0, instead of NaN."""
+    dead = (x == -math.inf).all(dim, keepdim=True)
+    return torch.softmax(x.masked_fill(dead, 0.0), dim).masked_fill(dead, 0.0)
+'''
+
+SOURCES["_attention"] = '''
+def _attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | None = None,
+    causal: bool = False,
+    scale: float = 1.0,
+) -> Tensor:
+    """F.scaled_dot_product_attention for any number of broadcast leading axes.
+
+    Its fast kernels want exactly two of them, so the leading axes but one are flattened.
+    A row whose scores are all -inf is 0 (torch >= 2.5).
+    """
+    leading = [t.shape[:-2] for t in (q, k, v)]
+    if mask is not None:
+        mask = mask if mask.dim() > 1 else mask[None]
+        leading.append(mask.shape[:-2])
+    batch = torch.broadcast_shapes(*leading)
+    flat = (math.prod(batch[:-1]), batch[-1] if batch else 1)
+    q, k, v = (t.expand(*batch, *t.shape[-2:]).reshape(*flat, *t.shape[-2:]) for t in (q, k, v))
+    if mask is not None and mask.dim() > 2:
+        mask = mask.expand(*batch, *mask.shape[-2:]).reshape(*flat, *mask.shape[-2:])
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, scale=scale)
+    return out.reshape(*batch, *out.shape[-2:])
+'''
+
+
+def source_of(name: str) -> str:
+    """The text of one helper function."""
+    return SOURCES[name].strip()

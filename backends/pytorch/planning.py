@@ -1,0 +1,158 @@
+"""What has to be emitted for a diagram: its graph, what is alive in it, and which sizes it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from ncdlang.ir.diagram import Edge, Graph, Library
+from ncdlang.semantics.program import CheckedDiagram, Instance
+from ncdlang.semantics.size import Size, Symbol
+from ncdlang.semantics.types import Wire
+
+from .attention import Attention, find_attention
+from .reads import Equal
+from .registry import is_native, ready_made
+from .sizes import Layout, layout
+
+Lower = Callable[[CheckedDiagram], Graph]
+Binding = tuple[tuple[Symbol, Size], ...]
+
+
+@dataclass(slots=True, eq=False)
+class Plan:
+    """One diagram on its way to a class.
+
+    `live` are the edges that the results depend on, an attention standing for its last edge;
+    `uses` counts how often they read each wire. `layout` says which sizes are built in, `late`
+    those of them that a caller only knows when it calls.
+    """
+
+    diagram: CheckedDiagram
+    graph: Graph
+    equal: Equal
+    attentions: dict[Edge, Attention]
+    live: tuple[Edge, ...]
+    uses: dict[Wire, int]
+    layout: Layout
+    late: set[Symbol] = field(default_factory=set[Symbol])
+
+    @property
+    def built(self) -> tuple[Symbol, ...]:
+        """The sizes that the constructor takes."""
+        return tuple(symbol for symbol in self.layout.built if symbol not in self.late)
+
+    def calls(self) -> Iterator[Library]:
+        """The calls of other diagrams that need a module, once for each edge."""
+        for edge in self.live:
+            if isinstance(edge.operator, Library) and not is_native(edge):
+                yield edge.operator
+
+
+def make_plans(root: CheckedDiagram, extra: tuple[Symbol, ...], lower: Lower) -> list[Plan]:
+    """Plans of a diagram and of all that it uses, callees first. `extra` sizes are built in, too."""
+    plans: dict[CheckedDiagram, Plan] = {}
+    _collect(root, extra, lower, plans)
+    for plan in reversed(plans.values()):
+        _find_late(plan, plans)
+    return list(plans.values())
+
+
+def _collect(
+    diagram: CheckedDiagram,
+    extra: tuple[Symbol, ...],
+    lower: Lower,
+    plans: dict[CheckedDiagram, Plan],
+) -> None:
+    """Post-order, so that the sizes that a callee's constructor takes are known to its callers."""
+    if diagram in plans:
+        return
+    graph = lower(diagram)
+    equal = equality(diagram)
+    attentions = find_attention(graph, _count(graph, graph.edges, {}), equal)
+    live = _live(graph, attentions)
+    used: list[CheckedDiagram] = [instance.callee for instance in diagram.instances]
+    for edge in live:
+        if isinstance(edge.operator, Library) and not is_native(edge):
+            used.append(edge.operator.callee)
+    for callee in dict.fromkeys(used):
+        if not ready_made(callee):
+            _collect(callee, (), lower, plans)
+    wanted = dict.fromkeys((*diagram.needed, *_free(diagram), *extra))
+    for instance in diagram.instances:
+        wanted.update(dict.fromkeys(_instance_symbols(instance, plans)))
+    uses = _count(graph, live, attentions)
+    sizes = layout(diagram, wanted)
+    plans[diagram] = Plan(diagram, graph, equal, attentions, live, uses, sizes)
+
+
+def _free(diagram: CheckedDiagram) -> Iterator[Symbol]:
+    for free in diagram.free:
+        yield from sorted(free.axis.size.symbols())
+
+
+def _instance_symbols(
+    instance: Instance, plans: dict[CheckedDiagram, Plan]
+) -> Iterator[Symbol]:
+    """The caller's sizes that an instance is built with."""
+    callee = instance.callee
+    symbols = plans[callee].layout.built if callee in plans else callee.needed
+    bound = dict(instance.binding)
+    for symbol in symbols:
+        yield from sorted(bound.get(symbol, Size.of(symbol)).symbols())
+
+
+def _find_late(plan: Plan, plans: dict[CheckedDiagram, Plan]) -> None:
+    """Callers come before their callees here: what a caller does not know early is late."""
+    early = frozenset(plan.built)
+    for operator in plan.calls():
+        callee = plans.get(operator.callee)
+        if callee is None or operator.instance is not None:
+            continue
+        bound = dict(operator.binding)
+        for symbol in callee.layout.built:
+            if not bound.get(symbol, Size.of(symbol)).symbols() <= early:
+                callee.late.add(symbol)
+
+
+# ---- what is alive ----------------------------------------------------------------------------------
+
+
+def _reads(edge: Edge, attentions: dict[Edge, Attention]) -> Iterator[Wire]:
+    if edge in attentions:
+        yield from attentions[edge].wires()
+    else:
+        for operand in edge.inputs:
+            yield operand.wire
+
+
+def _live(graph: Graph, attentions: dict[Edge, Attention]) -> tuple[Edge, ...]:
+    """The edges that the results need, in order."""
+    needed = set(graph.outputs)
+    kept: list[Edge] = []
+    for edge in reversed(graph.edges):
+        if any(result.wire in needed for result in edge.outputs):
+            kept.append(edge)
+            needed.update(_reads(edge, attentions))
+    return tuple(reversed(kept))
+
+
+def _count(
+    graph: Graph, edges: tuple[Edge, ...], attentions: dict[Edge, Attention]
+) -> dict[Wire, int]:
+    found: dict[Wire, int] = {}
+    for edge in edges:
+        for wire in _reads(edge, attentions):
+            found[wire] = found.get(wire, 0) + 1
+    return found
+
+
+def equality(diagram: CheckedDiagram) -> Equal:
+    """Sizes are the same if they are the same polynomial, or if the diagram requires it."""
+    required = [r.left - r.right for r in diagram.requirements if r.op == "=="]
+    zeros = frozenset((*required, *(-difference for difference in required)))
+
+    def equal(left: Size, right: Size) -> bool:
+        return left == right or (left - right) in zeros
+
+    return equal
