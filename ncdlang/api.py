@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from ncdlang.diagnostics import Diagnostic
@@ -52,18 +53,54 @@ def check(
 ) -> Checked:
     """Check a source, with a config's values and then `values` in place of its own.
 
-    Raises NcdError for a config that the file lacks; mistakes in the file are returned.
+    Raises NcdError for a config that the file lacks, for a value of nothing in it and for a size
+    that is none; mistakes in the file are returned.
     """
     from ncdlang.semantics.check import check_source
 
-    overrides = dict(values or {})
+    overrides = {name: _number(name, value) for name, value in (values or {}).items()}
     if config is not None:
         configs = dict(check_source(source, find)[0].configs)
         if config not in configs:
             raise NcdError(f"{source.name} has no config `{config}`{_near(config, configs)}")
         overrides = dict(configs[config]) | overrides
     program, diagnostics = check_source(source, find, overrides)
-    return Checked(program, diagnostics, overrides)
+    checked = Checked(program, diagnostics, overrides)
+    if values and not checked.has_errors:
+        _check_values(program, {name: overrides[name] for name in values})
+    return checked
+
+
+def _number(name: str, value: Any) -> int | float:
+    """A value as a Python number: NumPy's and PyTorch's whole numbers are sizes too."""
+    try:
+        return index(value)
+    except TypeError:
+        pass
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise NcdError(f"the value of `{name}` is a number, not {value!r}") from None
+
+
+def _check_values(program: CheckedProgram, values: Values) -> None:
+    """See to it that every name is an axis or constant of the file, and every size natural."""
+    from ncdlang.syntax import tree
+    from ncdlang.syntax.parser import parse
+
+    axes = {axis.name for diagram in program.diagrams for axis in diagram.axes}
+    constants: set[str] = set()
+    for declared in parse(program.source).file.declarations:
+        if isinstance(declared, tree.Const):
+            constants.add(declared.name.text)
+        elif isinstance(declared, tree.AxisStatement):
+            axes.update(item.name.text for item in declared.items)
+    for name, value in values.items():
+        if name in axes and not (isinstance(value, int) and value >= 0):
+            raise NcdError(f"the size of `{name}` is a natural number, not {value}")
+        if name not in axes | constants:
+            near = _near(name, sorted(axes | constants))
+            raise NcdError(f"{program.source.name} has no axis or constant `{name}`{near}")
 
 
 def choose(program: CheckedProgram, name: str | None) -> CheckedDiagram:
@@ -174,7 +211,7 @@ class Library:
         if checked.has_errors:
             from ncdlang.report import render
 
-            raise NcdError("\n" + render(checked.diagnostics), checked.diagnostics)
+            raise NcdError(render(checked.diagnostics), checked.diagnostics)
         return checked
 
     def _ask(

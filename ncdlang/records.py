@@ -80,19 +80,26 @@ def _make(cls: C, eq: bool) -> C:
     if eq:
         namespace["__eq__"] = _eq
         namespace["__hash__"] = _hash
-    return type(cls)(cls.__name__, cls.__bases__, namespace)
+    made: Any = type(cls)(cls.__name__, cls.__bases__, namespace)
+    return made
+
+
+def _settings(value: Any) -> dict[str, Field]:
+    """The fields of a record or of its class; none for anything else."""
+    found: dict[str, Field] = getattr(value, "__record_fields__", {})
+    return found
 
 
 def _first_initialiser(self: Any, *values: Any, **named: Any) -> None:
     """Stands in for the initialiser until the first record of a class is made."""
-    cls = type(self)
+    cls: Any = type(self)
     initialise = _initialiser(cls)
     cls.__init__ = initialise
     initialise(self, *values, **named)
 
 
-def _initialiser(cls: type) -> Callable[..., None]:
-    settings: dict[str, Field] = cls.__record_fields__  # type: ignore[attr-defined]
+def _initialiser(cls: Any) -> Callable[..., None]:
+    settings = _settings(cls)
     scope: dict[str, Any] = {"_set": object.__setattr__, "_missing": _MISSING}
     parameters: list[str] = []
     lines: list[str] = []
@@ -118,7 +125,7 @@ def _frozen(self: Any, name: str, value: Any = None) -> NoReturn:
 
 
 def _compared(self: Any) -> tuple[Any, ...]:
-    return tuple(getattr(self, name) for name, how in self.__record_fields__.items() if how.compare)
+    return tuple(getattr(self, name) for name, how in _settings(self).items() if how.compare)
 
 
 def _eq(self: Any, other: object) -> bool:
@@ -133,22 +140,19 @@ def _hash(self: Any) -> int:
 
 def _repr(self: Any) -> str:
     shown = ", ".join(
-        f"{name}={getattr(self, name)!r}"
-        for name, how in self.__record_fields__.items()
-        if how.repr
+        f"{name}={getattr(self, name)!r}" for name, how in _settings(self).items() if how.repr
     )
     return f"{type(self).__name__}({shown})"
 
 
 def fields(value: Any) -> tuple[str, ...]:
     """The names of the fields of a record, or of its class, in order; empty if it is none."""
-    return tuple(getattr(value, "__record_fields__", ()))
+    return tuple(_settings(value))
 
 
 def compared_fields(value: Any) -> tuple[str, ...]:
     """The names of the fields that equality looks at."""
-    settings: dict[str, Field] = getattr(value, "__record_fields__", {})
-    return tuple(name for name, how in settings.items() if how.compare)
+    return tuple(name for name, how in _settings(value).items() if how.compare)
 
 
 def replace(value: T, **changes: Any) -> T:

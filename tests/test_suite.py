@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 SUITE = Path(__file__).parent / "suite"
 MAIN = "main.ncd"
 EXPECTED = re.compile(r'# error\[(NCD\d{4})\] (\d+)-(?:(\d+):)?(\d+) "([^"]*)"')
-TITLE = re.compile(r"#### (?P<name>[^#\n]+?)(?: with (?P<changes>.+))?")
+TITLE = re.compile(r"#### (?P<name>[^#\n]+?)(?: with (?P<changes>\S+ = .+))?")
 FILE = re.compile(r"##### (?P<path>\S+)")
 
 

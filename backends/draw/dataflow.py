@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ncdlang.ir.lower import lower
-
 from ncdlang.ir.diagram import Block, Edge, Graph, Library, Operand
+from ncdlang.ir.lower import lower
 from ncdlang.semantics.naming import is_anonymous
 from ncdlang.semantics.program import CheckedDiagram, signature
-from ncdlang.semantics.types import Wire
+from ncdlang.semantics.types import ArrayType, Wire
 
 from .calls import call_title
 from .groups import Group, gathered_wires, groups, is_box, wires_read
@@ -208,14 +207,17 @@ class _Layer:
         """A box of operations, told in words."""
         root = group.root
         words = phrase(group, self.notation, lambda wire: self.made[wire].call)
-        names = ", ".join(r.wire.name for r in root.outputs if not is_anonymous(r.wire))
+        (made,) = (result.wire for result in root.outputs)
+        left = "" if is_anonymous(made) else made.name
+        if left and words.has_indices:
+            left += str(ArrayType(made.type.axes))
         reads_learned = any(read.wire in self.learned for read in words.reads)
         node = Node(
             self.painter.name(),
             self._box_id(root, "op"),
             "learned" if reads_learned else "equation",
             self._tooltip(root),
-            title=f"{names} = {words.text}" if names else words.text,
+            title=f"{left} = {words.text}" if left else words.text,
             note=words.note,
             inputs=self._equation_ports(words),
             outputs=self._output_ports(root),
@@ -319,8 +321,9 @@ class _Layer:
         for formal, result in zip(inner.graph.outputs, edge.outputs, strict=True):
             source = inner.made[formal]
             self.made[result.wire] = source
-            if not is_anonymous(result.wire) and not source.is_terminal:
-                source.label = self._label(result.wire)
+            if not source.is_terminal:
+                name = source.label.name if is_anonymous(result.wire) else result.wire.name
+                source.label = self._label(result.wire, name=name)
                 source.tooltip = _typed(result.wire)
 
     # ---- labels ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from .text import html, quoted, quoted_lines, wrapped
 _FONT = "Helvetica,Arial,Liberation Sans,sans-serif"
 _TEXT, _SMALL = 13, 11
 _PORT_PADDING = 5
-_TITLE_WIDTH = 30
+_TITLE_WIDTH = 34
 _INDENT = "  "
 _BOXES = ("equation", "call", "learned")
 
@@ -62,8 +62,8 @@ class _Writer:
         font = f"fontname={quoted(_FONT)}"
         yield f"digraph {quoted(picture.name)} {{"
         yield (
-            f"{_INDENT}graph [rankdir=LR, bgcolor={quoted(c.paper)}, pad=0.2, nodesep=0.3, "
-            f"ranksep=0.45, {font}, fontsize={_SMALL}, fontcolor={quoted(c.ink)}, "
+            f"{_INDENT}graph [rankdir=LR, newrank=true, nodesep=0.3, ranksep=0.45, pad=0.2, "
+            f"bgcolor={quoted(c.paper)}, {font}, fontsize={_SMALL}, fontcolor={quoted(c.ink)}, "
             f"tooltip={quoted(picture.tooltip)}]"
         )
         yield f"{_INDENT}node [shape=plain, {font}, fontsize={_TEXT}, fontcolor={quoted(c.ink)}]"
@@ -77,19 +77,30 @@ class _Writer:
         yield from self._terminals(picture.outputs, "sink")
         for link in picture.links:
             yield self._link(link)
+        yield from self._margins(picture)
         yield "}"
 
+    def _margins(self, picture: Picture) -> Iterator[str]:
+        """Invisible edges that keep the frames out of the columns of the terminals."""
+        heads = {link.head.node for link in picture.links}
+        tails = {link.tail.node for link in picture.links}
+        frames = tuple(item for item in picture.items if isinstance(item, Frame))
+        inner = [node.name for node in _nodes_in(frames)]
+        if picture.inputs:
+            first = picture.inputs[0].name
+            yield from (_invisible(first, name) for name in inner if name not in heads)
+        if picture.outputs:
+            last = picture.outputs[0].name
+            yield from (_invisible(name, last) for name in inner if name not in tails)
+
     def _terminals(self, nodes: tuple[Node, ...], rank: str) -> Iterator[str]:
-        """Terminals in one column, from the top in the order of the signature."""
+        """Terminals in one column."""
         if not nodes:
             return
         yield f"{_INDENT}{{"
         yield f"{_INDENT * 2}rank={rank}"
         for node in nodes:
             yield self._node(node, 2)
-        if len(nodes) > 1:
-            chain = " -> ".join(node.name for node in nodes)
-            yield f"{_INDENT * 2}{chain} [style=invis]"
         yield f"{_INDENT}}}"
 
     def _item(self, item: Item, depth: int, level: int) -> Iterator[str]:
@@ -188,8 +199,7 @@ class _Writer:
         if not ports:
             return ""
         rows = "".join(
-            f'<TR><TD PORT="{port.key}" ALIGN="LEFT">{self._port(port)}</TD></TR>'
-            for port in ports
+            f'<TR><TD PORT="{port.key}" ALIGN="LEFT">{self._port(port)}</TD></TR>' for port in ports
         )
         # The font stands round the table: inside a cell the line would keep its full height.
         table = _table(rows, f'CELLPADDING="{_PORT_PADDING}"')
@@ -237,6 +247,9 @@ class _Writer:
             attributes.append(f"labeltooltip={quoted(link.tooltip)}")
         if self.roles[link.head.node] == "fork":
             attributes.append("arrowhead=none")
+        if self.roles[link.tail.node] == "input":
+            # What only the inputs hold in place stands on their side.
+            attributes.append("weight=2")
         tail, head = self._end(link.tail, "e"), self._end(link.head, "w")
         return f"{_INDENT}{tail} -> {head} [{', '.join(attributes)}]"
 
@@ -245,6 +258,10 @@ class _Writer:
         if self.roles[end.node] == "fork":
             return end.node
         return ":".join(filter(None, (end.node, end.port, side)))
+
+
+def _invisible(tail: str, head: str) -> str:
+    return f"{_INDENT}{tail} -> {head} [style=invis, weight=0]"
 
 
 def _table(rows: str, look: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ncdlang.semantics.naming import is_anonymous
 from ncdlang.semantics.size import ONE, ZERO, Size, Symbol
 from ncdlang.semantics.types import (
     Affine,
@@ -22,6 +23,7 @@ from .options import LabelMode
 
 MINUS = "\N{MINUS SIGN}"
 DOT = "\N{MIDDLE DOT}"
+ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +103,19 @@ class Notation:
                 sign = "//" if isinstance(variable, Floor) else "%"
                 return f"({inner} {sign} {variable.divisor})"
             case Gathered():
-                return self.read(variable.wire.name, variable.wire, variable.indices)
+                name = ELLIPSIS if is_anonymous(variable.wire) else variable.wire.name
+                return self.read(name, variable.wire, variable.indices)
 
-    def read(self, name: str, wire: Wire, indices: tuple[Affine, ...]) -> str:
-        """A wire at indices: its name alone where every index is the axis itself."""
-        pairs = zip(indices, wire.type.axes, strict=True)
-        if all(is_own_index(index, axis) for index, axis in pairs):
+    def read(
+        self, name: str, wire: Wire, indices: tuple[Affine, ...], in_full: bool = False
+    ) -> str:
+        """A wire at indices; its name alone where each is the axis itself, unless `in_full`."""
+        pairs = list(zip(indices, wire.type.axes, strict=True))
+        if not pairs or (not in_full and all(is_own_index(i, axis) for i, axis in pairs)):
             return name
-        plain = all(index.axis is not None for index in indices)
-        return f"{name}[{(' ' if plain else ', ').join(self.affine(index) for index in indices)}]"
+        texts = [str(axis) if is_own_index(i, axis) else self.affine(i) for i, axis in pairs]
+        plain = all(i.axis is not None for i in indices)
+        return f"{name}[{(' ' if plain else ', ').join(texts)}]"
 
 
 def is_own_index(index: Affine, axis: Axis) -> bool:

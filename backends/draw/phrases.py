@@ -22,7 +22,7 @@ from ncdlang.semantics.size import Size
 from ncdlang.semantics.types import Affine, Axis, Wire, plain_index
 
 from .groups import Group, gathered_wires, wires_read
-from .notation import DOT, MINUS, Notation, composite_coordinates, substitute
+from .notation import DOT, ELLIPSIS, MINUS, Notation, composite_coordinates, substitute
 
 # How tightly operators bind, as in the language.
 _OR, _AND, _NOT, _COMPARE, _ADD, _MULTIPLY, _NEGATE, _POWER, _ATOM = range(9)
@@ -47,7 +47,6 @@ _INFIX = {
 _ROOT = "\N{SQUARE ROOT}"
 _INFINITY = "\N{INFINITY}"
 _PI = "\N{GREEK SMALL LETTER PI}"
-_ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 # The signs of an operation whose left side is left out.
 _APPLIED = {"div": "\N{DIVISION SIGN}", "mul": "\N{MULTIPLICATION SIGN}"}
 _POWERS = {"2": "\N{SUPERSCRIPT TWO}", "3": "\N{SUPERSCRIPT THREE}"}
@@ -64,11 +63,16 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """The words of a box, a note below them (`over k`), and what it reads, in order."""
+    """The words of a box, a note below them (`over k`), and what it reads, in order.
+
+    `has_indices` tells that the box does nothing but read one wire at other indices, which are
+    written out: the axes of the result then belong to the words too.
+    """
 
     text: str
     note: str
     reads: tuple[Read, ...]
+    has_indices: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,9 @@ class _Writer:
         edges = [group.root, *group.folded.values()]
         sums = [edge.operator for edge in edges if isinstance(edge.operator, Contraction)]
         self.single_sum = sums[0] if len(sums) == 1 else None
-        self.has_indices = any(isinstance(edge.operator, Iota) for edge in edges)
+        self.bars = False
+        self.shows_indices = any(isinstance(edge.operator, Iota) for edge in edges)
+        self.only_reads = isinstance(group.root.operator, Reindex) and not group.folded
         self.bound: set[Axis] = set()
         self.targets: dict[Wire, list[bool]] = {}
         self.calls, self.numbered = self._nameless(edges, call_name)
@@ -109,7 +115,7 @@ class _Writer:
         """What to call the inputs that nobody named: the call that made them, or a number."""
         found = dict.fromkeys(wire for edge in edges for wire, _ in wires_read(edge))
         outside = [w for w in found if w not in self.group.folded and is_anonymous(w)]
-        calls = {wire: f"{call_name(wire)}({_ELLIPSIS})" for wire in outside if call_name(wire)}
+        calls = {wire: f"{call_name(wire)}({ELLIPSIS})" for wire in outside if call_name(wire)}
         rest = [wire for wire in outside if wire not in calls]
         return calls, {wire: _circled(number) for number, wire in enumerate(rest)}
 
@@ -117,25 +123,32 @@ class _Writer:
         """The words, and the reads in the order in which the words have them."""
         root = self.group.root
         text, note = self._root(root)
+        if self.shows_indices:
+            # A name in these words may be an index: sizes are told apart by bars.
+            self.bars = True
+            text, note = self._root(root)
         if self.single_sum is not None:
-            axes = ", ".join(self.notation.axis(axis) for axis in self.single_sum.axes)
-            note = f"over {axes}"
+            note = f"over {', '.join(map(str, self.single_sum.axes))}"
         reads: list[Read] = []
         for wire, flags in self.targets.items():
             mark = self.numbered.get(wire, "")
             reads.append(Read(wire, mark if mark in text else "", tuple(flags)))
-        return Phrase(text, note, tuple(reads))
+        return Phrase(text, note, tuple(reads), self.only_reads)
 
-    # ---- the root: said without its input where that has no name --------------------------------
+    # ---- the root -------------------------------------------------------------------------------
 
     def _root(self, root: Edge) -> tuple[str, str]:
-        """The words of the whole box and the note on them."""
+        """The words of the whole box and the note on them.
+
+        A box without a name is told without its input where that has none either: `relu`.
+        """
         operator = root.operator
+        is_named = not all(is_anonymous(result.wire) for result in root.outputs)
+        if is_named or len(self.calls) + len(self.numbered) != 1:
+            return self._edge(root, {}).text, ""
         if isinstance(operator, Pointwise) and operator.name == "select":
             return self._root_select(root)
         term = self._edge(root, {})
-        if len(self.calls) + len(self.numbered) != 1:
-            return term.text, ""
         (mark,) = (*self.calls.values(), *self.numbered.values())
         if term.text.count(mark) == 1 and term.text.endswith(f"({mark})"):
             return term.text.removesuffix(f"({mark})"), ""
@@ -191,7 +204,7 @@ class _Writer:
     def _number(self, number: Number) -> _Term:
         value = number.value
         if isinstance(value, Size):
-            text = self.notation.size(value, bars=self.has_indices)
+            text = self.notation.size(value, bars=self.bars)
             return _Term(text, _ATOM if len(value.terms) < 2 else _ADD, True)
         text = _number_text(value)
         return _Term(text, _NEGATE if text.startswith(MINUS) else _ATOM, isinstance(value, int))
@@ -208,12 +221,12 @@ class _Writer:
                 text += f" {DOT} " * bool(text) + _within(factor, _NEGATE)
         if contraction is self.single_sum:
             return _Term(text, _MULTIPLY)
-        return _Term(f"sum[{_axes(contraction.axes, self.notation)}]({text})", _ATOM)
+        return _Term(f"sum[{_axes(contraction.axes)}]({text})", _ATOM)
 
     def _reduction(self, edge: Edge, reduction: Reduction, at: Mapping[Axis, Affine]) -> _Term:
         self.bound.update(reduction.axes)
         (body,) = self._arguments(edge, at)
-        axes = _axes(reduction.axes, self.notation)
+        axes = _axes(reduction.axes)
         if reduction.initial is not None:
             axes += f", initial = {_number_text(reduction.initial)}"
         return _Term(f"{reduction.name}[{axes}]({body.text})", _ATOM)
@@ -284,8 +297,9 @@ class _Writer:
             for gathered in gathered_wires(index):
                 self.targets.setdefault(gathered, [False] * len(gathered.type.axes))
         name = self.calls.get(wire) or self.numbered.get(wire) or wire.name
-        is_integer = wire.type.kind.name == "integer"
-        return _Term(self.notation.read(name, wire, indices), _ATOM, is_integer)
+        text = self.notation.read(name, wire, indices, self.only_reads)
+        self.shows_indices = self.shows_indices or text != name
+        return _Term(text, _ATOM, wire.type.kind.name == "integer")
 
 
 def _images(wire: Wire, indices: tuple[Affine, ...]) -> dict[Axis, Affine] | None:
@@ -302,8 +316,8 @@ def _images(wire: Wire, indices: tuple[Affine, ...]) -> dict[Axis, Affine] | Non
     return images
 
 
-def _axes(axes: tuple[Axis, ...], notation: Notation) -> str:
-    return " ".join(notation.axis(axis) for axis in axes)
+def _axes(axes: tuple[Axis, ...]) -> str:
+    return " ".join(map(str, axes))
 
 
 def _within(term: _Term, least: int) -> str:
@@ -317,7 +331,8 @@ def _infix(name: str, left: _Term, right: _Term) -> _Term:
     left_text = _within(left, binding + (name == "pow" or binding == _COMPARE))
     right_text = _within(right, binding + (name != "pow"))
     is_integer = left.is_integer and right.is_integer and name != "div"
-    return _Term(f"{left_text} {sign} {right_text}", binding, is_integer)
+    gap = "" if name == "pow" else " "
+    return _Term(f"{left_text}{gap}{sign}{gap}{right_text}", binding, is_integer)
 
 
 def _where(condition: _Term, then: _Term, otherwise: _Term) -> _Term:

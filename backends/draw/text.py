@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+# What a line costs in `wrapped`, a break for each bracket that it is inside, and one in a phrase.
+_LINE, _INSIDE, _WORD = 30, 12, 4
 # `]` alone in an element is a syntax error to the HTML-like labels of Graphviz.
 _NAMED = {
     "&": "&amp;",
@@ -64,17 +66,50 @@ def identifier(text: str) -> str:
 
 
 def wrapped(text: str, width: int) -> tuple[str, ...]:
-    """Lines of about `width` characters, broken at spaces, in words only if they are longer."""
+    """Lines of at most `width` characters, broken where a reader would break a formula.
+
+    A break outside of parentheses is better than one inside, one after a comma better than one
+    after a word; few lines of about one length are better than many. A word is cut only where
+    it is longer than a line.
+    """
+    pieces = [piece for word in clean(text).split(" ") for piece in _pieces(word, width)]
+    # best[i] is the least cost of the pieces before i in whole lines, and where the last begins.
+    best: list[tuple[int, int]] = [(0, 0)]
+    depths = _depths(pieces)
+    for end in range(1, len(pieces) + 1):
+        length = -1
+        found: list[tuple[int, int]] = []
+        for start in range(end - 1, -1, -1):
+            length += 1 + len(pieces[start])
+            if length > width and found:
+                break
+            cost = best[start][0] + _LINE + (width - length) ** 2 // width
+            if start:
+                cost += _INSIDE * depths[start - 1] + _break_after(pieces[start - 1])
+            found.append((cost, start))
+        best.append(min(found))
     lines: list[str] = []
-    line = ""
-    for word in clean(text).split(" "):
-        for piece in _pieces(word, width):
-            if line and len(line) + 1 + len(piece) > width:
-                lines.append(line)
-                line = piece
-            else:
-                line = f"{line} {piece}" if line else piece
-    return (*lines, line)
+    end = len(pieces)
+    while end:
+        start = best[end][1]
+        lines.append(" ".join(pieces[start:end]))
+        end = start
+    return tuple(reversed(lines))
+
+
+def _break_after(piece: str) -> int:
+    """What a break costs after a piece: little after a comma, much after an equals sign."""
+    return 0 if piece.endswith(",") else _LINE if piece == "=" else _WORD
+
+
+def _depths(pieces: list[str]) -> list[int]:
+    """How many brackets are open after each piece."""
+    depths: list[int] = []
+    depth = 0
+    for piece in pieces:
+        depth += sum(piece.count(c) for c in "([") - sum(piece.count(c) for c in ")]")
+        depths.append(max(depth, 0))
+    return depths
 
 
 def _pieces(word: str, width: int) -> list[str]:

@@ -12,7 +12,8 @@ from ncdlang.semantics.types import Wire
 
 from .attention import Attention, find_attention
 from .reads import Equal
-from .registry import is_native, ready_made
+from .ready import ready_made
+from .registry import is_native
 from .sizes import Layout, layout
 
 Lower = Callable[[CheckedDiagram], Graph]

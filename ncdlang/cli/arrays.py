@@ -43,7 +43,7 @@ def load_array(path: str) -> Array:
     """The array in a .npy file, which is data: pickled objects are refused."""
     try:
         with open(path, "rb") as file:
-            array = np.load(file, allow_pickle=False)
+            array: object = np.load(file, allow_pickle=False)
     except OSError as error:
         raise CommandError(
             f"cannot read {path}: {(error.strerror or str(error)).lower()}"
@@ -64,9 +64,7 @@ def solve_sizes(
     sizes: Sizes = {}
     for symbol in diagram.unknowns:
         value = values.get(symbol.name)
-        if value is not None:
-            if not isinstance(value, int) or value < 0:
-                raise CommandError(f"the size of {symbol.name} is a natural number, not {value}")
+        if isinstance(value, int):
             sizes[symbol] = value
     for wire in diagram.parameters:
         if wire.name in given:

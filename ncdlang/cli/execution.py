@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ncdlang.cli.console import CommandError
 from ncdlang.cli.options import ask
@@ -47,8 +47,11 @@ def call(module: Any, inputs: list[np.ndarray], options: Namespace) -> list[np.n
         if os.environ.get("NCDLANG_DEBUG"):
             raise
         raise CommandError(f"running it failed: {error}") from error
-    results: tuple[Any, ...] = made if isinstance(made, tuple) else (made,)
-    return [_array(torch, result) for result in results]
+    return [_array(torch, result) for result in _as_tuple(made)]
+
+
+def _as_tuple(made: Any) -> tuple[Any, ...]:
+    return cast("tuple[Any, ...]", made) if isinstance(made, tuple) else (made,)
 
 
 def _torch() -> Any:

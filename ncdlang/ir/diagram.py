@@ -18,7 +18,7 @@ from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import Affine, Axis, Wire
 from ncdlang.source import Span
 
-# ---- base operators -----------------------------------------------------------------------------
+# ---- base operators ----------------------------------------------------------------------------
 
 
 @record
@@ -99,7 +99,7 @@ class Library:
 Operator: TypeAlias = Pointwise | Number | Iota | Reindex | Contraction | Reduction | Library
 
 
-# ---- edges --------------------------------------------------------------------------------------
+# ---- edges ------------------------------------------------------------------------------------
 
 
 @record

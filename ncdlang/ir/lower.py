@@ -120,7 +120,7 @@ class _Lowering:
         self.edges: list[Edge] = []
         self._count = 0
 
-    # ---- steps ----------------------------------------------------------------------------------
+    # ---- steps ---------------------------------------------------------------------------------
 
     def steps(self, steps: tuple[Step, ...], blocks: tuple[Block, ...]) -> None:
         for step in steps:
@@ -178,7 +178,7 @@ class _Lowering:
         )
         self.edges.append(Edge(operator, step.lifted, inputs, outputs, step.span, blocks))
 
-    # ---- expressions ----------------------------------------------------------------------------
+    # ---- expressions ---------------------------------------------------------------------------
 
     def _wire(self, axes: tuple[Axis, ...], kind: Kind, span: Span) -> Wire:
         self._count += 1

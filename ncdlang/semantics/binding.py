@@ -117,7 +117,7 @@ def _pack_names(items: list[tuple[Bound, Span]]) -> tuple[str, ...]:
     return tuple(names)
 
 
-# ---- sorting the slots ----------------------------------------------------------------------------
+# ---- sorting the slots ------------------------------------------------------------------------
 
 
 def _sort_slots(
@@ -136,8 +136,8 @@ def _sort_slots(
         return slots
     if (brackets.arrow is not None) != (formals is not None and formals.arrow is not None):
         _wrong_shape(body, declaration, brackets)
-    _sort_side(body, declaration, brackets.slots, entries, slots, brackets.span)
-    _sort_side(body, declaration, brackets.arrow or (), arrow, slots, brackets.span)
+    _sort_side(body, declaration, brackets.slots, entries, slots)
+    _sort_side(body, declaration, brackets.arrow or (), arrow, slots)
     return slots
 
 
@@ -171,7 +171,6 @@ def _sort_side(
     given: tuple[tree.Slot, ...],
     entries: list[tree.Formal],
     slots: _Slots,
-    span: Span,
 ) -> None:
     position = 0
     for slot in given:
@@ -276,7 +275,7 @@ def _signature_axes(declaration: tree.Diagram) -> frozenset[str]:
     return frozenset(names)
 
 
-# ---- binding ----------------------------------------------------------------------------------------
+# ---- binding ----------------------------------------------------------------------------------
 
 
 def _bind(

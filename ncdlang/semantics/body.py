@@ -9,10 +9,12 @@ from ncdlang.diagnostics import Label
 from ncdlang.records import record
 from ncdlang.semantics import equations, results, signature, statements
 from ncdlang.semantics.binding import InstanceKey, Opened, Template
-from ncdlang.semantics.calls import LearnedUse, elementwise_callee
+from ncdlang.semantics.calls import elementwise_callee
 from ncdlang.semantics.constraints import Constraints, Relation
 from ncdlang.semantics.expressions import Context, Expressions, Guards
+from ncdlang.semantics.matching import LearnedUse
 from ncdlang.semantics.names import Names
+from ncdlang.semantics.new_axes import introduce_axes
 from ncdlang.semantics.obligations import Obligation, check_obligations
 from ncdlang.semantics.primitives import FUNCTIONS, REDUCTIONS
 from ncdlang.semantics.program import (
@@ -26,6 +28,7 @@ from ncdlang.semantics.program import (
     Read,
     Step,
 )
+from ncdlang.semantics.reads import read_indices
 from ncdlang.semantics.report import Reported
 from ncdlang.semantics.scope import LearnedPipeline, Scope
 from ncdlang.semantics.size import Size, Symbol
@@ -88,7 +91,7 @@ class Body(Names):
         self._instance_names: set[str] = set()
         self._copied: dict[Span, str] = {}
 
-    # ---- the whole diagram ----------------------------------------------------------------------
+    # ---- the whole diagram ---------------------------------------------------------------------
 
     def check(self) -> Template:
         """Check signature and body. Raises Reported if a mistake makes the diagram unusable."""
@@ -145,7 +148,7 @@ class Body(Names):
         axes += [free.axis for free in self.free]
         return [symbol for axis in axes if (symbol := axis.symbol) is not None]
 
-    # ---- steps ----------------------------------------------------------------------------------
+    # ---- steps ---------------------------------------------------------------------------------
 
     def add(self, step: Step) -> None:
         """Append a step to the innermost block."""
@@ -165,7 +168,7 @@ class Body(Names):
         """A name for a wire that has none."""
         return f"_{next(self._fresh)}"
 
-    # ---- learned instances ----------------------------------------------------------------------
+    # ---- learned instances ---------------------------------------------------------------------
 
     def instance_name(self, base: str, place: Span) -> str:
         """A name for a learned diagram that is called at a place: `rms_norm`, then `rms_norm_2`.
@@ -197,7 +200,7 @@ class Body(Names):
         use = LearnedUse(name, opened, span)
         for formal, bound in opened.bound.items():
             symbol = formal.symbol
-            if symbol in opened.callee.needed:
+            if symbol is not None and symbol in opened.callee.needed:
                 use.binding[symbol] = bound.size if isinstance(bound, Axis) else bound
         self.uses.append(use)
         return use
@@ -209,11 +212,11 @@ class Body(Names):
             use.instance = Instance(use.name, use.opened.callee, binding, use.span)
         return use.instance
 
-    # ---- expressions ----------------------------------------------------------------------------
+    # ---- expressions ---------------------------------------------------------------------------
 
     def unstated(self, expr: tree.Expr) -> Expression:
         """An expression without stated axes: nothing is contracted, an array gives the order."""
-        equations.introduce_axes(self, None, expr)
+        introduce_axes(self, expr)
         return equations.in_order_of_first(self, self.expressions.check(expr, Context(None)), expr)
 
     def is_expression_call(self, expr: tree.Call) -> bool:
@@ -229,7 +232,7 @@ class Body(Names):
         except Reported:
             return False
 
-    # ---- reads ----------------------------------------------------------------------------------
+    # ---- reads ---------------------------------------------------------------------------------
 
     def wire_at_head(self, expr: tree.Bracketed) -> Wire:
         """The wire that brackets index. Raises Reported."""
@@ -251,9 +254,9 @@ class Body(Names):
 
     def read_indices(self, expr: tree.Bracketed, wire: Wire, guards: Guards) -> tuple[Affine, ...]:
         """The coordinates of `wire[...]`, one for each axis. Raises Reported."""
-        return equations.read_indices(self, expr, wire, guards)
+        return read_indices(self, expr, wire, guards)
 
-    # ---- sizes ----------------------------------------------------------------------------------
+    # ---- sizes ---------------------------------------------------------------------------------
 
     def equate(self, left: Size, right: Size, reason: str, span: Span, what: str) -> None:
         """Record an equation of sizes. `what` names the thing that would have two sizes."""

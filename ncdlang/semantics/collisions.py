@@ -98,7 +98,7 @@ class _Side:
         return tuple((axis, place.evaluate(point)) for axis, place in places)
 
 
-# ---- injectivity without a solver ---------------------------------------------------------------
+# ---- injectivity without a solver -------------------------------------------------------------
 
 
 def _is_injective(indices: Sequence[Affine], axes: Sequence[Axis], facts: Facts) -> bool:
@@ -151,7 +151,7 @@ def _is_mixed_radix(
     return False
 
 
-# ---- the exact question -------------------------------------------------------------------------
+# ---- the exact question -----------------------------------------------------------------------
 
 
 def _lexicographically_less(first: Sequence[Size], second: Sequence[Size]) -> Formula:

@@ -53,14 +53,13 @@ class Constraints:
     @property
     def relations(self) -> tuple[tuple[Size, Relation, Size], ...]:
         """Everything that is known, solved equations included."""
-        solved = tuple((Size.of(s), "==", size) for s, size in self._solved.items())
+        solved = _equations(self._solved)
         return (*solved, *self._facts)
 
     @property
     def relations_at_defaults(self) -> tuple[tuple[Size, Relation, Size], ...]:
         """The same with the defaults of the free axes."""
-        given = tuple((Size.of(s), "==", size) for s, size in self.defaults.items())
-        return (*given, *self.relations)
+        return (*_equations(self.defaults), *self.relations)
 
     def assume(self, left: Size, op: Relation, right: Size) -> None:
         """Take a relation as given, without making it a requirement."""
@@ -92,7 +91,7 @@ class Constraints:
         return None
 
     def require(self, left: Size, op: Relation, right: Size, reason: str, span: Span) -> bool:
-        """Demand a relation. False if it can't hold (at the default sizes); else it is known from now."""
+        """Demand a relation. False: it can't hold (at the defaults); else it is known from now."""
         verdict = self.decide(left, op, right)
         if verdict is True:
             return True
@@ -153,6 +152,10 @@ class Constraints:
                     reached |= symbols
                     grew = True
         return tuple(self._origins[i] for i in sorted(chain))
+
+
+def _equations(values: dict[Symbol, Size]) -> tuple[tuple[Size, Relation, Size], ...]:
+    return tuple((Size.of(symbol), "==", size) for symbol, size in values.items())
 
 
 def _holds(difference: int, op: Relation) -> bool:

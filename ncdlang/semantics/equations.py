@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Fix, Label
-from ncdlang.records import record, replace
-from ncdlang.semantics.calls import PlannedCall, call_pipeline, is_pipeline, plan_call
-from ncdlang.semantics.expressions import Context, Guards
-from ncdlang.semantics.obligations import Obligation
-from ncdlang.semantics.primitives import REDUCTIONS
+from ncdlang.records import replace
+from ncdlang.semantics.calls import call_pipeline, is_pipeline, plan_call
+from ncdlang.semantics.expressions import Context
+from ncdlang.semantics.matching import PlannedCall
+from ncdlang.semantics.new_axes import introduce_axes, walk_expression
 from ncdlang.semantics.program import (
     Apply,
     ApplyDiagram,
@@ -23,9 +23,8 @@ from ncdlang.semantics.program import (
 )
 from ncdlang.semantics.report import Reported, counted, listed
 from ncdlang.semantics.scope import Broken
-from ncdlang.semantics.size import ONE, Size
-from ncdlang.semantics.sizes import index_expression
-from ncdlang.semantics.types import Affine, ArrayType, Axis, Kind, Wire, plain_index
+from ncdlang.semantics.sizes import bracket_items
+from ncdlang.semantics.types import ArrayType, Axis, Kind, Wire, plain_index
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -48,14 +47,14 @@ def check_equation(body: Body, equation: tree.Equation) -> tuple[Wire, ...]:
     call = as_diagram_call(body, equation.value)
     if call is not None:
         return _call_equation(body, equation.targets, call)
-    if len(equation.targets) > 1:
+    target, *others = equation.targets
+    if others:
         body.fail(
             "NCD4001",
             f"{len(equation.targets)} wires are named, but the right-hand side is one array",
             equation.span,
             label="one array",
         )
-    (target,) = equation.targets
     return (define(body, target, equation.value, None),)
 
 
@@ -94,7 +93,7 @@ def define(body: Body, target: tree.Target, value: tree.Expr, kind: Kind | None)
         expression = body.unstated(value)
         axes = expression.axes
     else:
-        introduce_axes(body, target.brackets, value)
+        introduce_axes(body, value)
         axes = target_axes(body, target.brackets)
         atoms = tuple(atom for axis in axes for atom in axis.atoms)
         context = Context(frozenset(atoms), atoms)
@@ -136,16 +135,6 @@ def target_axes(body: Body, brackets: tree.Brackets) -> tuple[Axis, ...]:
     return tuple(axes)
 
 
-def bracket_items(body: Body, brackets: tree.Brackets) -> Iterator[tree.Expr | tree.Pack]:
-    """The items of indices or axes; settings and arrows have no place there."""
-    if brackets.arrow is not None:
-        body.fail("NCD2012", "`->` can't stand in an index", brackets.span, label="not an index")
-    for slot in brackets.slots:
-        if slot.name is not None:
-            body.fail("NCD2012", "a setting can't stand in an index", slot.span, label="a setting")
-        yield from slot.items
-
-
 def _check_leftover(
     body: Body,
     expression: Expression,
@@ -183,7 +172,7 @@ def _check_leftover(
 
 
 def _places_of(expr: tree.Expr, name: str) -> Iterator[Span]:
-    for node in _walk(expr):
+    for node in walk_expression(expr):
         if isinstance(node, tree.Name) and node.text == name:
             yield node.span
 
@@ -202,10 +191,7 @@ def in_order_of_first(body: Body, expression: Expression, expr: tree.Expr) -> Ex
         "no array here has all the axes of the result, so their order is not known",
         expr.span,
         label=f"has the axes {listed(str(axis) for axis in expression.axes)}",
-        notes=[
-            "without stated axes nothing is contracted, and the first array with all axes "
-            "gives their order"
-        ],
+        notes=["without stated axes the first array that has all of them gives their order"],
         help=f"write the axes on the left: `Y[{' '.join(str(a) for a in expression.axes)}] = ...`",
     )
 
@@ -233,14 +219,14 @@ def _reads(expression: Expression) -> Iterator[Read]:
             return
 
 
-# ---- calls ----------------------------------------------------------------------------------------
+# ---- calls ------------------------------------------------------------------------------------
 
 
 def _call_equation(
     body: Body, targets: tuple[tree.Target, ...], call: tree.Call
 ) -> tuple[Wire, ...]:
     for slot_expr in call.arguments:
-        introduce_axes(body, None, slot_expr)
+        introduce_axes(body, slot_expr)
     if is_pipeline(body, call.function):
         return name_wires(body, call_pipeline(body, call), targets, call)
     plan = plan_call(body, call)
@@ -387,236 +373,3 @@ def _name_derived(body: Body, entry: tuple[str, Span], derived: Axis) -> Axis:
         body.equate(meaning.size, derived.size, reason, span, f"axis `{name}`")
         return meaning
     return body.new_axis(name, derived.size, span)
-
-
-# ---- reads ----------------------------------------------------------------------------------------
-
-
-def read_indices(
-    body: Body, expr: tree.Bracketed, wire: Wire, guards: Guards
-) -> tuple[Affine, ...]:
-    """One coordinate for each axis of the wire; sizes are equated, bounds are put off."""
-    items = _expanded(body, expr)
-    axes = wire.type.axes
-    if len(items) != len(axes):
-        name = wire.name if not wire.name.startswith("_") else expr.head.span.text
-        body.fail(
-            "NCD2005",
-            f"`{name}` has {counted(len(axes), 'axis')}, "
-            f"but {counted(len(items), 'index')} {'is' if len(items) == 1 else 'are'} given",
-            expr.span,
-            label=f"of type `{wire.type}`",
-            labels=[Label(wire.span, "defined here")] if not wire.name.startswith("_") else [],
-        )
-    indices: list[Affine] = []
-    failed = False
-    for (item, span), axis in zip(items, axes, strict=True):
-        try:
-            index = item if isinstance(item, Affine) else index_expression(body, item)
-            _place(body, index, axis, wire, guards, span)
-            indices.append(index)
-        except Reported:
-            failed = True
-    if failed:
-        raise Reported
-    return tuple(indices)
-
-
-def _expanded(body: Body, expr: tree.Bracketed) -> list[tuple[tree.Expr | Affine, Span]]:
-    items: list[tuple[tree.Expr | Affine, Span]] = []
-    for item in bracket_items(body, expr.brackets):
-        if isinstance(item, tree.Pack):
-            items += [(plain_index(axis), item.span) for axis in body.axes_of_item(item)]
-        else:
-            items.append((item, item.span))
-    return items
-
-
-def _place(body: Body, index: Affine, axis: Axis, wire: Wire, guards: Guards, span: Span) -> None:
-    """A plain axis has the size of the axis it indexes; any other index only stays inside."""
-    plain = index.axis
-    if plain is axis:
-        return
-    if plain is not None:
-        reason = f"axis `{plain}` indexes axis `{axis}` of `{wire.name}`"
-        if plain.size != axis.size:
-            conflict = body.constraints.equate(plain.size, axis.size, reason, span)
-            if conflict is not None:
-                _sizes_differ(body, plain, axis, wire, span, conflict)
-        return
-    if axis.parts and index == index_of_parts(axis):
-        return
-    body.oblige(Obligation(index, axis, wire, guards, span))
-
-
-def index_of_parts(axis: Axis) -> Affine:
-    """The coordinate of a composite axis that its own parts give."""
-    from ncdlang.semantics.sizes import composite_index
-
-    return composite_index([axis])
-
-
-def _sizes_differ(
-    body: Body, plain: Axis, axis: Axis, wire: Wire, span: Span, conflict: tuple[object, ...]
-) -> None:
-    from ncdlang.semantics.constraints import Origin
-
-    earlier = [o for o in conflict[:-1] if isinstance(o, Origin) and o.span != span]
-    entry = body.scope.entry(plain.name)
-    labels = [Label(o.span, o.reason) for o in earlier]
-    if not wire.name.startswith("_"):
-        labels.append(Label(wire.span, f"`{axis}` has size {body.shown(axis.size)}"))
-    if entry is not None and entry[1] is not None:
-        labels.append(Label(entry[1], f"`{plain}` has size {body.shown(plain.size)}"))
-    body.error(
-        "NCD3001",
-        f"axis `{plain}` has size {body.shown(plain.size)}, but it indexes axis `{axis}` of "
-        f"`{wire.name}`, which has size {body.shown(axis.size)}",
-        span,
-        label="the sizes differ",
-        labels=labels,
-        notes=["a plain axis as an index must have the size of the axis it indexes"],
-        help=f"to read only the first entries write `{plain} + 0`",
-    )
-
-
-# ---- new axes -------------------------------------------------------------------------------------
-
-
-@record
-class _Use:
-    """An index expression at an axis of a wire."""
-
-    index: tree.Expr
-    axis: Axis
-
-
-def introduce_axes(body: Body, left: tree.Brackets | None, value: tree.Expr) -> None:
-    """Define the axes that first appear in an equation, with the sizes that their uses give."""
-    uses = list(_uses(body, value))
-    names = _unknown_names(body, uses)
-    if not names:
-        return
-    for name in list(names):
-        sizes = [use.axis.size for use in uses if _is_name(use.index, name.text)]
-        if sizes:
-            body.new_axis(name.text, sizes[0], name.span)
-            names.remove(name)
-    progress = True
-    while names and progress:
-        progress = False
-        for name in list(names):
-            if _infer(body, name, uses):
-                names.remove(name)
-                progress = True
-
-
-def _uses(body: Body, expr: tree.Expr) -> Iterator[_Use]:
-    for node in _walk(expr):
-        if not isinstance(node, tree.Bracketed) or not isinstance(node.head, tree.Name):
-            continue
-        meaning = body.scope.find(node.head.text)
-        if not isinstance(meaning, Wire) or node.brackets.arrow is not None:
-            continue
-        items = [item for slot in node.brackets.slots for item in slot.items]
-        if any(isinstance(item, tree.Pack) for item in items):
-            continue
-        if len(items) == len(meaning.type.axes):
-            for item, axis in zip(items, meaning.type.axes, strict=True):
-                if not isinstance(item, tree.Pack):
-                    yield _Use(item, axis)
-
-
-def _unknown_names(body: Body, uses: list[_Use]) -> list[tree.Name]:
-    found: dict[str, tree.Name] = {}
-    for use in uses:
-        for node in _walk(use.index, into_brackets=False):
-            if isinstance(node, tree.Name) and body.scope.find(node.text) is None:
-                found.setdefault(node.text, node)
-    return list(found.values())
-
-
-def _is_name(expr: tree.Expr, name: str) -> bool:
-    return isinstance(expr, tree.Name) and expr.text == name
-
-
-def _infer(body: Body, name: tree.Name, uses: list[_Use]) -> bool:
-    """Give an axis the largest size that keeps all its indices inside. False: not yet."""
-    from ncdlang.semantics.bounds import largest_size
-
-    mine = [use for use in uses if any(_is_name(n, name.text) for n in _names_in(use.index))]
-    for use in mine:
-        for other in _names_in(use.index):
-            if other.text != name.text and body.scope.find(other.text) is None:
-                return False
-    placeholder = Axis(name.text, ONE)
-    body.scope.define(name.text, placeholder, name.span)
-    try:
-        indices = tuple((index_expression(body, use.index), use.axis.size) for use in mine)
-    except Reported:
-        body.scope.define(name.text, Broken("axis"), name.span)
-        raise
-    size = largest_size(indices, placeholder)
-    if size is None:
-        body.scope.define(name.text, Broken("axis"), name.span)
-        _not_inferred(body, name, mine)
-    return _define_inferred(body, name, size, mine)
-
-
-def _define_inferred(body: Body, name: tree.Name, size: Size | None, uses: list[_Use]) -> bool:
-    from ncdlang.semantics.statements import require_size
-
-    assert size is not None
-    body.new_axis(name.text, size, name.span)
-    require_size(body, size, f"axis `{name.text}`", uses[0].index.span)
-    return True
-
-
-def _not_inferred(body: Body, name: tree.Name, uses: list[_Use]) -> None:
-    body.fail(
-        "NCD3003",
-        f"the size of axis `{name.text}` does not follow from its indices",
-        name.span,
-        label="of what size?",
-        labels=[Label(use.index.span, "another index") for use in uses[1:]],
-        help=f"declare it before this equation: `axis {name.text} = ...`",
-    )
-
-
-def _names_in(expr: tree.Expr) -> list[tree.Name]:
-    return [node for node in _walk(expr, into_brackets=False) if isinstance(node, tree.Name)]
-
-
-def _walk(expr: tree.Expr | tree.Pack, into_brackets: bool = True) -> Iterator[tree.Expr]:
-    """Every expression inside an expression; heads of brackets and calls are no values."""
-    stack: list[tree.Expr | tree.Pack] = [expr]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, tree.Pack):
-            continue
-        yield node
-        match node:
-            case tree.Unary():
-                stack.append(node.operand)
-            case tree.Binary():
-                stack += [node.right, node.left]
-            case tree.Group():
-                stack.append(node.inner)
-            case tree.TupleExpr():
-                stack += reversed(node.items)
-            case tree.Composite():
-                stack += reversed(node.names)
-            case tree.Call():
-                stack += reversed(node.arguments)
-                if isinstance(node.function, tree.Bracketed) and _reduces(node.function):
-                    stack += [i for s in node.function.brackets.slots for i in s.items]
-            case tree.Bracketed() if into_brackets:
-                stack += reversed([item for slot in node.brackets.slots for item in slot.items])
-            case tree.BlockExpr():
-                stack.append(node.body)
-            case _:
-                pass
-
-
-def _reduces(function: tree.Bracketed) -> bool:
-    return isinstance(function.head, tree.Name) and function.head.text in REDUCTIONS

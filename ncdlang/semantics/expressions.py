@@ -86,7 +86,7 @@ class Expressions:
             case tree.SizeOf():
                 return SizeValue(size_of(self.body, expr), INTEGER)
             case tree.Name():
-                return self._name(expr, context)
+                return self._name(expr)
             case tree.Unary():
                 return self._unary(expr, context)
             case tree.Binary() if expr.op in ("*", "/"):
@@ -138,9 +138,9 @@ class Expressions:
             raise Reported
         return checked
 
-    # ---- names and reads ------------------------------------------------------------------------
+    # ---- names and reads -----------------------------------------------------------------------
 
-    def _name(self, name: tree.Name, context: Context) -> Expression:
+    def _name(self, name: tree.Name) -> Expression:
         if name.text in BUILTIN_NUMBERS and self.body.scope.find(name.text) is None:
             return Constant(BUILTIN_NUMBERS[name.text], REAL)
         meaning = self.body.look_up(name, "value")
@@ -203,7 +203,7 @@ class Expressions:
         read = Read(wire, indices, wire.type.kind, tuple(axes), expr.span)
         return replace(read, axes=context.union([read]))
 
-    # ---- operators ------------------------------------------------------------------------------
+    # ---- operators -----------------------------------------------------------------------------
 
     def apply(
         self, op: str, arguments: list[Expression], context: Context, span: Span
@@ -270,7 +270,7 @@ class Expressions:
 
         return build(expr)
 
-    # ---- calls ----------------------------------------------------------------------------------
+    # ---- calls ---------------------------------------------------------------------------------
 
     def _call(self, expr: tree.Call, context: Context) -> Expression:
         function = expr.function
@@ -387,7 +387,9 @@ class Expressions:
         if len(expr.arguments) != 1:
             self._wrong_count(expr.span, len(expr.arguments), head.text, 1)
         body = self.check(expr.arguments[0], context.keeping(bound))
-        return self._reduced(head, function, bound, initial, body, expr.arguments[0].span, expr.span)
+        return self._reduced(
+            head, function, bound, initial, body, expr.arguments[0].span, expr.span
+        )
 
     def reduce_value(
         self, function: tree.Bracketed, head: tree.Name, value: Expression
@@ -444,9 +446,7 @@ class Expressions:
             )
         return tuple(dict.fromkeys(axes)), initial
 
-    def _absent(
-        self, name: str, axis: Axis, value: Expression, span: Span, argument: Span
-    ) -> None:
+    def _absent(self, name: str, axis: Axis, value: Expression, span: Span, argument: Span) -> None:
         has = listed(a.name for a in value.axes)
         self.body.fail(
             "NCD2010",

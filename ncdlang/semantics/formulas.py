@@ -25,7 +25,7 @@ from ncdlang.semantics.program import (
 from ncdlang.semantics.size import ZERO, Quotient, Size, Symbol, constant
 from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, Mod
 
-# ---- formulas -----------------------------------------------------------------------------------
+# ---- formulas ----------------------------------------------------------------------------------
 
 
 @record
@@ -199,7 +199,7 @@ def _divisors(size: Size) -> Iterator[Size]:
                     yield atom.denominator
 
 
-# ---- index variables ----------------------------------------------------------------------------
+# ---- index variables --------------------------------------------------------------------------
 
 
 class Variables:
@@ -273,7 +273,7 @@ def split_axes(axes: Iterable[Axis]) -> frozenset[Axis]:
     return frozenset(inner & present)
 
 
-# ---- conditions of the language -----------------------------------------------------------------
+# ---- conditions of the language ---------------------------------------------------------------
 
 _COMPARED = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 

@@ -76,7 +76,7 @@ class ModuleChecker(Reporter):
         source = self.compilation.find(self.source, PRELUDE)
         return self.compilation.module(source, ".".join(PRELUDE)).exports if source else None
 
-    # ---- names ------------------------------------------------------------------------------------
+    # ---- names ---------------------------------------------------------------------------------
 
     def is_own_name(self, name: str, scope: Scope) -> bool:
         """Whether the file itself (not the prelude) gives a name its meaning."""
@@ -216,7 +216,7 @@ class ModuleChecker(Reporter):
                     return constant(value)
                 self.fail("NCD3004", "a size is a whole number", expr.span, label="not whole")
 
-    # ---- other files --------------------------------------------------------------------------------
+    # ---- other files ---------------------------------------------------------------------------
 
     def _use(self, use: tree.Use) -> None:
         path = tuple(name.text for name in use.path)
@@ -234,8 +234,7 @@ class ModuleChecker(Reporter):
                 span,
                 label="not found",
                 notes=[
-                    "modules are looked for beside this file, in the -I folders, "
-                    "and in the standard library"
+                    "modules lie beside this file, in the -I folders, or in the standard library"
                 ],
             )
         if source.name in self.compilation.open_files:
@@ -282,7 +281,7 @@ class ModuleChecker(Reporter):
             return
         self._define(alias, entry[0])
 
-    # ---- diagrams -----------------------------------------------------------------------------------
+    # ---- diagrams ------------------------------------------------------------------------------
 
     def check_all(self, only: str | None = None) -> tuple[CheckedDiagram, ...]:
         """Check every diagram that is complete without a use, and the configs."""
@@ -359,7 +358,7 @@ class ModuleChecker(Reporter):
         finally:
             self.compilation.open_diagrams.pop()
 
-    # ---- configs ------------------------------------------------------------------------------------
+    # ---- configs -------------------------------------------------------------------------------
 
     def _config(self, config: tree.Config) -> None:
         settings: list[tuple[str, float | int]] = []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label, Sink
 from ncdlang.semantics.primitives import FUNCTIONS, REDUCTIONS
 from ncdlang.semantics.program import FreeAxis
 from ncdlang.semantics.report import Reported, Reporter, rename
-from ncdlang.semantics.scope import Broken, Later, Meaning, Scope, closest
+from ncdlang.semantics.scope import Broken, Meaning, Scope, closest
 from ncdlang.semantics.size import Size, product
 from ncdlang.semantics.types import Axis, Wire
 from ncdlang.source import Span
@@ -40,11 +40,11 @@ class Names(Reporter):
         meaning = self.scope.find(name.text)
         if isinstance(meaning, Broken):
             raise Reported
-        if meaning is None or isinstance(meaning, Later):
+        if meaning is None:
             self._unknown(name, wanted)
         return meaning
 
-    def _unknown(self, name: tree.Name, wanted: str) -> None:
+    def _unknown(self, name: tree.Name, wanted: str) -> NoReturn:
         if name.text in self.later:
             self._too_early(name)
         if wanted == "axis":
@@ -60,7 +60,7 @@ class Names(Reporter):
             fix=rename(name.span, guess) if guess else None,
         )
 
-    def _too_early(self, name: tree.Name) -> None:
+    def _too_early(self, name: tree.Name) -> NoReturn:
         place = self.later[name.text]
         self.fail(
             "NCD5001",
@@ -71,7 +71,7 @@ class Names(Reporter):
             help="move the definition up if this is no recurrence",
         )
 
-    def _unknown_axis(self, name: tree.Name) -> None:
+    def _unknown_axis(self, name: tree.Name) -> NoReturn:
         guess = self._guess(name.text, "axis")
         diagram = self.declaration.name.text
         self.fail(
@@ -124,7 +124,7 @@ class Names(Reporter):
                     kind, "a diagram"
                 )
 
-    # ---- axes -----------------------------------------------------------------------------------
+    # ---- axes ----------------------------------------------------------------------------------
 
     def axis_named(self, name: tree.Name) -> Axis:
         """The axis of that name. Raises Reported."""
@@ -185,7 +185,7 @@ class Names(Reporter):
         """Whether an axis is one of this diagram's free axes."""
         return any(free.axis is axis for free in self.free)
 
-    # ---- numbers --------------------------------------------------------------------------------
+    # ---- numbers -------------------------------------------------------------------------------
 
     def number(self, item: tree.Expr | tree.Pack) -> int | float:
         """The number that a setting is: a literal, a const, or arithmetic of them."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ncdlang.semantics import stages
-from ncdlang.semantics.calls import LearnedUse, emit_unnamed, plan_on_wires, resolve_callee
+from ncdlang.semantics.calls import emit_unnamed, plan_on_wires, resolve_callee
 from ncdlang.semantics.expressions import Context
+from ncdlang.semantics.matching import LearnedUse
 from ncdlang.semantics.primitives import ELEMENTWISE, FUNCTIONS, INFIX, REDUCTIONS
 from ncdlang.semantics.program import Define, Expression
 from ncdlang.semantics.report import Reported, counted
@@ -45,7 +46,7 @@ class Pipeline:
             )
         return self.apply(expr, wires)
 
-    # ---- how many wires -------------------------------------------------------------------------
+    # ---- how many wires ------------------------------------------------------------------------
 
     def arity(self, expr: tree.Expr) -> tuple[int, int]:
         """How many wires a pipeline takes and gives. Raises Reported."""
@@ -117,7 +118,7 @@ class Pipeline:
                     label="can't be a stage of a pipeline",
                 )
 
-    # ---- application ----------------------------------------------------------------------------
+    # ---- application ---------------------------------------------------------------------------
 
     def apply(self, expr: tree.Expr, wires: Wires) -> Wires:
         """The results of a pipeline; inputs beyond those it takes pass by after its results."""
@@ -148,7 +149,10 @@ class Pipeline:
                 return self.apply(expr.right, middle)
             case tree.Binary() if expr.op == "|":
                 takes, _ = self.arity(expr.left)
-                return (*self.apply(expr.left, wires[:takes]), *self.apply(expr.right, wires[takes:]))
+                return (
+                    *self.apply(expr.left, wires[:takes]),
+                    *self.apply(expr.right, wires[takes:]),
+                )
             case tree.Binary() if expr.op == "^":
                 return self._power(expr, wires)
             case tree.Binary() if expr.op in ("+", "-", "*", "/"):
@@ -250,9 +254,7 @@ class Pipeline:
             return self._learned(meaning, wires)
         opened, use = resolve_callee(body, expr, expr.span)
         arguments = [(wire, expr.span) for wire in wires]
-        return emit_unnamed(
-            body, plan_on_wires(body, opened, use, arguments, expr.span, expr.span)
-        )
+        return emit_unnamed(body, plan_on_wires(body, opened, use, arguments, expr.span, expr.span))
 
     def _learned(self, learned: LearnedPipeline, wires: Wires) -> Wires:
         """A learned pipeline: its instances are made once and shared by all its uses."""

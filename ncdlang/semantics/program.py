@@ -16,7 +16,7 @@ from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import Affine, Axis, Kind, Wire
 from ncdlang.source import Source, Span
 
-# ---- expressions: one value for each index of `axes`, the free axes in order ----------------
+# ---- expressions: one value for each index of `axes`, the free axes in order -------------------
 
 
 @record(eq=False)
@@ -182,7 +182,7 @@ Step: TypeAlias = Define | Invoke | BlockStep
 
 @record(eq=False)
 class Learned:
-    """A raw parameter. `init` is the initialiser's name with its numbers; frozen ones are buffers."""
+    """A raw parameter: `init` names its initialiser, with its numbers; frozen ones are buffers."""
 
     wire: Wire
     init: str

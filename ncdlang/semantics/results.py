@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ncdlang.diagnostics import Fix, Label
 from ncdlang.semantics import equations, kinds
 from ncdlang.semantics.calls import call_pipeline, is_pipeline, plan_call
+from ncdlang.semantics.new_axes import introduce_axes
 from ncdlang.semantics.program import (
     Apply,
     ApplyDiagram,
@@ -115,7 +116,7 @@ def _returned_call(
 ) -> list[tuple[Wire, Span]]:
     """A returned call: the promised names name its derived axes."""
     for argument in call.arguments:
-        equations.introduce_axes(body, None, argument)
+        introduce_axes(body, argument)
     if is_pipeline(body, call.function):
         wires = call_pipeline(body, call)
         return [(wire, call.span) for wire in fit_result(body, wires, promised, call.span)]
@@ -265,7 +266,7 @@ def _axes_differ(
     )
 
 
-# ---- sizes that a use must give -------------------------------------------------------------------
+# ---- sizes that a use must give ---------------------------------------------------------------
 
 
 def needed_symbols(learned: list[Learned], instances: tuple[Instance, ...]) -> tuple[Symbol, ...]:

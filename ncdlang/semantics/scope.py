@@ -10,7 +10,7 @@ from ncdlang.semantics.types import Axis, Wire
 from ncdlang.source import Span
 
 if TYPE_CHECKING:
-    from ncdlang.semantics.calls import LearnedUse
+    from ncdlang.semantics.matching import LearnedUse
     from ncdlang.semantics.module import ModuleChecker
     from ncdlang.syntax import tree
 
@@ -20,13 +20,6 @@ class Broken:
     """A name whose definition has a mistake that was reported: its uses are silent."""
 
     what: str
-
-
-@record
-class Later:
-    """A wire that a later statement defines: reading it now is a recurrence or a mistake."""
-
-    span: Span
 
 
 @record(eq=False)
@@ -59,10 +52,20 @@ class LearnedPipeline:
     span: Span
 
 
-Meaning: TypeAlias = (
-    "Axis | Wire | int | float | DiagramRef | LearnedUse | LearnedPipeline | ModuleChecker "
-    "| Broken | Later"
-)
+if TYPE_CHECKING:
+    Meaning: TypeAlias = (
+        Axis
+        | Wire
+        | int
+        | float
+        | DiagramRef
+        | LearnedUse
+        | LearnedPipeline
+        | ModuleChecker
+        | Broken
+    )
+else:
+    Meaning = object
 
 
 class Scope:

@@ -239,8 +239,12 @@ def _natural_kind(body: Body, expr: tree.ArrayTypeExpr, formal: bool) -> Kind:
 
 
 def _define_entry(body: Body, entry: tree.Formal, name: tree.Name) -> None:
-    """A bracket entry: a target if an input carries it, else a free axis."""
-    if name.text in body.signature_axes:
+    """A bracket entry: a target if an input carries it, else a free axis.
+
+    An axis that only a composite `(h k)` of an input has is free too: it tells the factors apart.
+    """
+    known = body.signature_axes.get(name.text)
+    if known is not None and any(known in wire.type.axes for wire in body.parameters):
         if entry.default is not None:
             body.fail(
                 "NCD4002",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ncdlang.semantics.report import Reported
@@ -95,7 +96,17 @@ def _combine(body: Body, expr: tree.Binary, left: Size, right: Size) -> Size:
             return left // right if expr.op == "//" else left % right
 
 
-# ---- indices ------------------------------------------------------------------------------------
+def bracket_items(body: Body, brackets: tree.Brackets) -> Iterator[tree.Expr | tree.Pack]:
+    """The items of indices or axes; settings and arrows have no place there."""
+    if brackets.arrow is not None:
+        body.fail("NCD2012", "`->` can't stand in an index", brackets.span, label="not an index")
+    for slot in brackets.slots:
+        if slot.name is not None:
+            body.fail("NCD2012", "a setting can't stand in an index", slot.span, label="a setting")
+        yield from slot.items
+
+
+# ---- indices ----------------------------------------------------------------------------------
 
 
 def make_affine(constant_part: Size, terms: list[tuple[IndexVariable, Size]]) -> Affine:
@@ -140,9 +151,9 @@ def composite_index(axes: list[Axis]) -> Affine:
     """Row-major position of `axes` in their composite axis."""
     terms: list[tuple[IndexVariable, Size]] = []
     stride = ONE
-    for axis in reversed([atom for axis in axes for atom in axis.atoms]):
-        terms.append((axis, stride))
-        stride = stride * axis.size
+    for atom in reversed([atom for axis in axes for atom in axis.atoms]):
+        terms.append((atom, stride))
+        stride = stride * atom.size
     return make_affine(ZERO, terms[::-1])
 
 

@@ -45,7 +45,7 @@ def apply(body: Body, head: tree.Name, expr: tree.Expr, wires: Wires) -> Wires |
         case "id" if not isinstance(expr, tree.Bracketed):
             return wires
         case "scale":
-            return (_scale(body, head, expr, wires[0]),)
+            return (_scale(body, expr, wires[0]),)
         case "route":
             return _route(body, _arrow(body, head, expr), wires)
         case "einsum":
@@ -71,10 +71,10 @@ def _items(slots: tuple[tree.Slot, ...]) -> list[tree.Expr | tree.Pack]:
     return [item for slot in slots for item in slot.items]
 
 
-# ---- scale ----------------------------------------------------------------------------------------
+# ---- scale ------------------------------------------------------------------------------------
 
 
-def _scale(body: Body, head: tree.Name, expr: tree.Expr, wire: Wire) -> Wire:
+def _scale(body: Body, expr: tree.Expr, wire: Wire) -> Wire:
     slots = expr.brackets.slots if isinstance(expr, tree.Bracketed) else ()
     if len(slots) != 1 or len(slots[0].items) != 1 or slots[0].name is not None:
         body.fail(
@@ -97,7 +97,9 @@ def _scale(body: Body, head: tree.Name, expr: tree.Expr, wire: Wire) -> Wire:
         )
     context = Context(None, wire.type.axes)
     read = body.expressions.read_whole(wire, expr.span)
-    return _defined(body, body.expressions.apply("mul", [read, factor], context, expr.span), expr.span)
+    return _defined(
+        body, body.expressions.apply("mul", [read, factor], context, expr.span), expr.span
+    )
 
 
 def _defined(body: Body, value: Expression, span: Span) -> Wire:
@@ -106,7 +108,7 @@ def _defined(body: Body, value: Expression, span: Span) -> Wire:
     return wire
 
 
-# ---- route ----------------------------------------------------------------------------------------
+# ---- route ------------------------------------------------------------------------------------
 
 
 def _route(body: Body, brackets: tree.Brackets, wires: Wires) -> Wires:
@@ -133,7 +135,7 @@ def _route(body: Body, brackets: tree.Brackets, wires: Wires) -> Wires:
     return tuple(routed)
 
 
-# ---- einsum ---------------------------------------------------------------------------------------
+# ---- einsum -----------------------------------------------------------------------------------
 
 
 def _einsum(body: Body, brackets: tree.Brackets, wires: Wires, span: Span) -> Wire:
@@ -195,7 +197,9 @@ def _einsum_input(
     for name, axis in zip(names, axes[extra:], strict=True):
         indices.append(_own_axis(body, name, axis, own))
     found = tuple(dict.fromkeys(indices))
-    return Read(wire, tuple(plain_index(axis) for axis in indices), wire.type.kind, found, slot.span)
+    return Read(
+        wire, tuple(plain_index(axis) for axis in indices), wire.type.kind, found, slot.span
+    )
 
 
 def _slot_names(body: Body, slot: tree.Slot) -> list[tree.Name]:
@@ -208,7 +212,7 @@ def _slot_names(body: Body, slot: tree.Slot) -> list[tree.Name]:
 
 
 def _own_axis(body: Body, name: tree.Name, axis: Axis, own: dict[str, Axis]) -> Axis:
-    """The axis that a name of the stage stands for: the one that arrives by that name, or a new one."""
+    """The axis that a name stands for: the one that arrives by that name, or a new one."""
     if name.text not in own:
         same = axis.name == name.text and not axis.derived
         own[name.text] = axis if same else Axis(name.text, axis.size)

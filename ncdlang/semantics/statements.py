@@ -8,9 +8,9 @@ from ncdlang.diagnostics import Label
 from ncdlang.semantics import equations, results
 from ncdlang.semantics.binding import Opened, open_diagram
 from ncdlang.semantics.constraints import Relation
+from ncdlang.semantics.pipelines import Pipeline
 from ncdlang.semantics.program import Learned
 from ncdlang.semantics.report import Reported, listed
-from ncdlang.semantics.pipelines import Pipeline
 from ncdlang.semantics.scope import Broken, DiagramRef, LearnedPipeline, closest
 from ncdlang.semantics.signature import FORMATS, already_defined, array_type_of
 from ncdlang.semantics.size import ZERO, Size
@@ -251,7 +251,7 @@ def _block(body: Body, block: tree.Block) -> None:
         body.close_block()
 
 
-# ---- learned ------------------------------------------------------------------------------------
+# ---- learned ----------------------------------------------------------------------------------
 
 
 def _learn(body: Body, statement: tree.Learn) -> None:
@@ -270,10 +270,11 @@ def _learn(body: Body, statement: tree.Learn) -> None:
             statement.init.span,
             label="this learns a diagram",
         )
-    if _is_composed(statement.spec):
+    spec = statement.spec
+    if not isinstance(spec, (tree.ArrayTypeExpr, tree.TupleTypeExpr)) and _is_composed(spec):
+        Pipeline(body).arity(spec)
         for name in statement.names:
-            learned = LearnedPipeline(name.text, statement.spec, name.span)
-            Pipeline(body).arity(statement.spec)
+            learned = LearnedPipeline(name.text, spec, name.span)
             body.scope.define(name.text, learned, name.span)
         return
     opened = _learned_diagram(body, statement)
@@ -350,7 +351,7 @@ def _initialiser(body: Body, expr: tree.Expr | None) -> tuple[str, tuple[float, 
     return name.text, tuple(float(body.number(argument)) for argument in given), False
 
 
-def _is_composed(spec: tree.TypeExpr | tree.Expr) -> bool:
+def _is_composed(spec: tree.Expr) -> bool:
     while isinstance(spec, tree.Group):
         spec = spec.inner
     return isinstance(spec, (tree.Binary, tree.BlockExpr))
@@ -382,7 +383,7 @@ def _learned_diagram(body: Body, statement: tree.Learn) -> Opened:
     return opened
 
 
-# ---- asserts ------------------------------------------------------------------------------------
+# ---- asserts ----------------------------------------------------------------------------------
 
 
 def _assert(body: Body, condition: tree.Expr) -> None:

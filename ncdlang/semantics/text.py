@@ -175,7 +175,7 @@ def _woven(wire: Wire, weave: tuple[Axis | None, ...], names: Names) -> str:
     return f"[{joined(slots)}]"
 
 
-# ---- expressions --------------------------------------------------------------------------------
+# ---- expressions ------------------------------------------------------------------------------
 
 
 def expression(value: Expression, names: Names) -> str:

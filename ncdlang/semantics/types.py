@@ -131,16 +131,18 @@ class Affine:
 
     The value at an index is `constant + sum(coefficient * variable)`; a variable is an axis
     or, beyond the paper, a quasi-affine or gathered value. No coefficient is zero and no
-    variable occurs twice.
+    variable occurs twice. `partial` marks an axis that was not written plainly (`n + 0`): it
+    need not have the size of the axis that it indexes, only stay inside.
     """
 
     constant: Size
     terms: tuple[tuple[IndexVariable, Size], ...] = ()
+    partial: bool = False
 
     @property
     def axis(self) -> Axis | None:
         """The axis, if this coordinate is a plain axis index."""
-        if len(self.terms) == 1 and self.constant == ZERO:
+        if len(self.terms) == 1 and self.constant == ZERO and not self.partial:
             variable, coefficient = self.terms[0]
             if isinstance(variable, Axis) and coefficient.value == 1:
                 return variable
@@ -175,7 +177,7 @@ class Affine:
         if not text:
             return str(self.constant)
         if self.constant == ZERO:
-            return text
+            return f"{text} + 0" if self.partial else text
         number = self.constant.value
         if number is not None and number < 0:
             return f"{text} - {-number}"

@@ -51,7 +51,7 @@ def _report(
     tokens.broken.append(broken or span)
 
 
-def report_unclosed(tokens: Tokens, opened: Open, found: Span | None) -> None:
+def report_unclosed(tokens: Tokens, opened: Open) -> None:
     """A bracket is still open where something comes that can't stand in it."""
     span, here = _span(tokens, opened), _here(tokens)
     closer = _CLOSER.get(span.text, "}")

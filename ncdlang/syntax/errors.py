@@ -71,7 +71,9 @@ def _two_statements(mistake: Mistake) -> Diagnostic | None:
     fix = Fix("start a new line", ((mistake.gap, "\n" + mistake.indentation()),))
     rule = "a statement ends at the end of its line"
     message = "two statements on one line"
-    return Diagnostic("NCD1015", message, mistake.span, "the second starts here", help=rule, fix=fix)
+    return Diagnostic(
+        "NCD1015", message, mistake.span, "the second starts here", help=rule, fix=fix
+    )
 
 
 def _chain(mistake: Mistake) -> Diagnostic | None:
@@ -102,7 +104,9 @@ def _double_equal(mistake: Mistake) -> Diagnostic | None:
         return None
     fix = Fix("replace it by `=`", ((span, "="),), safe=True)
     rule = "`==` compares, `=` defines"
-    return Diagnostic("NCD1022", "`==` can't define anything", span, "write `=`", help=rule, fix=fix)
+    return Diagnostic(
+        "NCD1022", "`==` can't define anything", span, "write `=`", help=rule, fix=fix
+    )
 
 
 def _bare_expression(mistake: Mistake) -> Diagnostic | None:
@@ -123,42 +127,108 @@ def _bare_expression(mistake: Mistake) -> Diagnostic | None:
 
 def _setting_in_call(mistake: Mistake) -> Diagnostic | None:
     """`f(x, axis = 1)`."""
-    if not (mistake.is_kind("EQUAL") and mistake.accepts("PLUS") and mistake.accepts("RPAR")):
+    if not mistake.accepts("RPAR") and not mistake.accepts("_SIZE"):
         return None
-    name = mistake.tokens.text(mistake.index - 1)
+    name = ""
+    if mistake.is_kind("EQUAL") and mistake.accepts("PLUS") and mistake.accepts("RPAR"):
+        name = mistake.tokens.text(mistake.index - 1)
+    elif mistake.is_keyword() and mistake.next_is("EQUAL"):
+        if mistake.follows("LPAR") or mistake.follows("COMMA"):
+            name = mistake.text
+    if not name:
+        return None
     rule = f"settings stand in square brackets: `f[{name} = ...](X)`; equality is `==`"
     message = "arguments in parentheses have no names"
-    return Diagnostic("NCD1025", message, mistake.span, "unexpected `=`", help=rule)
+    return Diagnostic("NCD1025", message, mistake.span, "not an argument", help=rule)
+
+
+def _keyword_as_wire(mistake: Mistake) -> Diagnostic | None:
+    """`axis = X`."""
+    is_left_side = mistake.index == mistake.begin + 1 and mistake.kind in (
+        mistake.language.kinds.assigns
+    )
+    text = mistake.tokens.text(mistake.begin)
+    if not is_left_side or mistake.in_file or text not in mistake.language.lexicon.words:
+        return None
+    span = mistake.tokens.span(mistake.begin)
+    fix = Fix(f"call it `{text}_`", ((span, f"{text}_"),))
+    message = f"`{text}` is a keyword and can't be a name"
+    return Diagnostic("NCD1016", message, span, "expected a name", fix=fix)
+
+
+def _composite_in_list(mistake: Mistake) -> Diagnostic | None:
+    """`[x (h k)]`, which reads as a call of x."""
+    if not (mistake.follows("NAME", "LPAR", "NAME") and mistake.is_kind("NAME")):
+        return None
+    ends, starts = mistake.tokens.ends, mistake.tokens.starts
+    gap = Span(mistake.span.source, ends[mistake.index - 3], starts[mistake.index - 2])
+    if gap.start == gap.end or mistake.innermost_but_one() != "LSQB":
+        return None
+    fix = Fix("add `,`", ((gap, ", "),))
+    message = "a composite axis is separated by a comma"
+    rule = "a list that holds a composite axis is written with commas: `[x, (h k)]`"
+    return Diagnostic("NCD1024", message, mistake.span, "", help=rule, fix=fix)
+
+
+def _no_value(mistake: Mistake) -> Diagnostic | None:
+    """`return` alone."""
+    if not mistake.is_kind(_ENDS) or not mistake.follows("_RETURN"):
+        return None
+    span = mistake.tokens.span(mistake.index - 1)
+    rule = "name the result: `return Y`"
+    return Diagnostic("NCD1017", "`return` gives no value", span, "nothing follows", help=rule)
+
+
+def _blank_in_assignment(mistake: Mistake) -> Diagnostic | None:
+    """`Y max = X`."""
+    if mistake.text not in ("max", "min") or not mistake.next_is("EQUAL"):
+        return None
+    if not mistake.accepts("MAX_ASSIGN"):
+        return None
+    equal = mistake.tokens.span(mistake.index + 1)
+    fix = Fix("remove the blank", ((Span(equal.source, mistake.span.end, equal.start), ""),))
+    message = f"`{mistake.text}=` is written without a blank"
+    return Diagnostic("NCD1024", message, mistake.span.to(equal), "", fix=fix)
+
+
+def _indexed_declaration(mistake: Mistake) -> Diagnostic | None:
+    """`Y[i]: [v]`."""
+    if not (mistake.is_kind("COLON") and mistake.accepts("ADD_ASSIGN")):
+        return None
+    rule = "a wire is declared by its name alone: `Y: [v d]`"
+    return Diagnostic("NCD1035", "this can't be declared", mistake.span, "unexpected", help=rule)
 
 
 # ---- after the samples -------------------------------------------------------------------------
 
 
 def _missing_expression(mistake: Mistake) -> Diagnostic | None:
-    if not (mistake.accepts("NUMBER") and mistake.accepts("NAME")) or mistake.index == mistake.begin:
+    if (
+        not (mistake.accepts("NUMBER") and mistake.accepts("NAME"))
+        or mistake.index == mistake.begin
+    ):
         return None
     before = wording.found(mistake.language.lexicon, mistake.tokens, mistake.index - 1)
     message = f"expected an expression after {before}, found {mistake.found}"
-    span = mistake.span if mistake.gap.start == mistake.gap.end or not mistake.is_kind(_ENDS) else (
-        mistake.tokens.span(mistake.index - 1)
-    )
-    return Diagnostic("NCD1017", message, span, "an expression is missing here")
+    if mistake.is_kind(_ENDS):
+        span = mistake.tokens.span(mistake.index - 1)
+        return Diagnostic("NCD1017", message, span, "nothing follows")
+    return Diagnostic("NCD1017", message, mistake.span, "expected an expression")
 
 
 def _juxtaposed(mistake: Mistake) -> Diagnostic | None:
     """Two operands with nothing between them."""
     if not (mistake.is_kind(_OPERANDS) and mistake.accepts("PLUS")) or mistake.starts_line():
         return None
-    before = mistake.tokens.span(mistake.index - 1)
-    place = Span(before.source, before.end, before.end)
-    comma = mistake.accepts("COMMA") and not mistake.accepts("ADD_ASSIGN")
+    place = Span(mistake.span.source, mistake.gap.start, mistake.gap.start)
+    message = f"no operator stands before {mistake.found}"
     rule, text = "a product is written with `*`", " *"
-    if comma and mistake.accepts("RSQB"):
-        rule, text = "slots are separated by commas; only plain names stand side by side", ","
-    elif comma:
-        rule, text = "arguments are separated by commas, factors by `*`", ","
+    if mistake.accepts("COMMA") and not mistake.accepts("ADD_ASSIGN"):
+        message, text = f"neither an operator nor a comma stands before {mistake.found}", ","
+        rule = "arguments are separated by commas, factors by `*`"
+        if mistake.accepts("RSQB"):
+            rule = "slots are separated by commas; only plain names stand side by side"
     fix = Fix(f"add `{text.strip()}`", ((place, text),))
-    message = f"{mistake.found} follows {before.text!r} without an operator".replace("'", "`")
     return Diagnostic("NCD1024", message, mistake.span, "", help=rule, fix=fix)
 
 
@@ -187,12 +257,17 @@ _Question = Callable[[Mistake], Diagnostic | None]
 
 _BEFORE_SAMPLES: tuple[_Question, ...] = (
     _misplaced,
+    _setting_in_call,
     _keyword_as_name,
+    _keyword_as_wire,
+    _blank_in_assignment,
     _two_statements,
     _chain,
     _double_equal,
     _bare_expression,
-    _setting_in_call,
+    _indexed_declaration,
+    _no_value,
+    _composite_in_list,
 )
 
 _AFTER_SAMPLES: tuple[_Question, ...] = (_missing_expression, _juxtaposed)

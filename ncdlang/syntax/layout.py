@@ -63,7 +63,7 @@ def make_kinds(words: Lexicon) -> Kinds:
         file_only=group(_FILE_ONLY),
         starters=group(f"{_FILE_ONLY} _LEARN _RETURN _ASSERT _AXIS"),
         words=group("NAME NUMBER STRING"),
-        attention=frozenset(closer) | closers | group("MAX_ASSIGN MIN_ASSIGN EQUAL"),
+        attention=frozenset(closer) | closers | group("MAX_ASSIGN MIN_ASSIGN EQUAL ARROW"),
     )
 
 
@@ -122,7 +122,7 @@ class _Layout:
         self.indent = self.raw.starts[index] - line_end
         previous = out.kinds[-1] if out.kinds else 0
         if self.open and not self.open[-1].is_body and self._starts_statement(index, kind):
-            self._close_until_body(index, kind)
+            self._close_until_body(kind)
             previous = out.kinds[-1]
         if kind in kinds.file_only and self._misses_brace():
             brackets.report_open_bodies(out, self.open, self.suspect, self.raw.span(index))
@@ -251,6 +251,8 @@ class _Layout:
         raw, kinds = self.raw, self.kinds
         start, end = raw.starts[index], raw.ends[index]
         if kind in kinds.closer:
+            if kind == kinds.names["LBRACE"]:
+                self._close_brackets()
             if len(self.open) >= MAX_NESTING:
                 return self._too_deep(index)
             self._push(kind, start, end, is_body=self._opens_body(kind))
@@ -258,6 +260,10 @@ class _Layout:
             self._closing(kind, start, end, index)
         elif kind == kinds.names["EQUAL"]:
             self._equal(start, end)
+        elif kind == kinds.names["ARROW"]:
+            if self.open and self.open[-1].kind == kinds.names["LPAR"]:
+                self._close_brackets()
+            self.out.add(kind, start, end)
         else:
             self._reduction_assign(kind, start, end)
         return index + 1
@@ -291,7 +297,7 @@ class _Layout:
             brackets.report_wrong_closer(out, top, span, kind == kinds.names["RPAR"])
             place = len(self.open) - 1
         elif place < len(self.open) - 1:
-            brackets.report_unclosed(out, self.open[-1], span)
+            brackets.report_unclosed(out, self.open[-1])
             self._close(place + 1)
         opened = self.open.pop()
         if opened.is_body and self.indent < opened.indent:
@@ -317,15 +323,26 @@ class _Layout:
             self.out.add(self.kinds.closer[opened.kind], here, here)
             self.head = opened.head
 
-    def _close_until_body(self, index: int, kind: int) -> None:
+    def _close_until_body(self, kind: int) -> None:
+        """Close what can't go on in the line that starts here: brackets, and before a keyword
+        the braces of a config too."""
+        if kind not in self.kinds.starters:
+            self._close_brackets()
+            return
         place = len(self.open)
-        braces_too = kind in self.kinds.starters
         while place and not self.open[place - 1].is_body:
-            if self.open[place - 1].kind == self.kinds.names["LBRACE"] and not braces_too:
-                break
             place -= 1
-        brackets.report_unclosed(self.out, self.open[-1], self.raw.span(index))
+        brackets.report_unclosed(self.out, self.open[-1])
         self._close(place)
+
+    def _close_brackets(self) -> None:
+        """Close all brackets inside the innermost braces: what comes can't stand in them."""
+        place = len(self.open)
+        while place and self.open[place - 1].kind != self.kinds.names["LBRACE"]:
+            place -= 1
+        if place < len(self.open):
+            brackets.report_unclosed(self.out, self.open[-1])
+            self._close(place)
 
     def _too_deep(self, index: int) -> int:
         """Leave out a bracket that nests too deep, with all that is in it."""
@@ -360,7 +377,7 @@ class _Layout:
             before = out.kinds[-2]
             is_setting = before in (names["LSQB"], names["COMMA"], names["ARROW"])
             if out.kinds[-1] != names["NAME"] or not is_setting:
-                brackets.report_unclosed(out, top, None)
+                brackets.report_unclosed(out, top)
                 self._close(len(self.open) - 1)
         out.add(names["EQUAL"], start, end)
 

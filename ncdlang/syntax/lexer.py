@@ -58,13 +58,16 @@ class Tokens:
 
 
 class Lexicon(NamedTuple):
-    """The regular expression, and what each of its groups means.
+    """The regular expression, and what its groups mean.
 
-    `kinds[group]` is a terminal's number, or `-1 - n` for the nth pattern of mistakes. `literals`
-    are the texts of the terminals that have just one, and `words` those of the keywords.
+    Group 1 matches words and group 2 punctuation: `by_text` has the kinds of those that are
+    terminals. A word that is none is a name, punctuation that is none a mistake. `kinds` has the
+    kinds of the groups after them, -1 for mistakes. `literals` are the texts of the terminals
+    that have just one, and `words` those of the keywords.
     """
 
     pattern: re.Pattern[str]
+    by_text: dict[str, int]
     kinds: tuple[int, ...]
     names: dict[str, int]
     literals: dict[int, str]
@@ -72,26 +75,50 @@ class Lexicon(NamedTuple):
 
 
 def make_lexicon(made: Tables) -> Lexicon:
-    """The lexicon for given tables. Patterns of mistakes come first: none matches a correct text
-    where a terminal is meant."""
-    blank = dict(made.patterns)["BLANK"]
+    """The lexicon for given tables.
+
+    A regular expression tries the alternatives of one group much faster than groups one by one,
+    hence few groups. Some mistakes are tried before punctuation: none of them is correct anywhere.
+    """
     names = {name: number for number, name in enumerate(made.terminals)}
-    groups = [(-1 - place, pattern) for place, pattern in enumerate(mistakes.PATTERNS)]
-    late = groups[mistakes.EARLY :]
-    terminals = [(names[name], pattern) for name, pattern in made.patterns if name != "BLANK"]
-    ordered = [*groups[: mistakes.EARLY], *terminals, *late]
-    alternatives = "|".join(f"({pattern})" for _, pattern in ordered)
-    pattern = re.compile(rf"(?:{blank})?+(?:{alternatives}|\Z)")
-    literals = {names[name]: text for name, text in _literals(made).items()}
-    words = frozenset(text for text in literals.values() if text.isalpha())
-    return Lexicon(pattern, (0, *(kind for kind, _ in ordered)), names, literals, words)
+    patterns = dict(made.patterns)
+    literals = _literals(made)
+    words = [patterns[name] for name, _ in made.patterns if _is_word(literals.get(name, "a"), name)]
+    marks = [patterns[name] for name, text in literals.items() if not _is_word(text, name)]
+    patterned = ("NUMBER", "STRING", "COMMENT", "_NEWLINE")
+    groups = [
+        "|".join(words),
+        "|".join((*mistakes.PATTERNS[: mistakes.EARLY], *marks)),
+        *(patterns[name] for name in patterned),
+        "|".join(mistakes.PATTERNS[mistakes.EARLY :]),
+    ]
+    alternatives = "|".join(f"({group})" for group in groups)
+    return Lexicon(
+        pattern=re.compile(rf"(?:{patterns['BLANK']})?+(?:{alternatives}|\Z)"),
+        by_text={text: names[name] for name, text in literals.items()},
+        kinds=(-1, -1, -1, *(names[name] for name in patterned), -1),
+        names=names,
+        literals={names[name]: text for name, text in literals.items()},
+        words=frozenset(text for text in literals.values() if text.isalpha()),
+    )
+
+
+def _is_word(text: str, name: str) -> bool:
+    """Whether a terminal is found where a name could start."""
+    return name == "NAME" or (text[0].isalpha() and name not in _PATTERNED)
+
+
+_PATTERNED = ("NUMBER", "STRING", "_NEWLINE", *NOT_A_TOKEN)
 
 
 def _literals(made: Tables) -> dict[str, str]:
-    """The texts of punctuation, and of words, whose patterns go on with a look-ahead."""
-    plain = {name: re.sub(r"\\(.)", r"\1", text.partition("(?")[0]) for name, text in made.patterns}
-    patterned = ("NAME", "NUMBER", "STRING", *NOT_A_TOKEN)
-    return {name: text for name, text in plain.items() if name not in patterned}
+    """The texts of the terminals that have one, in matching order. The patterns of words go on
+    with a look-ahead."""
+    return {
+        name: re.sub(r"\\(.)", r"\1", pattern.partition("(?")[0])
+        for name, pattern in made.patterns
+        if name != "NAME" and name not in _PATTERNED
+    }
 
 
 def scan(source: Source, words: Lexicon) -> Tokens:
@@ -99,22 +126,27 @@ def scan(source: Source, words: Lexicon) -> Tokens:
     tokens = Tokens(source)
     text = source.text
     add_kind, add_start, add_end = tokens.kinds.append, tokens.starts.append, tokens.ends.append
-    kind_of = words.kinds
-    comment, ordinary = words.names["COMMENT"], len(NOT_A_TOKEN)
+    kind_of, kind_of_text = words.kinds, words.by_text.get
+    name, comment = words.names["NAME"], words.names["COMMENT"]
     for match in words.pattern.finditer(text, 1 if text.startswith("\ufeff") else 0):
         group = match.lastindex
         if group is None:
             break
-        kind = kind_of[group]
         start, end = match.span(group)
-        if kind >= ordinary:
+        if group == 1:
+            kind = kind_of_text(text[start:end], name)
+        elif group == 2:
+            kind = kind_of_text(text[start:end], -1)
+        else:
+            kind = kind_of[group]
+        if kind > comment:
             add_kind(kind)
             add_start(start)
             add_end(end)
         elif kind == comment:
             _comment(tokens, start, end, words.names["_NEWLINE"])
         else:
-            mistakes.read(tokens, words.names, -1 - kind, start, end)
+            mistakes.read(tokens, words.names, start, end)
     tokens.docs = {
         tokens.starts[i]: text for i, text in tokens.docs.items() if i < len(tokens.starts)
     }

@@ -112,6 +112,17 @@ class Mistake(NamedTuple):
                 return index
         return None
 
+    def innermost_but_one(self) -> str:
+        """The second innermost bracket that is open, as the terminal that opens it."""
+        closer = self.language.kinds.closer
+        open_brackets: list[int] = []
+        for kind in self.tokens.kinds[self.begin : self.index]:
+            if kind in closer:
+                open_brackets.append(kind)
+            elif kind in self.language.kinds.closers and open_brackets:
+                open_brackets.pop()
+        return self.language.tables.terminals[open_brackets[-2]] if open_brackets[1:] else ""
+
     def indentation(self) -> str:
         """The blanks before the line of the wrong token."""
         source = self.tokens.source
@@ -135,10 +146,14 @@ class Mistake(NamedTuple):
                 break
         return True
 
+    def is_keyword(self) -> bool:
+        """Whether the wrong token is a keyword."""
+        return self.text in self.language.lexicon.words
+
     def is_keyword_as_name(self) -> bool:
         """Whether the wrong token is a keyword where a name would do."""
         lexicon = self.language.lexicon
-        if self.text not in lexicon.words or "\n" in self.gap.text:
+        if not self.is_keyword() or "\n" in self.gap.text:
             return False
         return self.fits(lexicon.names["NAME"], skip=1)
 
@@ -164,23 +179,24 @@ class Mistake(NamedTuple):
     # ---- samples ----
 
     def keys(self, *, any_token: bool = True) -> tuple[str, ...]:
-        """What is compared with samples, the closest likeness first: the state and the token, the
-        tokens to choose from in a statement of this kind with the token or with the one before,
-        then the same in any statement. `any_token=False` leaves out keys without the wrong token.
+        """What is compared with samples, the closest likeness first: the state and the token; then
+        the tokens to choose from and the token before, with and without the wrong token, first in
+        a statement of this kind, then in any. `any_token=False` is for samples that speak of the
+        wrong token.
 
         A state says what is wrong only if it asks for a certain token: where a rule is complete,
         as after any `]`, the same state is reached in many places.
         """
         row = self.language.automaton.rows[self.states[-1]]
-        choice = " ".join(map(str, sorted(self.accepted)))
         head = self.tokens.kinds[self.begin]
+        choice = f"{self.previous} of " + " ".join(map(str, sorted(self.accepted)))
         keys: list[str] = []
         if all(action >= 0 for action in row.values()):
             keys.append(f"state {self.states[-1]}: {self.kind}")
         for prefix in (f"{head} ", ""):
             keys.append(f"{prefix}{choice}: {self.kind}")
             if any_token:
-                keys.append(f"{prefix}{self.previous}, {choice}")
+                keys.append(f"{prefix}{choice}")
         return tuple(keys)
 
     def sample(self) -> Sample | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ncdlang.diagnostics import Diagnostic, Fix
@@ -85,6 +86,18 @@ _LOOKALIKES = {
     "\uff1d": Meant("EQUAL", "="),
 }
 
+_BRACKETS = {
+    "(": "LPAR",
+    ")": "RPAR",
+    "[": "LSQB",
+    "]": "RSQB",
+    "{": "LBRACE",
+    "}": "RBRACE",
+    ",": "COMMA",
+}
+
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+
 _ADVICE = {
     ";": "a statement ends at the end of its line",
     "@": "a contraction names its axes: `Y[i j] = A[i k] * B[k j]`",
@@ -126,23 +139,25 @@ def _words() -> dict[str, Word]:
 FOREIGN_WORDS = _words()
 
 
-def read(tokens: Tokens, names: dict[str, int], pattern: int, start: int, end: int) -> None:
+def read(tokens: Tokens, names: dict[str, int], start: int, end: int) -> None:
     """Report the text matched by one of `PATTERNS` and add the token that was meant, if any."""
-    _READERS[pattern](tokens, names, Span(tokens.source, start, end))
+    for pattern, reader in zip(PATTERNS, _READERS, strict=True):
+        found = re.compile(pattern).match(tokens.source.text, start)
+        if found and found.end() == end:
+            reader(tokens, names, Span(tokens.source, start, end))
+            return
 
 
 def report_odd_name(tokens: Tokens, span: Span, name: str) -> None:
     """Report a name with characters that are neither letters nor digits: `x²`."""
     odd = next((c for c in name.rstrip("'") if not f"a{c}".isidentifier()), name[0])
-    tokens.findings.append(
-        Diagnostic(
-            "NCD1004",
-            f"{_shown(odd)} can't stand in a name",
-            span,
-            "not a name",
-            help="a name is a letter or `_`, then letters, digits, `_`, then any number of `'`",
-        )
-    )
+    base, power = name[: name.index(odd)], name[name.index(odd) :].translate(_SUPERSCRIPTS)
+    fix: Fix | None = None
+    if base and power.isascii() and power.isdecimal():
+        fix = _replace(span, f"{base}^{power}")
+    rule = "a name is a letter or `_`, then letters, digits, `_`, then any number of `'`"
+    _report(tokens, "NCD1004", f"{_shown(odd)} can't stand in a name", span, rule, fix)
+    tokens.broken.append(span)
 
 
 def report_foreign_word(tokens: Tokens, span: Span, word: Word) -> None:
@@ -221,13 +236,16 @@ def _number(tokens: Tokens, names: dict[str, int], span: Span) -> None:
 
 
 def _unterminated(tokens: Tokens, names: dict[str, int], span: Span) -> None:
-    end = span.start + len(span.text.rstrip())
-    place = Span(span.source, end, end)
-    fix = Fix('add `"`', ((place, '"'),))
-    _report(
-        tokens, "NCD1007", "this string is never closed", span, "a string ends on its line", fix
-    )
-    tokens.add(names["STRING"], span.start, span.end)
+    """Brackets and commas at the end of the line are not taken for a part of the string."""
+    text = span.source.text
+    end = span.start + max(len(span.text.rstrip("(){}[], \t\r")), 1)
+    fix = Fix('add `"`', ((Span(span.source, end, end), '"'),))
+    message = "this string is never closed"
+    _report(tokens, "NCD1007", message, span, "a string ends on its line", fix)
+    tokens.add(names["STRING"], span.start, end)
+    for offset in range(end, span.end):
+        if text[offset] in _BRACKETS:
+            tokens.add(names[_BRACKETS[text[offset]]], offset, offset + 1)
     tokens.broken.append(span)
 
 

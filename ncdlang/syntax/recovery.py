@@ -51,6 +51,8 @@ class Recovery:
             self._redo(begin, index, base)
         mistake = self._mistake(index, begin)
         end = self._statement_end(index, in_file=mistake.in_file)
+        if mistake.in_file and base is not None and not self._is_declaration(begin):
+            end = self._skip_statements(end)
         header = None if base is None else self._header_brace(mistake, end)
         if not is_reported:
             self._quiet = end if header is None else header
@@ -63,8 +65,6 @@ class Recovery:
         if header is not None:
             self._stand_in(begin, header)
             return header
-        if mistake.in_file and not self._is_declaration(begin):
-            return self._skip_statements(end)
         return end
 
     # ---- where the statement starts and ends ----
@@ -148,12 +148,25 @@ class Recovery:
         starts, ends = self.tokens.starts, self.tokens.ends
         last = max(ends[end - 1], ends[mistake.index])
         region = Span(self.tokens.source, starts[mistake.begin], last)
-        place = bisect_left(self.flaws, region.start)
-        if place < len(self.flaws) and self.flaws[place] <= region.end:
-            self.tokens.broken.append(region)
-        else:
-            self.run.report(errors.explain(mistake), region)
+        place = bisect_left(self.flaws, self._line_start(mistake.begin))
+        if place == len(self.flaws) or self.flaws[place] > region.end:
+            self.tokens.findings.append(errors.explain(mistake))
+        if mistake.starts_statement():
+            self._end_statement(mistake.index)
+            return mistake.index
+        self.tokens.broken.append(region)
         return self._mend(mistake, mistake.index)
+
+    def _line_start(self, index: int) -> int:
+        """Where the line of a statement's first token starts, or the token before it ends."""
+        before = self.tokens.ends[index - 1] if index else 0
+        here = self.tokens.starts[index]
+        return max(before, self.tokens.source.text.rfind("\n", before, here) + 1)
+
+    def _end_statement(self, index: int) -> None:
+        """Add the line end that is missing before a token."""
+        self.run.feed(self.names["_NEWLINE"], index, index, index - 1)
+        self._quiet, self._floor, self._mended = index, index, -1
 
     # ---- going on ----
 
@@ -164,10 +177,6 @@ class Recovery:
             run.feed(names["NAME"], index, tree.Name(tokens.text(index), tokens.span(index)))
             self._mended = index
             return index + 1
-        if mistake.starts_statement():
-            run.feed(names["_NEWLINE"], index, index, index - 1)
-            self._quiet, self._floor, self._mended = index, index, -1
-            return index
         if index == mistake.begin:
             return None
         for terminal in _INSERTED:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ncdlang.diagnostics import Diagnostic
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 from ncdlang.syntax.build import Action, Builder
@@ -36,6 +35,13 @@ class Run:
             _only if rule.unit else self.builder.action(rule.action) if rule.action else _all
             for rule in self.machine.rules
         ]
+        # A reduction is `-1 - rule` in the tables, so in reverse order it is its own index.
+        self.reductions = [
+            (rule.symbol, rule.length, pick, action)
+            for rule, pick, action in zip(
+                self.machine.rules, self.machine.picks, self.actions, strict=True
+            )
+        ][::-1]
         self.states = [self.machine.start]
         self.values: list[Any] = []
         self.begins: list[int] = []
@@ -46,7 +52,7 @@ class Run:
         This is the hot loop: one turn for each shift and each reduction of a rule with an action.
         """
         machine, tokens = self.machine, self.tokens
-        rows, rules, picks, actions = machine.rows, machine.rules, machine.picks, self.actions
+        rows, reductions = machine.rows, self.reductions
         follow, name_kind = machine.follow, self.name_kind
         states, values, begins = self.states, self.values, self.begins
         kinds, starts, ends = tokens.kinds, tokens.starts, tokens.ends
@@ -72,18 +78,16 @@ class Run:
                 index += 1
                 kind = kinds[index]
             else:
-                rule = rules[-1 - action]
-                symbol, length = rule.symbol, rule.length
+                symbol, length, pick, act = reductions[action]
                 if length:
                     first = begins[-length]
                     args = values[-length:]
                     del values[-length:], begins[-length:], states[-length:]
                 else:
                     first, args = index, []
-                pick = picks[-1 - action]
                 if pick is not None:
                     args = pick(args)
-                values.append(actions[-1 - action](args, starts[first], ends[index - 1]))
+                values.append(act(args, starts[first], ends[index - 1]))
                 begins.append(first)
                 state = states[-1]
             key = (state << 16) | (symbol << 8) | kind
@@ -124,11 +128,6 @@ class Run:
         """What was parsed, at the end of the text."""
         file: tree.File = self.values[-1]
         return file
-
-    def report(self, diagnostic: Diagnostic, broken: Span) -> None:
-        """Keep a diagnostic and the region that it spoils."""
-        self.tokens.findings.append(diagnostic)
-        self.tokens.broken.append(broken)
 
     def _value(self, index: int) -> Any:
         if self.tokens.kinds[index] != self.name_kind:

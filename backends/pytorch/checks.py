@@ -1,0 +1,197 @@
+"""What `forward` and the constructor check, and where `forward` gets its sizes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ncdlang.semantics.program import Requirement
+from ncdlang.semantics.size import Size, Symbol
+from ncdlang.semantics.types import Axis, Wire
+
+from .code import COMPARE, SUM, Code, infix
+from .code import PRODUCT as PRODUCT_LEVEL
+from .forward import INDENT, Method
+from .lines import statement
+from .names import f_string, quoted
+from .planning import Plan
+from .sizes import Place, Solution, size_code
+
+_OPPOSITE = {"==": "!=", "!=": "==", ">=": "<", "<=": ">", ">": "<=", "<": ">="}
+_LETTERS = {"natural": "N", "integer": "N", "boolean": "B", "complex": "C", "real": ""}
+
+
+class Checks:
+    """The checks of one diagram, in its own names."""
+
+    def __init__(self, plan: Plan, method: Method) -> None:
+        self.plan = plan
+        self.method = method
+        self.name = plan.diagram.name
+
+    # ---- in forward -----------------------------------------------------------------------------
+
+    def preamble(self) -> list[str]:
+        """Checks of the inputs, then the sizes that the method uses."""
+        requirements = [
+            line for r in self.plan.diagram.requirements if not self._is_early(r) for line in self._require(r)
+        ]
+        equations = [line for place in self.plan.layout.equations for line in self._equation(place)]
+        bounds = [line for wire in self.plan.graph.inputs for line in self._bound(wire)]
+        sizes = self._sizes()
+        return [*self._check(), *self._wide(), *sizes, *equations, *requirements, *bounds]
+
+    def _check(self) -> list[str]:
+        inputs = self.method.inputs
+        checked = [wire for wire in inputs if wire.type.axes or wire.type.kind.name != "real"]
+        if not checked:
+            return []
+        known = ", ".join(f"{quoted(axis)}: {code.text}" for axis, code in self._known().items())
+        arrays = [f"({quoted(w.name)}, {inputs[w]}, {quoted(_spec(w))})" for w in checked]
+        arguments = ", ".join([quoted(self.name), f"{{{known}}}", *arrays])
+        return statement(f"{self.method.helper('_check')}({arguments})", INDENT)
+
+    def _known(self) -> dict[str, Code]:
+        """Axes of inputs whose size is known before any input is seen."""
+        fixed = frozenset(self.plan.layout.built)
+        known: dict[str, Code] = {}
+        for wire in self.method.inputs:
+            for axis in wire.type.axes:
+                if axis.size.symbols() <= fixed:
+                    known[str(axis)] = self.method.size(axis.size)
+        return known
+
+    def _sizes(self) -> list[str]:
+        """Local variables for the solved sizes that are used, in the order of their dependence."""
+        used = set(self.method.used)
+        chosen: list[Solution] = []
+        for solution in reversed(self.plan.layout.solved):
+            if solution.symbol in used:
+                chosen.append(solution)
+                used |= (solution.factor.symbols() | solution.rest.symbols())
+        lines: list[str] = []
+        for solution in reversed(chosen):
+            lines += self._solution(solution)
+        return lines
+
+    def _solution(self, solution: Solution) -> list[str]:
+        place = self._place(solution.place)
+        name = self.method.symbol(solution.symbol).text
+        if solution.factor.value == 1 and not solution.rest.terms:
+            return statement(f"{name} = {place.text}", INDENT)
+        total = place
+        if solution.rest.terms:
+            total = infix("-", SUM, place, self.method.size(solution.rest))
+        factor = self.method.size(solution.factor)
+        if solution.factor.value == 1:
+            return [*statement(f"{name} = {total.text}", INDENT), *self._negative(name, solution)]
+        rest = infix("%", PRODUCT_LEVEL, total, factor)
+        empty = f"{factor.at(COMPARE)} == 0 or " if solution.factor.value is None else ""
+        axis = solution.place.axis
+        message = f_string(
+            f"{self.name}: axis {axis} of {solution.place.wire.name} has size ",
+            (place.text,),
+            f", which leaves no whole size for {solution.symbol.name}",
+        )
+        quotient = infix("//", PRODUCT_LEVEL, total, factor)
+        return [
+            f"{INDENT}if {empty}{rest.text} != 0:",
+            *statement(f"raise ValueError({message})", f"{INDENT}    "),
+            *statement(f"{name} = {quotient.text}", INDENT),
+            *self._negative(name, solution),
+        ]
+
+    def _negative(self, name: str, solution: Solution) -> list[str]:
+        if not solution.rest.terms:
+            return []
+        place = self._place(solution.place)
+        message = f_string(
+            f"{self.name}: axis {solution.place.axis} of {solution.place.wire.name} has size ",
+            (place.text,),
+            ", which is too small",
+        )
+        return [f"{INDENT}if {name} < 0:", *statement(f"raise ValueError({message})", f"{INDENT}    ")]
+
+    def _equation(self, place: Place) -> list[str]:
+        """A size of an input that other inputs give, where its axis is not theirs by name."""
+        axis = place.axis
+        if str(axis) in self._known() or any(s.place.axis is axis for s in self.plan.layout.solved):
+            return []
+        wanted = self.method.size(axis.size)
+        shape = self._place(place)
+        message = f_string(
+            f"{self.name}: axis {axis} of {place.wire.name} has size ",
+            (shape.text,),
+            ", but other inputs make it ",
+            (wanted.text,),
+        )
+        return [
+            *statement(f"if {shape.text} != {wanted.at(SUM)}:", INDENT),
+            *statement(f"raise ValueError({message})", f"{INDENT}    "),
+        ]
+
+    def _place(self, place: Place) -> Code:
+        return Code(f"{self.method.inputs[place.wire]}.shape[{place.position}]")
+
+    def _bound(self, wire: Wire) -> list[str]:
+        """Naturals that come from outside stay below their bound."""
+        bound = wire.type.kind.bound
+        if wire.type.kind.name != "natural" or bound is None:
+            return []
+        helper = self.method.helper("_check_below")
+        name = self.method.inputs[wire]
+        size = self.method.size(bound).text
+        return statement(f"{helper}({quoted(self.name)}, {quoted(wire.name)}, {name}, {size})", INDENT)
+
+    def _wide(self) -> list[str]:
+        if not self.method.wide:
+            return []
+        dtype = f"{self.method.real_tensor()}.dtype"
+        line = f"{self.method.wide} = torch.promote_types({dtype}, torch.float32)"
+        return statement(line, INDENT, "for arithmetic on indices")
+
+    # ---- requirements ---------------------------------------------------------------------------
+
+    def early(self, write: Callable[[Size], Code]) -> list[str]:
+        """Requirements on sizes that the constructor knows."""
+        found = [r for r in self.plan.diagram.requirements if self._is_early(r)]
+        return [line for r in found for line in self._raise(r, write)]
+
+    def _is_early(self, requirement: Requirement) -> bool:
+        symbols = requirement.left.symbols() | requirement.right.symbols()
+        return symbols <= frozenset(self.plan.built)
+
+    def _require(self, requirement: Requirement) -> list[str]:
+        return self._raise(requirement, self.method.size)
+
+    def _raise(self, requirement: Requirement, write: Callable[[Size], Code]) -> list[str]:
+        left, right = write(requirement.left), write(requirement.right)
+        condition = f"{left.at(SUM)} {_OPPOSITE[requirement.op]} {right.at(SUM)}"
+        shown = f"{_named(requirement.left)} {requirement.op} {_named(requirement.right)}"
+        values: list[str | tuple[str]] = []
+        for text, code in _unknowns(requirement, write):
+            values += [", " if values else ", but ", f"{text} is ", (code.text,)]
+        message = f_string(f"{self.name}: {requirement.reason}: it must hold that {shown}", *values)
+        return [
+            *statement(f"if {condition}:", INDENT),
+            *statement(f"raise ValueError({message})", f"{INDENT}    "),
+        ]
+
+
+def _unknowns(
+    requirement: Requirement, write: Callable[[Size], Code]
+) -> Iterator[tuple[str, Code]]:
+    symbols: dict[Symbol, None] = {}
+    for size in (requirement.left, requirement.right):
+        symbols.update(dict.fromkeys(sorted(size.symbols())))
+    for symbol in symbols:
+        yield f"size({symbol.name})", write(Size.of(symbol))
+
+
+def _named(size: Size) -> str:
+    return size_code(size, lambda symbol: Code(f"size({symbol.name})")).text
+
+
+def _spec(wire: Wire) -> str:
+    axes: tuple[Axis, ...] = wire.type.axes
+    separator = ", " if any(axis.parts for axis in axes) else " "
+    return f"{_LETTERS[wire.type.kind.name]}[{separator.join(map(str, axes))}]"

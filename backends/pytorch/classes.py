@@ -1,0 +1,282 @@
+"""One diagram as the text of one `nn.Module` class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ncdlang.ir.diagram import Library
+from ncdlang.semantics.program import CheckedDiagram, Instance, Learned, signature
+from ncdlang.semantics.size import Size, Symbol
+from ncdlang.semantics.types import Wire
+
+from .checks import Checks
+from .code import Code
+from .forward import INDENT, Method, write_body
+from .initial import initialiser
+from .lines import statement
+from .names import GLOBALS, MODULE_ATTRIBUTES, Scope, attribute_names, docstring
+from .planning import Binding, Plan
+from .ready import ready_made
+from .sizes import size_code
+
+
+class Module(Protocol):
+    """What a class needs of the file that it stands in."""
+
+    def helper(self, name: str) -> str:
+        """The name of a helper function, which is then written into the file."""
+        ...
+
+    def taken(self) -> frozenset[str]:
+        """The names of classes and helpers."""
+        ...
+
+    def class_of(self, diagram: CheckedDiagram) -> str:
+        """The name of the class of a diagram."""
+        ...
+
+    def names_of(self, diagram: CheckedDiagram) -> Mapping[Symbol, str]:
+        """How the class of a diagram calls the sizes that it takes."""
+        ...
+
+    def plan_of(self, diagram: CheckedDiagram) -> Plan | None:
+        """The plan of a diagram that has a class of its own."""
+        ...
+
+
+@dataclass(slots=True)
+class ClassWriter:
+    """Writes one class. `defaults` are the sizes that are given for it."""
+
+    plan: Plan
+    module: Module
+    defaults: Mapping[Symbol, int]
+    attributes: dict[str, str] = field(default_factory=dict[str, str])
+    sizes: dict[Symbol, str] = field(default_factory=dict[Symbol, str])
+    children: dict[tuple[CheckedDiagram, str], str] = field(
+        default_factory=dict[tuple[CheckedDiagram, str], str]
+    )
+    anchored: str = ""
+
+    def __post_init__(self) -> None:
+        diagram = self.plan.diagram
+        self.attributes = attribute_names(diagram)
+        self.scope = Scope({*MODULE_ATTRIBUTES, *GLOBALS, *self.attributes.values(), "self", "super"})
+        for symbol in self.plan.layout.built:
+            self.sizes[symbol] = self.scope.claim(symbol.name)
+
+    # ---- the Owner of the method ----------------------------------------------------------------
+
+    def parameter(self, wire: Wire) -> str:
+        """The attribute of a raw parameter."""
+        return f"self.{self.attributes[wire.name]}"
+
+    def built_size(self, symbol: Symbol) -> str:
+        """The attribute of a size that the constructor takes."""
+        return f"self.{self.sizes[symbol]}"
+
+    def submodule(self, operator: Library) -> str:
+        """The attribute of the module that a call calls: an instance, or one without state."""
+        if operator.instance is not None:
+            return f"self.{self._instance(operator.instance)}"
+        callee = operator.callee
+        arguments = self._arguments(callee, operator.binding)
+        key = (callee, arguments)
+        if key not in self.children:
+            self.children[key] = self.scope.claim_numbered(callee.name)
+        return f"self.{self.children[key]}"
+
+    def late_sizes(self, operator: Library) -> list[tuple[str, Size]]:
+        """Sizes that the callee wants with every call."""
+        plan = self.module.plan_of(operator.callee)
+        if plan is None:
+            return []
+        bound = dict(operator.binding)
+        names = self.module.names_of(operator.callee)
+        late = [symbol for symbol in plan.layout.built if symbol in plan.late]
+        return [(names[symbol], bound.get(symbol, Size.of(symbol))) for symbol in late]
+
+    def helper(self, name: str) -> str:
+        """A helper function of the file."""
+        return self.module.helper(name)
+
+    def taken(self) -> frozenset[str]:
+        """Names that local variables must not hide."""
+        return self.module.taken()
+
+    def anchor(self) -> str:
+        """A buffer that follows the module's dtype and device."""
+        if not self.anchored:
+            self.anchored = self.scope.claim("like")
+        return f"self.{self.anchored}"
+
+    # ---- text -----------------------------------------------------------------------------------
+
+    def write(self, name: str) -> list[str]:
+        """The lines of the class."""
+        diagram = self.plan.diagram
+        method = write_body(self.plan, self)
+        checks = Checks(self.plan, method)
+        forward = self._forward(method, checks)
+        doc = "\n\n".join(part for part in (diagram.doc.strip(), signature(diagram)) if part)
+        return [
+            f"class {name}(nn.Module):",
+            *docstring(doc, "    "),
+            "",
+            *self._constructor(checks, "\n".join(forward)),
+            *self._reset(),
+            *forward,
+        ]
+
+    def _forward(self, method: Method, checks: Checks) -> list[str]:
+        late = [method.symbol(symbol).text for symbol in self.plan.layout.built if symbol in self.plan.late]
+        body = method.body()
+        preamble = checks.preamble()
+        inputs = [f"{name}: Tensor" for name in method.inputs.values()]
+        keywords = ["*", *(f"{name}: int" for name in late)] if late else []
+        count = len(self.plan.graph.outputs)
+        returned = "Tensor" if count == 1 else f"tuple[{', '.join(['Tensor'] * count)}]"
+        head = f"def forward({', '.join(['self', *inputs, *keywords])}) -> {returned}:"
+        return [*_head(head), *preamble, *body]
+
+    def _constructor(self, checks: Checks, forward: str) -> list[str]:
+        plan = self.plan
+        body: list[str] = []
+        defaulted = [line for symbol in plan.built for line in self._default_line(symbol)]
+        body += defaulted
+        body += checks.early(self._early_size)
+        for learned in plan.graph.learned:
+            body += self._parameter_lines(learned)
+        body += self._instances()
+        for (callee, arguments), attribute in self.children.items():
+            made = f"{self.module.class_of(callee)}({arguments})"
+            body += statement(f"self.{attribute} = {made}", INDENT)
+        if self.anchored:
+            body.append(f"{INDENT}# Follows the module's dtype and device; it is no part of its state.")
+            line = f'self.register_buffer("{self.anchored}", torch.empty(0), persistent=False)'
+            body += statement(line, INDENT)
+        if plan.graph.learned:
+            body.append(f"{INDENT}self.reset_parameters()")
+        stored = [s for s in plan.built if _mentions(forward + "\n".join(body), self.built_size(s))]
+        stored = [s for s in stored if not self._is_stored(s)]
+        lines = [f"{INDENT}{self.built_size(s)} = {self.sizes[s]}" for s in stored]
+        arguments = [self._argument(symbol) for symbol in plan.built]
+        if not (lines or body or arguments):
+            return []
+        head = f"def __init__({', '.join(['self', *(['*', *arguments] if arguments else [])])}) -> None:"
+        return [*_head(head), f"{INDENT}super().__init__()", *lines, *body, ""]
+
+    def _reset(self) -> list[str]:
+        """Initialises the raw parameters; instances do it themselves."""
+        learned = self.plan.graph.learned
+        if not learned:
+            return []
+        lines = ["    def reset_parameters(self) -> None:"]
+        for parameter in learned:
+            target = self.parameter(parameter.wire)
+            lines += initialiser(parameter, learned, target, self._written)
+        return [*lines, ""]
+
+    # ---- sizes ----------------------------------------------------------------------------------
+
+    def _default(self, symbol: Symbol) -> Size | None:
+        if symbol in self.defaults:
+            return Size({(): self.defaults[symbol]})
+        for free in self.plan.diagram.free:
+            if free.axis.symbol == symbol:
+                return free.default
+        return None
+
+    def _argument(self, symbol: Symbol) -> str:
+        name, default = self.sizes[symbol], self._default(symbol)
+        if default is None:
+            return f"{name}: int"
+        if default.value is None:
+            return f"{name}: int | None = None"
+        return f"{name}: int = {default.value}"
+
+    def _default_line(self, symbol: Symbol) -> list[str]:
+        """A default that is made of other sizes."""
+        default = self._default(symbol)
+        if default is None or default.value is not None:
+            return []
+        name = self.sizes[symbol]
+        if default.symbols() <= frozenset(self.plan.built):
+            return [f"{INDENT}{name} = {self._early_size(default).text} if {name} is None else {name}"]
+        return []
+
+    def _is_stored(self, symbol: Symbol) -> bool:
+        del symbol
+        return False
+
+    def _early_size(self, size: Size) -> Code:
+        """A size in the names of the constructor's arguments."""
+        return size_code(size, lambda symbol: Code(self.sizes[symbol]))
+
+    def _written(self, size: Size) -> Code:
+        """A size in the names of the module's attributes."""
+        return size_code(size, lambda symbol: Code(self.built_size(symbol)))
+
+    # ---- parameters and submodules --------------------------------------------------------------
+
+    def _parameter_lines(self, learned: Learned) -> list[str]:
+        shape = ", ".join(self._early_size(axis.size).text for axis in learned.wire.type.axes)
+        kind = learned.wire.type.kind
+        made = f"torch.empty({shape or '()'})"
+        name = self.attributes[learned.wire.name]
+        axes = " ".join(str(axis) for axis in learned.wire.type.axes)
+        del kind
+        if learned.frozen:
+            return statement(f'self.register_buffer("{name}", {made})', INDENT, f"[{axes}]")
+        return statement(f"self.{name} = nn.Parameter({made})", INDENT, f"[{axes}]")
+
+    def _instances(self) -> list[str]:
+        """Instances under their names; `layer.0`, `layer.1`, ... become a list."""
+        lines: list[str] = []
+        stacks: dict[str, list[str]] = {}
+        for instance in self.plan.diagram.instances:
+            made = self._made(instance.callee, instance.binding)
+            stem, _, position = instance.name.partition(".")
+            if position:
+                stacks.setdefault(stem, []).append(made)
+            else:
+                lines += statement(f"self.{self.attributes[stem]} = {made}", INDENT)
+        for stem, made in stacks.items():
+            same = len(set(made)) == 1 and len(made) > 1
+            inner = f"{made[0]} for _ in range({len(made)})" if same else f"[{', '.join(made)}]"
+            lines += statement(f"self.{self.attributes[stem]} = nn.ModuleList({inner})", INDENT)
+        return lines
+
+    def _instance(self, instance: Instance) -> str:
+        stem, _, position = instance.name.partition(".")
+        return self.attributes[stem] + (f"[{position}]" if position else "")
+
+    def _made(self, callee: CheckedDiagram, binding: Binding) -> str:
+        return f"{self.module.class_of(callee)}({self._arguments(callee, binding)})"
+
+    def _arguments(self, callee: CheckedDiagram, binding: Binding) -> str:
+        """The sizes that a callee's constructor gets."""
+        bound = dict(binding)
+
+        def write(size: Size) -> str:
+            return self._early_size(size.substitute(bound)).text
+
+        ready = ready_made(callee)
+        if ready is not None:
+            return ready.arguments(callee, write)
+        plan = self.module.plan_of(callee)
+        assert plan is not None
+        names = self.module.names_of(callee)
+        return ", ".join(f"{names[s]}={write(Size.of(s))}" for s in plan.built)
+
+
+def _head(text: str) -> list[str]:
+    """A `def` line, one argument a line if it is too long."""
+    return statement(text, "    ")
+
+
+def _mentions(text: str, attribute: str) -> bool:
+    return re.search(rf"{re.escape(attribute)}\b", text) is not None

@@ -1,0 +1,402 @@
+"""The `forward` method of a diagram: one statement for each named wire."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Protocol, assert_never
+
+from ncdlang.ir.diagram import (
+    Block,
+    Contraction,
+    Edge,
+    Iota,
+    Library,
+    Number,
+    Pointwise,
+    Reduction,
+    Reindex,
+)
+from ncdlang.semantics.size import Size, Symbol
+from ncdlang.semantics.types import REAL, Axis, Wire
+
+from . import operators
+from .code import Code, number
+from .fused import attention_node
+from .lines import statement
+from .names import comment, local_scope
+from .nodes import Axes, Converted, Domain, Fixed, Index, Node, Scalar, domain_of
+from .planning import Plan
+from .pointwise import cast, pointwise
+from .reads import reading, regroup
+from .registry import is_native
+from .render import full, render
+from .sizes import size_code
+from .views import Reader
+
+INDENT = " " * 8
+
+
+class Owner(Protocol):
+    """What the method needs of its class and module."""
+
+    def parameter(self, wire: Wire) -> str:
+        """The attribute of a raw parameter: `self.W`."""
+        ...
+
+    def built_size(self, symbol: Symbol) -> str:
+        """The attribute of a size that the constructor takes: `self.h`."""
+        ...
+
+    def submodule(self, operator: Library) -> str:
+        """The attribute of the module that a call calls."""
+        ...
+
+    def late_sizes(self, operator: Library) -> list[tuple[str, Size]]:
+        """Sizes that the callee wants with every call, by its names for them."""
+        ...
+
+    def helper(self, name: str) -> str:
+        """The name of a helper function of the module."""
+        ...
+
+    def anchor(self) -> str:
+        """A tensor that has the module's dtype and device, for want of inputs and parameters."""
+        ...
+
+    def taken(self) -> frozenset[str]:
+        """The names of the module's classes and helpers."""
+        ...
+
+
+@dataclass(slots=True)
+class _Line:
+    """A statement, with the blocks that it stands in."""
+
+    text: str
+    comment: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(slots=True)
+class Method:
+    """Writes the statements of one `forward`. It is the `Writer` that nodes are rendered with."""
+
+    plan: Plan
+    owner: Owner
+    lines: list[_Line] = field(default_factory=list[_Line])
+    values: dict[Wire, Node] = field(default_factory=dict[Wire, Node])
+    used: dict[Symbol, None] = field(default_factory=dict[Symbol, None])
+    locals: dict[Symbol, str] = field(default_factory=dict[Symbol, str])
+    blocks: tuple[Block, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.scope = local_scope(self.owner.taken())
+        self.inputs = {w: self.scope.claim(w.name) for w in self.plan.graph.inputs}
+        self.fixed = frozenset(self.plan.built)
+        self.wide = ""
+        self.indices: dict[Axis, Node] = {}
+        self.reader = Reader(self, self.value, self.plan.equal)
+        for wire, name in self.inputs.items():
+            self.values[wire] = Fixed(Code(name), wire.type.axes, True, domain_of(wire.type.kind))
+        for learned in self.plan.graph.learned:
+            wire = learned.wire
+            code = Code(self.owner.parameter(wire))
+            self.values[wire] = Fixed(code, wire.type.axes, False, domain_of(wire.type.kind))
+        self.index_uses = _index_uses(self.plan)
+
+    # ---- the Writer -----------------------------------------------------------------------------
+
+    def size(self, size: Size) -> Code:
+        """A size as an expression; the unknowns that it uses become local variables."""
+        return size_code(size, self.symbol)
+
+    def symbol(self, symbol: Symbol) -> Code:
+        """An unknown size: an attribute if it is built in, else a local variable."""
+        if symbol in self.fixed:
+            return Code(self.owner.built_size(symbol))
+        self.used[symbol] = None
+        if symbol not in self.locals:
+            self.locals[symbol] = self.scope.claim(symbol.name)
+        return Code(self.locals[symbol])
+
+    def index(self, axis: Axis) -> Code:
+        """`arange` along an axis; a variable if it is used more than once."""
+        if axis in self.indices:
+            return render(self, self.indices[axis], (axis,))
+        code = Code(f"torch.arange({self.size(axis.size).text}, device={self.device()})")
+        if self.index_uses.get(axis, 0) < 2:
+            return code
+        name = self.scope.claim(f"{axis.name}_index")
+        self.lines.append(_Line(f"{name} = {code.text}", f"[{axis}]", self.blocks))
+        self.indices[axis] = Fixed(Code(name), (axis,), False, "integer")
+        return Code(name)
+
+    def dtype(self, domain: Domain) -> str:
+        """The dtype of a domain; `wide` is a local variable of that name."""
+        match domain:
+            case "integer":
+                return "torch.int64"
+            case "boolean":
+                return "torch.bool"
+            case "wide":
+                if not self.wide:
+                    self.wide = self.scope.claim("wide")
+                return self.wide
+            case "real" | "complex":
+                return f"{self.real_tensor()}.dtype"
+            case _:
+                assert_never(domain)
+
+    def real_tensor(self) -> str:
+        """A tensor whose dtype is the one of the module's reals."""
+        for wire in (*self.inputs, *(p.wire for p in self.plan.graph.learned)):
+            kind = wire.type.kind
+            if kind.name == "real" and kind.format is None:
+                return self.inputs.get(wire) or self.owner.parameter(wire)
+        return self.owner.anchor()
+
+    def device(self) -> str:
+        """The device of the first input, else of a parameter."""
+        first = next(iter(self.inputs.values()), None)
+        return f"{first or self.real_tensor()}.device"
+
+    def helper(self, name: str) -> str:
+        """A helper function of the module."""
+        return self.owner.helper(name)
+
+    def variable(self, code: Code, axes: Axes) -> str:
+        """A local variable for a part of an expression."""
+        name = self.scope.claim_numbered("t")
+        self.lines.append(_Line(f"{name} = {code.text}", f"[{_names(axes)}]", self.blocks))
+        return name
+
+    # ---- wires ----------------------------------------------------------------------------------
+
+    def value(self, wire: Wire) -> Node:
+        """The node of a wire that was made before."""
+        return self.values[wire]
+
+    def edge(self, edge: Edge) -> None:
+        """Add what makes the outputs of an edge."""
+        self.blocks = edge.blocks
+        if edge in self.plan.attentions:
+            node = attention_node(self, self.reader, self.plan.attentions[edge])
+            self._made(edge.outputs[0].wire, node)
+            return
+        if isinstance(edge.operator, Library) and not is_native(edge):
+            self._call(edge)
+            return
+        wire = edge.outputs[0].wire
+        reads = [reading(edge, operand) for operand in edge.inputs[: _operand_count(edge)]]
+        tiled = [a for a, t in zip(wire.type.axes, edge.outputs[0].weave, strict=True) if not t]
+        reads, whole = regroup(reads, tiled, self.plan.equal)
+        nodes = [self.reader.read(read) for read in reads]
+        self._made(wire, self._node(edge, nodes), frozenset(whole))
+
+    def _node(self, edge: Edge, nodes: list[Node]) -> Node:
+        operator, wire = edge.operator, edge.outputs[0].wire
+        match operator:
+            case Pointwise():
+                return pointwise(self, operator.name, wire.type.kind, nodes)
+            case Number():
+                return self._number(operator, wire)
+            case Iota():
+                return Index(edge.degree[0])
+            case Reindex():
+                return nodes[0]
+            case Contraction():
+                return operators.contraction(self, operator, wire.type.kind, nodes)
+            case Reduction():
+                return operators.reduction(self, operator, wire.type.kind, nodes[0])
+            case Library():
+                return operators.library(self, edge, nodes, self.plan)
+            case _:
+                assert_never(operator)
+
+    def _number(self, operator: Number, wire: Wire) -> Node:
+        domain = domain_of(wire.type.kind)
+        value = operator.value
+        if isinstance(value, Size):
+            if value.value is None:
+                return Scalar(self.size(value), None, domain)
+            value = value.value
+        if domain == "real":
+            value = float(value)
+        return Scalar(number(value), value, domain)
+
+    def _made(self, wire: Wire, node: Node, whole: frozenset[Axis] = frozenset()) -> None:
+        """Keep the value of a wire: as an expression where it is read once, else as a variable."""
+        kind = wire.type.kind
+        if kind.name in ("real", "complex") and node.domain == "integer":
+            node = pointwise(self, "real", REAL, [node])
+        order = _order(wire, whole)
+        plain = order == wire.type.axes
+        uses = self.plan.uses.get(wire, 0)
+        results = self.plan.graph.outputs.count(wire)
+        if isinstance(node, Scalar) and not results:
+            self._scalar(wire, node)
+        elif uses == 0 and len(self.plan.graph.outputs) == 1 and plain:
+            self.values[wire] = node
+        elif plain and not results and wire.name.startswith("_") and (uses == 1 or _is_cheap(node)):
+            self.values[wire] = node
+        else:
+            self._define(wire, node, order)
+
+    def _scalar(self, wire: Wire, node: Scalar) -> None:
+        """A plain number: a variable of its own only if it has a name and is more than a literal."""
+        if node.value is None and not wire.name.startswith("_"):
+            name = self.scope.claim(wire.name)
+            self.lines.append(_Line(f"{name} = {node.code.text}", "", self.blocks))
+            node = Scalar(Code(name), None, node.domain)
+        self.values[wire] = node
+
+    def _define(self, wire: Wire, node: Node, order: Axes) -> None:
+        if isinstance(node, Converted):
+            node = cast(self, node, "wide")
+        code = flattened(full(self, node, order), wire.type.axes, order)
+        name = self.scope.claim(wire.name) if wire.name[0] != "_" else self._unnamed(node)
+        self.lines.append(_Line(f"{name} = {code.text}", _label(wire), self.blocks))
+        self.values[wire] = Fixed(Code(name), wire.type.axes, node.batched, node.domain)
+
+    def _unnamed(self, node: Node) -> str:
+        return self.scope.claim_numbered("mask" if node.domain == "boolean" else "t")
+
+    def _call(self, edge: Edge) -> None:
+        """A call of a submodule: lifted axes lead, in the same order in every argument."""
+        operator = edge.operator
+        assert isinstance(operator, Library)
+        nodes = [self.reader.read(reading(edge, operand)) for operand in edge.inputs]
+        late = [(name, self.size(size).text) for name, size in self.owner.late_sizes(operator)]
+        code, batched = operators.call_of(self, edge, nodes, self.owner.submodule(operator), late)
+        axes = [operators.result_axes(edge, i) for i in range(len(edge.outputs))]
+        if len(edge.outputs) == 1:
+            wire = edge.outputs[0].wire
+            self._made(wire, Fixed(code, axes[0], batched, domain_of(wire.type.kind)))
+            return
+        names: list[str] = []
+        for result, own in zip(edge.outputs, axes, strict=True):
+            same = own == result.wire.type.axes and result.wire.name[0] != "_"
+            name = self.scope.claim(result.wire.name) if same else self.scope.claim_numbered("t")
+            names.append(name)
+            node = Fixed(Code(name), own, batched, domain_of(result.wire.type.kind))
+            self.values[result.wire] = node
+        labels = ", ".join(_label(result.wire) for result in edge.outputs)
+        self.lines.append(_Line(f"{', '.join(names)} = {code.text}", labels, self.blocks))
+        for result, own in zip(edge.outputs, axes, strict=True):
+            if own != result.wire.type.axes:
+                self._made(result.wire, self.values[result.wire])
+
+    # ---- the end --------------------------------------------------------------------------------
+
+    def results(self) -> None:
+        """The return statement: every result in full, with all batch axes of the inputs."""
+        outputs = self.plan.graph.outputs
+        codes: list[str] = []
+        for wire in outputs:
+            node = self.values[wire]
+            if wire.type.kind.name == "real" and not wire.type.kind.format:
+                node = cast(self, node, "real") if node.domain == "wide" else node
+            code = full(self, node, wire.type.axes)
+            codes.append(self._spread(wire, code).text)
+        text = ", ".join(codes)
+        plain = all(code.isidentifier() for code in codes)
+        remark = "" if plain else ", ".join(_label(wire) for wire in outputs)
+        self.lines.append(_Line(f"return {text}", remark, ()))
+
+    def _spread(self, wire: Wire, code: Code) -> Code:
+        """Batch axes of inputs that a result does not depend on."""
+        inputs = self.plan.graph.inputs
+        if self._sources(wire) >= frozenset(inputs):
+            return code
+        shapes = [f"({self.inputs[w]}, {len(w.type.axes)})" for w in inputs]
+        helper = self.helper("_spread")
+        return Code(f"{helper}({code.text}, {len(wire.type.axes)}, {', '.join(shapes)})")
+
+    def _sources(self, wire: Wire) -> frozenset[Wire]:
+        """The inputs whose batch axes a wire has."""
+        found: set[Wire] = set()
+        needed = {wire}
+        for edge in reversed(self.plan.live):
+            if any(result.wire in needed for result in edge.outputs):
+                attention = self.plan.attentions.get(edge)
+                operands = attention.wires() if attention else (o.wire for o in edge.inputs)
+                needed.update(operands)
+        found.update(w for w in self.plan.graph.inputs if w in needed)
+        return frozenset(found)
+
+    def body(self) -> list[str]:
+        """The statements as lines, with a comment where a block begins."""
+        text: list[str] = []
+        inside: tuple[Block, ...] = ()
+        for line in self.lines:
+            for block in line.blocks:
+                if block not in inside:
+                    text.append(f"{INDENT}# {comment(block.title)}")
+            inside = line.blocks or inside
+            text += statement(line.text, INDENT, line.comment)
+        return text
+
+
+def write_body(plan: Plan, owner: Owner) -> Method:
+    """Run through the live edges of a plan."""
+    method = Method(plan, owner)
+    for edge in plan.live:
+        method.edge(edge)
+    method.results()
+    return method
+
+
+def flattened(code: Code, axes: Axes, order: Axes) -> Code:
+    """Composite axes made of their parts, which stand side by side in `order`."""
+    rank = len(order)
+    position = 0
+    for axis in axes:
+        width = 1 if axis in order else len(axis.atoms)
+        if width > 1:
+            first, last = position - rank, position + width - 1 - rank
+            code = code.method(f"flatten({first}, {last})" if last != -1 else f"flatten({first})")
+            rank -= width - 1
+        position += 1
+    return code
+
+
+def _order(wire: Wire, whole: frozenset[Axis]) -> Axes:
+    """The axes that the value of a wire is made with: composites in parts unless they are whole."""
+    return tuple(
+        atom
+        for axis in wire.type.axes
+        for atom in ((axis,) if axis in whole or not axis.parts else axis.atoms)
+    )
+
+
+def _operand_count(edge: Edge) -> int:
+    """A reindexing reads its first input; the naturals that it gathers from are in its indices."""
+    return 1 if isinstance(edge.operator, Reindex) else len(edge.inputs)
+
+
+def _is_cheap(node: Node) -> bool:
+    if isinstance(node, Fixed):
+        return re.fullmatch(r"[\w.]+", node.code.text) is not None
+    return isinstance(node, (Scalar, Index))
+
+
+def _index_uses(plan: Plan) -> dict[Axis, int]:
+    """How often the index of an axis is read as a number."""
+    found: dict[Axis, int] = {}
+    for edge in plan.live:
+        if isinstance(edge.operator, Iota):
+            uses = plan.uses.get(edge.outputs[0].wire, 0)
+            found[edge.degree[0]] = found.get(edge.degree[0], 0) + uses
+    return found
+
+
+def _names(axes: Axes) -> str:
+    separator = ", " if any(axis.parts for axis in axes) else " "
+    return separator.join(str(axis) for axis in axes)
+
+
+def _label(wire: Wire) -> str:
+    name = "" if wire.name.startswith("_") else wire.name
+    return comment(f"{name}[{_names(wire.type.axes)}]")
+

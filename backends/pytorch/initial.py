@@ -1,0 +1,65 @@
+"""Initialisers of raw parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ncdlang.semantics.program import Learned
+from ncdlang.semantics.size import Size, product
+
+from .code import Code, infix, number
+from .code import PRODUCT as PRODUCT_LEVEL
+from .lines import statement
+
+_INDENT = " " * 8
+
+
+def initialiser(
+    learned: Learned,
+    siblings: Sequence[Learned],
+    target: str,
+    write: Callable[[Size], Code],
+) -> list[str]:
+    """The statement that fills one parameter in place.
+
+    The default is torch.nn.Linear's: uniform up to 1 / sqrt(fan_in), the first axis being the
+    output. A parameter of one axis takes the fan-in of a sibling that begins with that axis, as
+    a bias does.
+    """
+    arguments = "".join(f", {number(value).text}" for value in learned.init_arguments)
+    match learned.init:
+        case "zeros" | "ones":
+            return [f"{_INDENT}nn.init.{learned.init}_({target})"]
+        case "normal" | "uniform":
+            return [f"{_INDENT}nn.init.{learned.init}_({target}{arguments})"]
+        case "kaiming":
+            fan_in = write(_fan_in(learned, siblings))
+            std = f"math.sqrt(2 / max({fan_in.text}, 1))"
+            return statement(f"nn.init.normal_({target}, 0.0, {std})", _INDENT)
+        case "xavier":
+            axes = learned.wire.type.axes
+            fan_out = axes[0].size if axes else product(())
+            total = write(_fan_in(learned, siblings) + fan_out)
+            bound = f"math.sqrt(6 / max({total.text}, 1))"
+            return _uniform(target, bound)
+        case _:
+            fan_in = write(_fan_in(learned, siblings))
+            return _uniform(target, f"1 / math.sqrt(max({fan_in.text}, 1))")
+
+
+def _uniform(target: str, bound: str) -> list[str]:
+    line = statement(f"bound = {bound}", _INDENT)
+    return [*line, f"{_INDENT}nn.init.uniform_({target}, -bound, bound)"]
+
+
+def _fan_in(learned: Learned, siblings: Sequence[Learned]) -> Size:
+    axes = learned.wire.type.axes
+    if len(axes) == 1:
+        for other in siblings:
+            longer = other.wire.type.axes
+            if len(longer) > 1 and longer[0] is axes[0] and other.init == learned.init:
+                return product(axis.size for axis in longer[1:])
+    return product(axis.size for axis in axes[1:])
+
+
+__all__ = ["PRODUCT_LEVEL", "infix", "initialiser"]

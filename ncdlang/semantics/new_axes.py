@@ -1,0 +1,160 @@
+"""Axes that first appear in an equation: their sizes follow from what they index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ncdlang.diagnostics import Label
+from ncdlang.records import record
+from ncdlang.semantics.primitives import REDUCTIONS
+from ncdlang.semantics.report import Reported
+from ncdlang.semantics.scope import Broken
+from ncdlang.semantics.size import ONE, Size
+from ncdlang.semantics.sizes import index_expression
+from ncdlang.semantics.types import Axis, Wire
+from ncdlang.syntax import tree
+
+if TYPE_CHECKING:
+    from ncdlang.semantics.body import Body
+
+
+@record
+class _Use:
+    """An index expression at an axis of a wire."""
+
+    index: tree.Expr
+    axis: Axis
+
+
+def introduce_axes(body: Body, value: tree.Expr) -> None:
+    """Define the axes that first appear in an equation, with the sizes that their uses give."""
+    uses = list(_uses(body, value))
+    names = _unknown_names(body, uses)
+    if not names:
+        return
+    for name in list(names):
+        sizes = [use.axis.size for use in uses if _is_name(use.index, name.text)]
+        if sizes:
+            body.new_axis(name.text, sizes[0], name.span)
+            names.remove(name)
+    progress = True
+    while names and progress:
+        progress = False
+        for name in list(names):
+            if _infer(body, name, uses):
+                names.remove(name)
+                progress = True
+
+
+def _uses(body: Body, expr: tree.Expr) -> Iterator[_Use]:
+    for node in walk_expression(expr):
+        if not isinstance(node, tree.Bracketed) or not isinstance(node.head, tree.Name):
+            continue
+        meaning = body.scope.find(node.head.text)
+        if not isinstance(meaning, Wire) or node.brackets.arrow is not None:
+            continue
+        items = [item for slot in node.brackets.slots for item in slot.items]
+        if any(isinstance(item, tree.Pack) for item in items):
+            continue
+        if len(items) == len(meaning.type.axes):
+            for item, axis in zip(items, meaning.type.axes, strict=True):
+                if not isinstance(item, tree.Pack):
+                    yield _Use(item, axis)
+
+
+def _unknown_names(body: Body, uses: list[_Use]) -> list[tree.Name]:
+    found: dict[str, tree.Name] = {}
+    for use in uses:
+        for node in walk_expression(use.index, into_brackets=False):
+            if isinstance(node, tree.Name) and body.scope.find(node.text) is None:
+                found.setdefault(node.text, node)
+    return list(found.values())
+
+
+def _is_name(expr: tree.Expr, name: str) -> bool:
+    return isinstance(expr, tree.Name) and expr.text == name
+
+
+def _infer(body: Body, name: tree.Name, uses: list[_Use]) -> bool:
+    """Give an axis the largest size that keeps all its indices inside. False: not yet."""
+    from ncdlang.semantics.bounds import largest_size
+
+    mine = [use for use in uses if any(_is_name(n, name.text) for n in _names_in(use.index))]
+    for use in mine:
+        for other in _names_in(use.index):
+            if other.text != name.text and body.scope.find(other.text) is None:
+                return False
+    placeholder = Axis(name.text, ONE)
+    body.scope.define(name.text, placeholder, name.span)
+    try:
+        indices = tuple((index_expression(body, use.index), use.axis.size) for use in mine)
+    except Reported:
+        body.scope.define(name.text, Broken("axis"), name.span)
+        raise
+    size = largest_size(indices, placeholder)
+    if size is None:
+        body.scope.define(name.text, Broken("axis"), name.span)
+        _not_inferred(body, name, mine)
+    return _define_inferred(body, name, size, mine)
+
+
+def _define_inferred(body: Body, name: tree.Name, size: Size | None, uses: list[_Use]) -> bool:
+    from ncdlang.semantics.statements import require_size
+
+    assert size is not None
+    body.new_axis(name.text, size, name.span)
+    require_size(body, size, f"axis `{name.text}`", uses[0].index.span)
+    return True
+
+
+def _not_inferred(body: Body, name: tree.Name, uses: list[_Use]) -> None:
+    body.fail(
+        "NCD3003",
+        f"the size of axis `{name.text}` does not follow from its indices",
+        name.span,
+        label="of what size?",
+        labels=[Label(use.index.span, "another index") for use in uses[1:]],
+        help=f"declare it before this equation: `axis {name.text} = ...`",
+    )
+
+
+def _names_in(expr: tree.Expr) -> list[tree.Name]:
+    return [
+        node for node in walk_expression(expr, into_brackets=False) if isinstance(node, tree.Name)
+    ]
+
+
+def walk_expression(expr: tree.Expr | tree.Pack, into_brackets: bool = True) -> Iterator[tree.Expr]:
+    """Every expression inside an expression; heads of brackets and calls are no values."""
+    stack: list[tree.Expr | tree.Pack] = [expr]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, tree.Pack):
+            continue
+        yield node
+        match node:
+            case tree.Unary():
+                stack.append(node.operand)
+            case tree.Binary():
+                stack += [node.right, node.left]
+            case tree.Group():
+                stack.append(node.inner)
+            case tree.TupleExpr():
+                stack += reversed(node.items)
+            case tree.Composite():
+                stack += reversed(node.names)
+            case tree.Call():
+                stack += reversed(node.arguments)
+                if isinstance(node.function, tree.Bracketed) and _reduces(node.function):
+                    stack += [i for s in node.function.brackets.slots for i in s.items]
+            case tree.Bracketed() if into_brackets:
+                stack += reversed([item for slot in node.brackets.slots for item in slot.items])
+            case tree.BlockExpr():
+                stack.append(node.body)
+            case _:
+                pass
+
+
+def _reduces(function: tree.Bracketed) -> bool:
+    return isinstance(function.head, tree.Name) and function.head.text in REDUCTIONS

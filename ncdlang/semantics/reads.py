@@ -1,0 +1,114 @@
+"""Reads of wires: one coordinate for each axis, sizes equated, bounds put off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ncdlang.diagnostics import Label
+from ncdlang.records import replace
+from ncdlang.semantics.expressions import Guards
+from ncdlang.semantics.obligations import Obligation
+from ncdlang.semantics.report import Reported, counted
+from ncdlang.semantics.sizes import bracket_items, composite_index, index_expression
+from ncdlang.semantics.types import Affine, Axis, Wire, plain_index
+from ncdlang.source import Span
+from ncdlang.syntax import tree
+
+if TYPE_CHECKING:
+    from ncdlang.semantics.body import Body
+
+
+def read_indices(
+    body: Body, expr: tree.Bracketed, wire: Wire, guards: Guards
+) -> tuple[Affine, ...]:
+    """One coordinate for each axis of the wire; sizes are equated, bounds are put off."""
+    items = _expanded(body, expr)
+    axes = wire.type.axes
+    if len(items) != len(axes):
+        name = wire.name if not wire.name.startswith("_") else expr.head.span.text
+        body.fail(
+            "NCD2005",
+            f"`{name}` has {counted(len(axes), 'axis')}, "
+            f"but {counted(len(items), 'index')} {'is' if len(items) == 1 else 'are'} given",
+            expr.span,
+            label=f"of type `{wire.type}`",
+            labels=[Label(wire.span, "defined here")] if not wire.name.startswith("_") else [],
+        )
+    indices: list[Affine] = []
+    failed = False
+    for (item, span), axis in zip(items, axes, strict=True):
+        try:
+            index = item if isinstance(item, Affine) else index_expression(body, item)
+            if index.axis is not None and index.axis is not axis and not is_plainly_written(item):
+                index = replace(index, partial=True)
+            _place(body, index, axis, wire, guards, span)
+            indices.append(index)
+        except Reported:
+            failed = True
+    if failed:
+        raise Reported
+    return tuple(indices)
+
+
+def _expanded(body: Body, expr: tree.Bracketed) -> list[tuple[tree.Expr | Affine, Span]]:
+    items: list[tuple[tree.Expr | Affine, Span]] = []
+    for item in bracket_items(body, expr.brackets):
+        if isinstance(item, tree.Pack):
+            items += [(plain_index(axis), item.span) for axis in body.axes_of_item(item)]
+        else:
+            items.append((item, item.span))
+    return items
+
+
+def is_plainly_written(item: tree.Expr | Affine) -> bool:
+    """Whether an index is just the name of an axis, so that it has the size of what it indexes."""
+    while isinstance(item, tree.Group):
+        item = item.inner
+    return isinstance(item, (tree.Name, Affine))
+
+
+def _place(body: Body, index: Affine, axis: Axis, wire: Wire, guards: Guards, span: Span) -> None:
+    """A plain axis has the size of the axis it indexes; any other index only stays inside."""
+    plain = index.axis
+    if plain is axis:
+        return
+    if plain is not None:
+        reason = f"axis `{plain}` indexes axis `{axis}` of `{wire.name}`"
+        if plain.size != axis.size:
+            conflict = body.constraints.equate(plain.size, axis.size, reason, span)
+            if conflict is not None:
+                _sizes_differ(body, plain, axis, wire, span, conflict)
+        return
+    if axis.parts and index == index_of_parts(axis):
+        return
+    body.oblige(Obligation(index, axis, wire, guards, span))
+
+
+def index_of_parts(axis: Axis) -> Affine:
+    """The coordinate of a composite axis that its own parts give."""
+
+    return composite_index([axis])
+
+
+def _sizes_differ(
+    body: Body, plain: Axis, axis: Axis, wire: Wire, span: Span, conflict: tuple[object, ...]
+) -> None:
+    from ncdlang.semantics.constraints import Origin
+
+    earlier = [o for o in conflict[:-1] if isinstance(o, Origin) and o.span != span]
+    entry = body.scope.entry(plain.name)
+    labels = [Label(o.span, o.reason) for o in earlier]
+    if not wire.name.startswith("_"):
+        labels.append(Label(wire.span, f"`{axis}` has size {body.shown(axis.size)}"))
+    if entry is not None and entry[1] is not None:
+        labels.append(Label(entry[1], f"`{plain}` has size {body.shown(plain.size)}"))
+    body.error(
+        "NCD3001",
+        f"axis `{plain}` has size {body.shown(plain.size)}, but it indexes axis `{axis}` of "
+        f"`{wire.name}`, which has size {body.shown(axis.size)}",
+        span,
+        label="the sizes differ",
+        labels=labels,
+        notes=["a plain axis as an index must have the size of the axis it indexes"],
+        help=f"to read only the first entries write `{plain} + 0`",
+    )
