@@ -7,6 +7,7 @@ result with PyTorch written by hand.
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +18,11 @@ from torch.nn import functional as F
 
 import ncdlang
 
-EXAMPLES = Path(__file__).parent
-FILE = EXAMPLES / "attention.ncd"
-POEM = EXAMPLES / "data" / "sea.txt"
-OUT = EXAMPLES.parent / "build" / "demo"
+# Paths from the folder of the checkout, as one types them there.
+ROOT = Path(__file__).parent.parent
+FILE = Path("examples", "attention.ncd")
+POEM = Path("examples", "data", "sea.txt")
+OUT = Path("build", "demo")
 SIZES = {"h": 4, "k": 16, "m": 64}
 LENGTH = 31
 TOLERANCE = 1e-5
@@ -28,16 +30,22 @@ TOLERANCE = 1e-5
 
 def main() -> int:
     """Show every step; exit code 1 if the results differ."""
+    os.chdir(ROOT)
     OUT.mkdir(parents=True, exist_ok=True)
-    title("The checked types", f"ncdc check --types {show(FILE)}")
-    ncdc("check", "--types", FILE)
-    title("The drawing", f"ncdc draw {show(FILE)} multi_head -o {show(OUT / 'multi_head.svg')}")
-    ncdc("draw", FILE, "multi_head", "-o", OUT / "multi_head.svg", may_fail=True)
-    print("\n".join(show(path) for path in sorted(OUT.glob("multi_head.[sg]v*"))))
-    title("The module", f"ncdc build {show(FILE)} multi_head -o {show(OUT / 'multi_head.py')}")
-    ncdc("build", FILE, "multi_head", "-o", OUT / "multi_head.py")
-    print(excerpt((OUT / "multi_head.py").read_text(encoding="utf-8"), "class MultiHead"))
-    title("Causal attention over a poem", f"multi_head of {show(FILE)} on {show(POEM)}")
+    title("The checked types")
+    if not ncdc("check", "--types", FILE):
+        return 1
+    title("The drawing")
+    drawing, module = OUT / "multi_head.svg", OUT / "multi_head.py"
+    if not ncdc("draw", FILE, "multi_head", "-o", drawing):
+        drawing = drawing.with_suffix(".gv")
+    print(f"The drawing is in {drawing}")
+    title("The module")
+    if not ncdc("build", FILE, "multi_head", "-o", module):
+        return 1
+    print("It ends:\n")
+    print("\n".join(module.read_text(encoding="utf-8").splitlines()[-10:]))
+    title("Causal attention over a poem, against PyTorch by hand")
     return compare()
 
 
@@ -81,35 +89,21 @@ def by_hand(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return F.linear(mixed, weights["Lo.weight"].reshape(m, h * k))
 
 
-def title(text: str, command: str) -> None:
-    """A heading with the command that follows."""
-    print(f"\n== {text}\n   {command}\n", flush=True)
+def title(text: str) -> None:
+    """A heading."""
+    print(f"\n== {text}\n", flush=True)
 
 
-def ncdc(*arguments: object, may_fail: bool = False) -> None:
-    """Run the compiler; its messages are shown."""
-    command = [sys.executable, "-m", "ncdlang.cli", *map(str, arguments)]
-    finished = subprocess.run(command, check=False)
-    if finished.returncode and not may_fail:
-        sys.exit(finished.returncode)
-
-
-def excerpt(text: str, start: str, count: int = 10) -> str:
-    """Ten lines of the module: the `forward` of the class that begins with `start`."""
-    lines = text.splitlines()
-    first = next(i for i, line in enumerate(lines) if line.startswith(start))
-    forward = next(i for i in range(first, len(lines)) if "def forward" in lines[i])
-    return "\n".join(lines[forward : forward + count])
+def ncdc(*arguments: object) -> bool:
+    """Run the compiler and show what it says. False if it could not do what was asked."""
+    told = [str(argument) for argument in arguments]
+    print(f"$ ncdc {' '.join(told)}", flush=True)
+    return subprocess.run([sys.executable, "-m", "ncdlang.cli", *told], check=False).returncode == 0
 
 
 def numbers(tensor: torch.Tensor) -> str:
     """The first entries of the last position."""
     return " ".join(f"{value:+.4f}" for value in tensor[0, -1, :6].tolist())
-
-
-def show(path: Path) -> str:
-    """A path as seen from the folder of the checkout."""
-    return path.relative_to(EXAMPLES.parent).as_posix()
 
 
 if __name__ == "__main__":

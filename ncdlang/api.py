@@ -115,13 +115,17 @@ def choose(program: CheckedProgram, name: str | None) -> CheckedDiagram:
 
 
 def request(
-    checked: Checked, diagram: CheckedDiagram, dtype: str = "f32", **options: str
+    checked: Checked,
+    diagram: CheckedDiagram,
+    dtype: str = "f32",
+    sizes: Mapping[str, int] | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> Request:
-    """What to ask a backend for; the sizes among the values go with it."""
+    """What to ask a backend for; the sizes among the values go with it, then `sizes`."""
     from ncdlang.targets import Request
 
-    sizes = {name: value for name, value in checked.values.items() if isinstance(value, int)}
-    return Request(checked.program, diagram, sizes, dtype, options)
+    known = {name: value for name, value in checked.values.items() if isinstance(value, int)}
+    return Request(checked.program, diagram, known | dict(sizes or {}), dtype, options or {})
 
 
 def _near(name: str, names: Iterable[str]) -> str:
@@ -225,7 +229,7 @@ class Library:
         options: Mapping[str, str],
     ) -> Any:
         checked = self._check(config, sizes)
-        wanted = request(checked, choose(checked.program, name), dtype, **options)
+        wanted = request(checked, choose(checked.program, name), dtype, options=options)
         return ask(backend, method, wanted)
 
     def __repr__(self) -> str:
@@ -288,7 +292,8 @@ class Drawing:
         return content.encode() if isinstance(content, str) else content
 
     def _render(self, format: str) -> str | bytes:
-        wanted = request(self._checked, self._diagram, **(dict(self._options) | {"format": format}))
+        options = {**self._options, "format": format}
+        wanted = request(self._checked, self._diagram, options=options)
         content: str | bytes = ask("draw", "emit", wanted).content
         return content
 

@@ -60,8 +60,8 @@ def record(cls: C | None = None, /, *, eq: bool = True) -> C | Callable[[C], C]:
 
 
 def _make(cls: C, eq: bool) -> C:
-    names = tuple(cls.__dict__.get("__annotations__", ()))
     namespace = dict(cls.__dict__)
+    names = tuple(namespace.get("__annotations__", ()))
     settings: dict[str, Field] = {}
     for name in names:
         value = namespace.pop(name, _MISSING)
@@ -92,7 +92,7 @@ def _settings(value: Any) -> dict[str, Field]:
 
 def _first_initialiser(self: Any, *values: Any, **named: Any) -> None:
     """Stands in for the initialiser until the first record of a class is made."""
-    cls: Any = type(self)
+    cls = self.__class__
     initialise = _initialiser(cls)
     cls.__init__ = initialise
     initialise(self, *values, **named)
@@ -120,7 +120,7 @@ def _initialiser(cls: Any) -> Callable[..., None]:
     return scope["__init__"]
 
 
-def _frozen(self: Any, name: str, value: Any = None) -> NoReturn:
+def _frozen(self: Any, name: str, *_: Any) -> NoReturn:
     raise AttributeError(f"{type(self).__name__} is immutable: {name}")
 
 

@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from typing import TYPE_CHECKING
 
-_PACKAGE = Path(__file__).parent
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 
-def _folder(name: str) -> Path:
+def _folder(name: str) -> str:
     """A wheel carries the folder inside the package; a checkout has it next to the package."""
-    inside = _PACKAGE / name
-    return inside if inside.is_dir() else _PACKAGE.parent / name
+    inside = os.path.join(_PACKAGE, name)
+    return inside if os.path.isdir(inside) else os.path.join(os.path.dirname(_PACKAGE), name)
+
+
+def _path(text: str) -> Path:
+    from pathlib import Path  # 5 ms that the parser can do without
+
+    return Path(text)
+
+
+def _grammar_file(name: str) -> str:
+    with open(os.path.join(_folder("grammar"), name), encoding="utf-8") as file:
+        return file.read()
 
 
 def grammar_root() -> Path:
     """The folder of the concrete syntax."""
-    return _folder("grammar")
+    return _path(_folder("grammar"))
 
 
 def stdlib_root() -> Path:
     """The folder that holds the standard library, `std/*.ncd`."""
-    return _folder("stdlib")
+    return _path(_folder("stdlib"))
 
 
 def grammar_text() -> str:
     """The grammar of the language, for Lark."""
-    return (grammar_root() / "ncd.lark").read_text(encoding="utf-8")
+    return _grammar_file("ncd.lark")
 
 
 def syntax_errors_text() -> str:
     """The samples of mistakes with their messages, as TOML."""
-    return (grammar_root() / "syntax_errors.toml").read_text(encoding="utf-8")
+    return _grammar_file("syntax_errors.toml")
 
 
 def code_pages_text() -> tuple[str, ...]:
     """The pages of the diagnostics' codes, one TOML text for each file, in order of their names."""
-    files = sorted((_PACKAGE / "code_pages").glob("*.toml"))
+    files = sorted((_path(_PACKAGE) / "code_pages").glob("*.toml"))
     return tuple(file.read_text(encoding="utf-8") for file in files)

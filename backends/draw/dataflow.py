@@ -95,11 +95,12 @@ class _Painter:
 
     def id(self, *parts: str) -> str:
         """An id of names in the source, with a number where another is alike."""
-        wanted = ".".join(filter(None, map(identifier, parts))) or "diagram"
+        pieces = (identifier(piece) for part in parts for piece in part.split("."))
+        wanted = ".".join(filter(None, pieces)) or "diagram"
         text, number = wanted, 1
         while text in self._ids:
             number += 1
-            text = f"{wanted}-{number}"
+            text = f"{wanted}.{number}"
         self._ids.add(text)
         return text
 
@@ -114,13 +115,13 @@ class _Painter:
                 self._link(source, source.end, head, None if head.is_result else label)
                 for head in source.heads
             ]
-        fork = Node(self.name(), self.id(f"{source.id}-fork"), "fork", (source.tooltip,))
+        fork = Node(self.name(), self.id(source.id, "fork"), "fork", (source.tooltip,))
         source.canvas.items.append(fork)
-        first = self._link(source, source.end, _Head(End(fork.name), "fork"), label)
+        first = self._link(source, source.end, _Head(End(fork.name), fork.id), label)
         return [first, *(self._link(source, End(fork.name), head, None) for head in source.heads)]
 
     def _link(self, source: _Source, tail: End, head: _Head, label: Label | None) -> Link:
-        id_ = self.id(f"{source.id}-to-{head.id}")
+        id_ = self.id(source.id, "to", head.id)
         return Link(id_, tail, head.end, source.tooltip, label)
 
 
@@ -150,7 +151,7 @@ class _Layer:
     def terminal(self, wire: Wire, role: Role, canvas: _Canvas | None = None) -> Node:
         """The node of an input or a parameter; its wire starts there."""
         label = self._label(wire)
-        id_ = self.painter.id(*self.path, f"{_shown(wire)}-L{wire.span.line}")
+        id_ = self.painter.id(*self.path, _shown(wire), f"L{wire.span.line}")
         node = Node(self.painter.name(), id_, role, (str(wire),), label=label)
         at = canvas or self.canvases[()]
         self._start(wire, _Source(End(node.name), id_, label, str(wire), at, True))
@@ -158,7 +159,7 @@ class _Layer:
 
     def output(self, wire: Wire) -> Node:
         """The node of a result; its wire ends there."""
-        id_ = self.painter.id(*self.path, f"{_shown(wire)}-L{wire.span.line}-out")
+        id_ = self.painter.id(*self.path, _shown(wire), f"L{wire.span.line}", "out")
         node = Node(self.painter.name(), id_, "output", (_typed(wire),), label=self._label(wire))
         self.made[wire].heads.append(_Head(End(node.name), id_, is_result=True))
         return node
@@ -189,7 +190,7 @@ class _Layer:
         if canvas is None:
             outer = self._canvas(blocks[:-1], line)
             title = clean(blocks[-1].title)
-            id_ = self.painter.id(*self.path, f"{title}-L{line}", "block")
+            id_ = self.painter.id(*self.path, title, f"L{line}", "block")
             canvas = _Canvas(self.painter.name(), id_, title, (title,))
             outer.items.append(canvas)
             self.canvases[blocks] = canvas
@@ -227,8 +228,8 @@ class _Layer:
     def _equation_ports(self, words: Phrase) -> tuple[Port, ...]:
         ports: list[Port] = []
         for position, read in enumerate(words.reads):
-            label = self._label(read.wire, read.targets, read.mark or self._inner_name(read.wire))
-            ports.append(Port(f"i{position}", label, _typed(read.wire)))
+            name = read.mark or self._inner_name(read.wire)
+            ports.append(Port(f"i{position}", self._label(read.wire, read.targets, name)))
         return tuple(ports)
 
     def _call(self, edge: Edge, operator: Library) -> None:
@@ -269,7 +270,7 @@ class _Layer:
 
     def _box_id(self, edge: Edge, operation: str) -> str:
         named = [r.wire.name for r in edge.outputs if not is_anonymous(r.wire)]
-        return self.painter.id(*self.path, f"{'-'.join(named) or operation}-L{edge.span.line}")
+        return self.painter.id(*self.path, *(named or [operation]), f"L{edge.span.line}")
 
     def _tooltip(self, edge: Edge) -> tuple[str, ...]:
         """The types of the results, then the text that it was written as."""
@@ -303,7 +304,7 @@ class _Layer:
         if edge.degree:
             title += " for each " + " ".join(map(self.notation.axis, edge.degree))
         name = _instance_name(operator)
-        id_ = self.painter.id(*self.path, f"{name}-L{edge.span.line}", "call")
+        id_ = self.painter.id(*self.path, name, f"L{edge.span.line}", "call")
         tooltip = (signature(operator.callee), *self._tooltip(edge))
         frame = _Canvas(self.painter.name(), id_, title, tooltip, is_call=True)
         outer.items.append(frame)

@@ -247,8 +247,8 @@ class _Writer:
             attributes.append(f"labeltooltip={quoted(link.tooltip)}")
         if self.roles[link.head.node] == "fork":
             attributes.append("arrowhead=none")
-        if self.roles[link.tail.node] == "input":
-            # What only the inputs hold in place stands on their side.
+        if self.roles[link.tail.node] in ("input", "fork"):
+            # Boxes that read one wire stand in one column, beside what makes it.
             attributes.append("weight=2")
         tail, head = self._end(link.tail, "e"), self._end(link.head, "w")
         return f"{_INDENT}{tail} -> {head} [{', '.join(attributes)}]"

@@ -215,8 +215,8 @@ class _Writer:
         self.bound.update(contraction.axes)
         text = ""
         for factor in self._arguments(edge, at):
-            if factor.binding == _MULTIPLY and factor.text.startswith("1 / "):
-                text += factor.text.removeprefix("1") if text else factor.text
+            if text and _is_inverse(factor):
+                text += factor.text.removeprefix("1")
             else:
                 text += f" {DOT} " * bool(text) + _within(factor, _NEGATE)
         if contraction is self.single_sum:
@@ -329,10 +329,17 @@ def _infix(name: str, left: _Term, right: _Term) -> _Term:
     if name == "pow" and right.text in _POWERS:
         return _Term(_within(left, _ATOM) + _POWERS[right.text], _POWER)
     left_text = _within(left, binding + (name == "pow" or binding == _COMPARE))
+    if name == "mul" and _is_inverse(right):
+        return _Term(left_text + right.text.removeprefix("1"), binding)
     right_text = _within(right, binding + (name != "pow"))
     is_integer = left.is_integer and right.is_integer and name != "div"
     gap = "" if name == "pow" else " "
     return _Term(f"{left_text}{gap}{sign}{gap}{right_text}", binding, is_integer)
+
+
+def _is_inverse(term: _Term) -> bool:
+    """Whether a factor is `1 / x`, which is told as a division."""
+    return term.binding == _MULTIPLY and term.text.startswith("1 / ")
 
 
 def _where(condition: _Term, then: _Term, otherwise: _Term) -> _Term:

@@ -7,16 +7,19 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from html import unescape
 
 from ncdlang.targets import TargetError
 
-from .text import html
+from .text import xml
 
 _TIMEOUT_SECONDS = 120
 _PIXELS_PER_INCH = 144
-_ELEMENT = re.compile(
-    r'<g id="([^"]*)" class="(node|edge|cluster|graph)"([^>]*)>\s*<title>[^<]*</title>'
-)
+_ELEMENT = re.compile(r'<g id="([^"]*)" class="(node|edge|cluster)">\s*<title>[^<]*</title>')
+# Without a fixed date the bytes of a PDF would differ from run to run. Old versions of Graphviz
+# don't read SOURCE_DATE_EPOCH; a date of the same length leaves every offset as it is.
+_PDF_DATE = re.compile(rb"/CreationDate \(D:\d{14}")
+_FIXED_DATE = b"/CreationDate (D:19700101000000"
 _COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 
 
@@ -52,8 +55,7 @@ def render(gv: str, form: str, titles: Mapping[str, str] | None = None) -> bytes
     arguments = [program, f"-T{form}"]
     if form == "png":
         arguments.append(f"-Gdpi={_PIXELS_PER_INCH}")
-    # Without a fixed date the bytes of a PDF would differ from run to run.
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": "0"}
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "TZ": "UTC"}
     try:
         finished = subprocess.run(
             arguments,
@@ -74,17 +76,23 @@ def render(gv: str, form: str, titles: Mapping[str, str] | None = None) -> bytes
     if finished.returncode != 0:
         said = finished.stderr.decode(errors="replace").strip().splitlines()
         raise GraphvizError(f"Graphviz failed: {said[0] if said else 'without a word'}", gv)
-    return _titled(finished.stdout, titles or {}) if form == "svg" else finished.stdout
+    if form == "svg":
+        return _titled(finished.stdout, titles or {})
+    return _PDF_DATE.sub(_FIXED_DATE, finished.stdout) if form == "pdf" else finished.stdout
 
 
 def _titled(svg: bytes, titles: Mapping[str, str]) -> bytes:
-    """The SVG with the titles of its elements set and Graphviz's version left out."""
+    """The SVG with the titles of its elements set and Graphviz's version left out.
+
+    The colour `transparent`, which it writes for no colour, is unknown to many readers of SVG.
+    """
 
     def title(match: re.Match[str]) -> str:
-        told = titles.get(match[1])
+        told = titles.get(unescape(match[1]))
         if told is None:
             return match[0]
-        lines = "\n".join(html(line) for line in told.split("\n"))
-        return f'<g id="{match[1]}" class="{match[2]}"{match[3]}>\n<title>{lines}</title>'
+        lines = "\n".join(xml(line) for line in told.split("\n"))
+        return f'<g id="{match[1]}" class="{match[2]}">\n<title>{lines}</title>'
 
-    return _ELEMENT.sub(title, _COMMENT.sub("", svg.decode())).encode()
+    text = _COMMENT.sub("", svg.decode()).replace('"transparent"', '"none"')
+    return _ELEMENT.sub(title, text).encode()

@@ -5,18 +5,10 @@ from __future__ import annotations
 import unicodedata
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_ID_PARTS = {"'": "_prime", "_": "_"}
 # What a line costs in `wrapped`, a break for each bracket that it is inside, and one in a phrase.
 _LINE, _INSIDE, _WORD = 30, 12, 4
-# `]` alone in an element is a syntax error to the HTML-like labels of Graphviz.
-_NAMED = {
-    "&": "&amp;",
-    "<": "&lt;",
-    ">": "&gt;",
-    '"': "&quot;",
-    "'": "&#39;",
-    "[": "&#91;",
-    "]": "&#93;",
-}
+_NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
 def clean(text: str) -> str:
@@ -37,9 +29,15 @@ def _fit(character: str) -> str:
     return _REPLACEMENT if is_turn else character
 
 
-def html(text: str) -> str:
-    """Text for an HTML-like label of DOT and for XML, spaces at its ends kept."""
+def xml(text: str) -> str:
+    """Text for XML, spaces at its ends kept."""
     return "".join(_NAMED.get(character, character) for character in map(_fit, text))
+
+
+def html(text: str) -> str:
+    """Text for an HTML-like label of DOT, spaces at its ends kept."""
+    # A `]` that is alone in its element is a syntax error to Graphviz.
+    return xml(text).replace("]", "&#93;")
 
 
 def quoted(text: str) -> str:
@@ -53,16 +51,9 @@ def quoted_lines(lines: tuple[str, ...]) -> str:
 
 
 def identifier(text: str) -> str:
-    """Text as a part of an SVG id: letters, digits, `_`; a prime is `-prime`, the rest `-`."""
-    parts: list[str] = []
-    for character in text:
-        if character.isalnum() or character == "_":
-            parts.append(character)
-        elif character == "'":
-            parts.append("-prime")
-        elif parts and parts[-1] != "-":
-            parts.append("-")
-    return "".join(parts).strip("-")
+    """Text as a part of an SVG id: letters, digits and `_`; a prime is `_prime`, the rest `_`."""
+    parts = (_ID_PARTS.get(c, c if c.isalnum() else "_") for c in clean(text))
+    return "".join(parts).strip("_")
 
 
 def wrapped(text: str, width: int) -> tuple[str, ...]:

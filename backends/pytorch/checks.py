@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from ncdlang.semantics.program import Requirement
 from ncdlang.semantics.size import Size, Symbol
@@ -11,11 +11,12 @@ from ncdlang.semantics.types import Axis, Wire
 from .code import COMPARE, SUM, Code, infix
 from .code import PRODUCT as PRODUCT_LEVEL
 from .forward import INDENT, Method
-from .lines import statement
+from .lines import WIDTH, statement
 from .names import f_string, quoted
 from .planning import Plan
-from .sizes import Place, Solution, size_code
+from .sizes import Place, Solution, compared, size_code
 
+_DEEPER = f"{INDENT}    "
 _OPPOSITE = {"==": "!=", "!=": "==", ">=": "<", "<=": ">", ">": "<=", "<": ">="}
 _LETTERS = {"natural": "N", "integer": "N", "boolean": "B", "complex": "C", "real": ""}
 
@@ -52,7 +53,7 @@ class Checks:
 
     def _known(self) -> dict[str, Code]:
         """Axes of inputs whose size is known before any input is seen."""
-        fixed = frozenset(self.plan.layout.built)
+        fixed = frozenset(self.plan.layout.built) - frozenset(self.method.owner.deferred)
         known: dict[str, Code] = {}
         for wire in self.method.inputs:
             for axis in wire.type.axes:
@@ -62,7 +63,10 @@ class Checks:
 
     def _sizes(self) -> list[str]:
         """Local variables for the solved sizes that are used, in the order of their dependence."""
+        deferred = self.method.owner.deferred
         used = set(self.method.used)
+        for symbol in used & set(deferred):
+            used |= deferred[symbol].symbols()
         chosen: list[Solution] = []
         for solution in reversed(self.plan.layout.solved):
             if solution.symbol in used:
@@ -71,7 +75,15 @@ class Checks:
         lines: list[str] = []
         for solution in reversed(chosen):
             lines += self._solution(solution)
+        for symbol in deferred:
+            if symbol in self.method.used:
+                lines += self._deferred(symbol, deferred[symbol])
         return lines
+
+    def _deferred(self, symbol: Symbol, default: Size) -> list[str]:
+        given = self.method.owner.built_size(symbol)
+        name, size = self.method.symbol(symbol).text, self.method.size(default).text
+        return statement(f"{name} = {size} if {given} is None else {given}", INDENT)
 
     def _solution(self, solution: Solution) -> list[str]:
         place = self._place(solution.place)
@@ -87,15 +99,13 @@ class Checks:
         rest = infix("%", PRODUCT_LEVEL, total, factor)
         empty = f"{factor.at(COMPARE)} == 0 or " if solution.factor.value is None else ""
         axis = solution.place.axis
-        message = f_string(
-            f"{self.name}: axis {axis} of {solution.place.wire.name} has size ",
-            (place.text,),
-            f", which leaves no whole size for {solution.symbol.name}",
-        )
         quotient = infix("//", PRODUCT_LEVEL, total, factor)
         return [
-            f"{INDENT}if {empty}{rest.text} != 0:",
-            *statement(f"raise ValueError({message})", f"{INDENT}    "),
+            *raising(
+                f"{empty}{rest.text} != 0",
+                (f"{self.name}: axis {axis} of {solution.place.wire.name} is ", (place.text,), ", "),
+                (f"which leaves no whole size for {solution.symbol.name}",),
+            ),
             *statement(f"{name} = {quotient.text}", INDENT),
             *self._negative(name, solution),
         ]
@@ -104,12 +114,9 @@ class Checks:
         if not solution.rest.terms:
             return []
         place = self._place(solution.place)
-        message = f_string(
-            f"{self.name}: axis {solution.place.axis} of {solution.place.wire.name} has size ",
-            (place.text,),
-            ", which is too small",
-        )
-        return [f"{INDENT}if {name} < 0:", *statement(f"raise ValueError({message})", f"{INDENT}    ")]
+        where = f"axis {solution.place.axis} of {solution.place.wire.name}"
+        message = (f"{self.name}: {where} is ", (place.text,), ", which is too small")
+        return raising(f"{name} < 0", message)
 
     def _equation(self, place: Place) -> list[str]:
         """A size of an input that other inputs give, where its axis is not theirs by name."""
@@ -118,16 +125,9 @@ class Checks:
             return []
         wanted = self.method.size(axis.size)
         shape = self._place(place)
-        message = f_string(
-            f"{self.name}: axis {axis} of {place.wire.name} has size ",
-            (shape.text,),
-            ", but other inputs make it ",
-            (wanted.text,),
-        )
-        return [
-            *statement(f"if {shape.text} != {wanted.at(SUM)}:", INDENT),
-            *statement(f"raise ValueError({message})", f"{INDENT}    "),
-        ]
+        where = f"axis {axis} of {place.wire.name}"
+        message = (f"{self.name}: {where} is ", (shape.text,), ", but should be ", (wanted.text,))
+        return raising(f"{shape.text} != {wanted.at(SUM)}", message)
 
     def _place(self, place: Place) -> Code:
         return Code(f"{self.method.inputs[place.wire]}.shape[{place.position}]")
@@ -164,27 +164,32 @@ class Checks:
         return self._raise(requirement, self.method.size)
 
     def _raise(self, requirement: Requirement, write: Callable[[Size], Code]) -> list[str]:
-        left, right = write(requirement.left), write(requirement.right)
-        condition = f"{left.at(SUM)} {_OPPOSITE[requirement.op]} {right.at(SUM)}"
-        shown = f"{_named(requirement.left)} {requirement.op} {_named(requirement.right)}"
-        values: list[str | tuple[str]] = []
-        for text, code in _unknowns(requirement, write):
-            values += [", " if values else ", but ", f"{text} is ", (code.text,)]
-        message = f_string(f"{self.name}: {requirement.reason}: it must hold that {shown}", *values)
-        return [
-            *statement(f"if {condition}:", INDENT),
-            *statement(f"raise ValueError({message})", f"{INDENT}    "),
-        ]
+        left, right = compared(requirement.left, requirement.right)
+        condition = f"{write(left).at(SUM)} {_OPPOSITE[requirement.op]} {write(right).at(SUM)}"
+        rule = f"so {_named(left)} {requirement.op} {_named(right)} must hold, "
+        if requirement.op == "==" and left in _plain(left) and right in _plain(right):
+            rule = ""
+        found: list[str | tuple[str]] = []
+        for symbol in sorted(left.symbols() | right.symbols()):
+            joint = " and " if found else "but "
+            found += [f"{joint}size({symbol.name}) is ", (write(Size.of(symbol)).text,)]
+        head = (f"{self.name}: {requirement.reason}, ",)
+        return raising(condition, head, (rule,) if rule else (), tuple(found))
 
 
-def _unknowns(
-    requirement: Requirement, write: Callable[[Size], Code]
-) -> Iterator[tuple[str, Code]]:
-    symbols: dict[Symbol, None] = {}
-    for size in (requirement.left, requirement.right):
-        symbols.update(dict.fromkeys(sorted(size.symbols())))
-    for symbol in symbols:
-        yield f"size({symbol.name})", write(Size.of(symbol))
+def raising(condition: str, *message: tuple[str | tuple[str], ...]) -> list[str]:
+    """`if condition: raise ValueError(...)`, with one string literal for each part."""
+    parts = [f_string(*part) for part in message if part]
+    lines = [f"{INDENT}if {condition}:"]
+    one = statement(f"raise ValueError({f_string(*(p for part in message for p in part))})", _DEEPER)
+    if len(one) == 1 and len(one[0]) <= WIDTH:
+        return [*lines, *one]
+    inner = [f"{_DEEPER}    {part}" for part in parts]
+    return [*lines, f"{_DEEPER}raise ValueError(", *inner, f"{_DEEPER})"]
+
+
+def _plain(size: Size) -> list[Size]:
+    return [Size.of(symbol) for symbol in size.symbols()]
 
 
 def _named(size: Size) -> str:

@@ -17,7 +17,7 @@ from .code import Code
 from .forward import INDENT, Method, write_body
 from .initial import initialiser
 from .lines import statement
-from .names import GLOBALS, MODULE_ATTRIBUTES, Scope, attribute_names, docstring
+from .names import BUILTINS, GLOBALS, MODULE_ATTRIBUTES, Scope, attribute_names, docstring
 from .planning import Binding, Plan
 from .ready import ready_made
 from .sizes import size_code
@@ -59,14 +59,23 @@ class ClassWriter:
     children: dict[tuple[CheckedDiagram, str], str] = field(
         default_factory=dict[tuple[CheckedDiagram, str], str]
     )
+    deferred: dict[Symbol, Size] = field(default_factory=dict[Symbol, Size])
     anchored: str = ""
+    scope: Scope = field(init=False)
 
     def __post_init__(self) -> None:
         diagram = self.plan.diagram
         self.attributes = attribute_names(diagram)
-        self.scope = Scope({*MODULE_ATTRIBUTES, *GLOBALS, *self.attributes.values(), "self", "super"})
+        taken = {*MODULE_ATTRIBUTES, *GLOBALS, *BUILTINS, "self", *self.attributes.values()}
+        self.scope = Scope(taken)
         for symbol in self.plan.layout.built:
             self.sizes[symbol] = self.scope.claim(symbol.name)
+        self.deferred = {
+            symbol: default
+            for symbol in self.plan.built
+            if (default := self._default(symbol)) is not None
+            and not default.symbols() <= frozenset(self.plan.built)
+        }
 
     # ---- the Owner of the method ----------------------------------------------------------------
 
@@ -132,7 +141,7 @@ class ClassWriter:
         ]
 
     def _forward(self, method: Method, checks: Checks) -> list[str]:
-        late = [method.symbol(symbol).text for symbol in self.plan.layout.built if symbol in self.plan.late]
+        late = [self.sizes[s] for s in self.plan.layout.built if s in self.plan.late]
         body = method.body()
         preamble = checks.preamble()
         inputs = [f"{name}: Tensor" for name in method.inputs.values()]
@@ -161,7 +170,6 @@ class ClassWriter:
         if plan.graph.learned:
             body.append(f"{INDENT}self.reset_parameters()")
         stored = [s for s in plan.built if _mentions(forward + "\n".join(body), self.built_size(s))]
-        stored = [s for s in stored if not self._is_stored(s)]
         lines = [f"{INDENT}{self.built_size(s)} = {self.sizes[s]}" for s in stored]
         arguments = [self._argument(symbol) for symbol in plan.built]
         if not (lines or body or arguments):
@@ -201,16 +209,10 @@ class ClassWriter:
     def _default_line(self, symbol: Symbol) -> list[str]:
         """A default that is made of other sizes."""
         default = self._default(symbol)
-        if default is None or default.value is not None:
+        if default is None or default.value is not None or symbol in self.deferred:
             return []
         name = self.sizes[symbol]
-        if default.symbols() <= frozenset(self.plan.built):
-            return [f"{INDENT}{name} = {self._early_size(default).text} if {name} is None else {name}"]
-        return []
-
-    def _is_stored(self, symbol: Symbol) -> bool:
-        del symbol
-        return False
+        return [f"{INDENT}{name} = {self._early_size(default).text} if {name} is None else {name}"]
 
     def _early_size(self, size: Size) -> Code:
         """A size in the names of the constructor's arguments."""
@@ -224,11 +226,9 @@ class ClassWriter:
 
     def _parameter_lines(self, learned: Learned) -> list[str]:
         shape = ", ".join(self._early_size(axis.size).text for axis in learned.wire.type.axes)
-        kind = learned.wire.type.kind
         made = f"torch.empty({shape or '()'})"
         name = self.attributes[learned.wire.name]
         axes = " ".join(str(axis) for axis in learned.wire.type.axes)
-        del kind
         if learned.frozen:
             return statement(f'self.register_buffer("{name}", {made})', INDENT, f"[{axes}]")
         return statement(f"self.{name} = nn.Parameter({made})", INDENT, f"[{axes}]")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol, assert_never
 
 from ncdlang.ir.diagram import (
@@ -24,7 +25,7 @@ from . import operators
 from .code import Code, number
 from .fused import attention_node
 from .lines import statement
-from .names import comment, local_scope
+from .names import Scope, comment, local_scope
 from .nodes import Axes, Converted, Domain, Fixed, Index, Node, Scalar, domain_of
 from .planning import Plan
 from .pointwise import cast, pointwise
@@ -46,6 +47,11 @@ class Owner(Protocol):
 
     def built_size(self, symbol: Symbol) -> str:
         """The attribute of a size that the constructor takes: `self.h`."""
+        ...
+
+    @property
+    def deferred(self) -> Mapping[Symbol, Size]:
+        """Sizes of the constructor whose default is made of sizes of the inputs."""
         ...
 
     def submodule(self, operator: Library) -> str:
@@ -89,13 +95,22 @@ class Method:
     used: dict[Symbol, None] = field(default_factory=dict[Symbol, None])
     locals: dict[Symbol, str] = field(default_factory=dict[Symbol, str])
     blocks: tuple[Block, ...] = ()
+    wide: str = ""
+    indices: dict[Axis, Node] = field(default_factory=dict[Axis, Node])
+    labels: dict[Wire, str] = field(default_factory=dict[Wire, str])
+    inputs: dict[Wire, str] = field(default_factory=dict[Wire, str])
+    index_uses: dict[Axis, int] = field(default_factory=dict[Axis, int])
+    fixed: frozenset[Symbol] = frozenset()
+    scope: Scope = field(init=False)
+    reader: Reader = field(init=False)
 
     def __post_init__(self) -> None:
-        self.scope = local_scope(self.owner.taken())
+        plan, owner = self.plan, self.owner
+        # What a caller gives with every call comes under the name that the class has for it.
+        self.locals = {s: owner.built_size(s).removeprefix("self.") for s in plan.late}
+        self.scope = local_scope((*owner.taken(), *self.locals.values()))
         self.inputs = {w: self.scope.claim(w.name) for w in self.plan.graph.inputs}
-        self.fixed = frozenset(self.plan.built)
-        self.wide = ""
-        self.indices: dict[Axis, Node] = {}
+        self.fixed = frozenset(plan.built) - frozenset(owner.deferred)
         self.reader = Reader(self, self.value, self.plan.equal)
         for wire, name in self.inputs.items():
             self.values[wire] = Fixed(Code(name), wire.type.axes, True, domain_of(wire.type.kind))
@@ -165,9 +180,9 @@ class Method:
         """A helper function of the module."""
         return self.owner.helper(name)
 
-    def variable(self, code: Code, axes: Axes) -> str:
+    def variable(self, code: Code, axes: Axes, hint: str) -> str:
         """A local variable for a part of an expression."""
-        name = self.scope.claim_numbered("t")
+        name = self.scope.claim_numbered(hint)
         self.lines.append(_Line(f"{name} = {code.text}", f"[{_names(axes)}]", self.blocks))
         return name
 
@@ -182,7 +197,7 @@ class Method:
         self.blocks = edge.blocks
         if edge in self.plan.attentions:
             node = attention_node(self, self.reader, self.plan.attentions[edge])
-            self._made(edge.outputs[0].wire, node)
+            self._made(edge.outputs[0].wire, node, fused=self.plan.fused[edge])
             return
         if isinstance(edge.operator, Library) and not is_native(edge):
             self._call(edge)
@@ -225,8 +240,15 @@ class Method:
             value = float(value)
         return Scalar(number(value), value, domain)
 
-    def _made(self, wire: Wire, node: Node, whole: frozenset[Axis] = frozenset()) -> None:
+    def _made(
+        self,
+        wire: Wire,
+        node: Node,
+        whole: frozenset[Axis] = frozenset(),
+        fused: tuple[Wire, ...] = (),
+    ) -> None:
         """Keep the value of a wire: as an expression where it is read once, else as a variable."""
+        self.labels[wire] = _label(wire, fused)
         kind = wire.type.kind
         if kind.name in ("real", "complex") and node.domain == "integer":
             node = pointwise(self, "real", REAL, [node])
@@ -236,8 +258,8 @@ class Method:
         results = self.plan.graph.outputs.count(wire)
         if isinstance(node, Scalar) and not results:
             self._scalar(wire, node)
-        elif uses == 0 and len(self.plan.graph.outputs) == 1 and plain:
-            self.values[wire] = node
+        elif uses == 0 and len(self.plan.graph.outputs) == 1:
+            self.values[wire] = node if plain else self._flat(wire, node, order)
         elif plain and not results and wire.name.startswith("_") and (uses == 1 or _is_cheap(node)):
             self.values[wire] = node
         else:
@@ -252,12 +274,17 @@ class Method:
         self.values[wire] = node
 
     def _define(self, wire: Wire, node: Node, order: Axes) -> None:
+        flat = self._flat(wire, node, order)
+        name = self.scope.claim(wire.name) if wire.name[0] != "_" else self._unnamed(node)
+        self.lines.append(_Line(f"{name} = {flat.code.text}", self.labels[wire], self.blocks))
+        self.values[wire] = replace(flat, code=Code(name))
+
+    def _flat(self, wire: Wire, node: Node, order: Axes) -> Fixed:
+        """The value with exactly the wire's axes, composite ones flattened."""
         if isinstance(node, Converted):
             node = cast(self, node, "wide")
         code = flattened(full(self, node, order), wire.type.axes, order)
-        name = self.scope.claim(wire.name) if wire.name[0] != "_" else self._unnamed(node)
-        self.lines.append(_Line(f"{name} = {code.text}", _label(wire), self.blocks))
-        self.values[wire] = Fixed(Code(name), wire.type.axes, node.batched, node.domain)
+        return Fixed(code, wire.type.axes, node.batched, node.domain)
 
     def _unnamed(self, node: Node) -> str:
         return self.scope.claim_numbered("mask" if node.domain == "boolean" else "t")
@@ -281,7 +308,8 @@ class Method:
             names.append(name)
             node = Fixed(Code(name), own, batched, domain_of(result.wire.type.kind))
             self.values[result.wire] = node
-        labels = ", ".join(_label(result.wire) for result in edge.outputs)
+        self.labels.update({r.wire: _label(r.wire) for r in edge.outputs})
+        labels = ", ".join(self.labels[result.wire] for result in edge.outputs)
         self.lines.append(_Line(f"{', '.join(names)} = {code.text}", labels, self.blocks))
         for result, own in zip(edge.outputs, axes, strict=True):
             if own != result.wire.type.axes:
@@ -301,7 +329,7 @@ class Method:
             codes.append(self._spread(wire, code).text)
         text = ", ".join(codes)
         plain = all(code.isidentifier() for code in codes)
-        remark = "" if plain else ", ".join(_label(wire) for wire in outputs)
+        remark = "" if plain else ", ".join(self.labels.get(w, _label(w)) for w in outputs)
         self.lines.append(_Line(f"return {text}", remark, ()))
 
     def _spread(self, wire: Wire, code: Code) -> Code:
@@ -396,7 +424,8 @@ def _names(axes: Axes) -> str:
     return separator.join(str(axis) for axis in axes)
 
 
-def _label(wire: Wire) -> str:
+def _label(wire: Wire, fused: tuple[Wire, ...] = ()) -> str:
+    """What a line makes: `S, P and O[q h k]` where one call makes what was said in three lines."""
     name = "" if wire.name.startswith("_") else wire.name
-    return comment(f"{name}[{_names(wire.type.axes)}]")
-
+    before = ", ".join(inner.name for inner in fused)
+    return comment(f"{before}{' and ' if fused else ''}{name}[{_names(wire.type.axes)}]")

@@ -82,7 +82,7 @@ def _call(w: Writer, parts: _Parts, scale: Code, causal: bool) -> Node:
         nodes.append(mask)
         orders.append((*lead, *shown, *keys))
         tails.append((shown, keys))
-    codes = operands(w, nodes, orders)
+    codes = operands(w, nodes, orders, limit=160)
     matrices = [_matrix(code, *tail) for code, tail in zip(codes, tails, strict=True)]
     options = [f"mask={matrices[3]}"] if parts.mask is not None else []
     options += ["causal=True"] if causal else []

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from ncdlang.semantics.program import Learned
 from ncdlang.semantics.size import Size, product
 
-from .code import Code, infix, number
-from .code import PRODUCT as PRODUCT_LEVEL
+from .code import Code, number
 from .lines import statement
 
 _INDENT = " " * 8
@@ -61,5 +60,3 @@ def _fan_in(learned: Learned, siblings: Sequence[Learned]) -> Size:
                 return product(axis.size for axis in longer[1:])
     return product(axis.size for axis in axes[1:])
 
-
-__all__ = ["PRODUCT_LEVEL", "infix", "initialiser"]

@@ -15,7 +15,7 @@ from ncdlang.semantics.program import CheckedDiagram
 
 # What the emitted code itself refers to. No local variable or class may hide it.
 GLOBALS = frozenset({"F", "Tensor", "math", "nn", "torch"})
-_BUILTINS = frozenset(name for name in dir(builtins) if not name.startswith("_"))
+BUILTINS = frozenset(name for name in dir(builtins) if not name.startswith("_"))
 _KEYWORDS = frozenset(keyword.kwlist)
 
 # dir(torch.nn.Module()), so that text is emitted without importing torch; a test compares them.
@@ -82,7 +82,7 @@ class Scope:
 
 def local_scope(taken: Iterable[str]) -> Scope:
     """The variables of one method: they hide no builtin and no global of the module."""
-    return Scope({*GLOBALS, *_BUILTINS, "self", *taken})
+    return Scope({*GLOBALS, *BUILTINS, "self", *taken})
 
 
 def attribute_names(diagram: CheckedDiagram) -> dict[str, str]:
@@ -141,6 +141,8 @@ def quoted(text: str) -> str:
 
 def f_string(*parts: str | tuple[str]) -> str:
     """A formatted string: plain texts, and expressions as tuples of one."""
+    if not any(isinstance(part, tuple) for part in parts):
+        return quoted("".join(part for part in parts if isinstance(part, str)))
     inner = "".join(
         f"{{{part[0]}}}"
         if isinstance(part, tuple)

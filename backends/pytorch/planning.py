@@ -25,7 +25,8 @@ class Plan:
     """One diagram on its way to a class.
 
     `live` are the edges that the results depend on, an attention standing for its last edge;
-    `uses` counts how often they read each wire. `layout` says which sizes are built in, `late`
+    `uses` counts how often they read each wire, `fused` are the named wires that an attention never
+    makes. `layout` says which sizes are built in, `late`
     those of them that a caller only knows when it calls.
     """
 
@@ -36,6 +37,7 @@ class Plan:
     live: tuple[Edge, ...]
     uses: dict[Wire, int]
     layout: Layout
+    fused: dict[Edge, tuple[Wire, ...]]
     late: set[Symbol] = field(default_factory=set[Symbol])
 
     @property
@@ -84,7 +86,7 @@ def _collect(
         wanted.update(dict.fromkeys(_instance_symbols(instance, plans)))
     uses = _count(graph, live, attentions)
     sizes = layout(diagram, wanted)
-    plans[diagram] = Plan(diagram, graph, equal, attentions, live, uses, sizes)
+    plans[diagram] = Plan(diagram, graph, equal, attentions, live, uses, sizes, _fused(graph, attentions, live))
 
 
 def _free(diagram: CheckedDiagram) -> Iterator[Symbol]:
@@ -136,6 +138,26 @@ def _live(graph: Graph, attentions: dict[Edge, Attention]) -> tuple[Edge, ...]:
             kept.append(edge)
             needed.update(_reads(edge, attentions))
     return tuple(reversed(kept))
+
+
+def _fused(
+    graph: Graph, attentions: dict[Edge, Attention], live: tuple[Edge, ...]
+) -> dict[Edge, tuple[Wire, ...]]:
+    """The named wires behind each attention that are not made."""
+    makers = graph.makers()
+    found: dict[Edge, tuple[Wire, ...]] = {}
+    for edge in attentions:
+        behind: set[Wire] = set()
+        pending = [operand.wire for operand in edge.inputs]
+        while pending:
+            wire = pending.pop()
+            maker = makers.get(wire)
+            if maker is not None and maker not in live and wire not in behind:
+                behind.add(wire)
+                pending += [operand.wire for operand in maker.inputs]
+        named = [w for w in graph.wires() if w in behind and not w.name.startswith("_")]
+        found[edge] = tuple(named)
+    return found
 
 
 def _count(

@@ -55,8 +55,8 @@ class Writer(Protocol):
         """The name of a helper function of the module, which is then written, too."""
         ...
 
-    def variable(self, code: Code, axes: Axes) -> str:
-        """A new local variable that holds the value."""
+    def variable(self, code: Code, axes: Axes, hint: str) -> str:
+        """A new local variable, called something like `hint`, that holds the value."""
         ...
 
 
@@ -87,19 +87,26 @@ def render(w: Writer, node: Node, order: Axes) -> Code:
     return align(code, own, node.batched, order)
 
 
-def operands(w: Writer, nodes: Sequence[Node], orders: Sequence[Axes]) -> list[Code]:
+def operands(
+    w: Writer, nodes: Sequence[Node], orders: Sequence[Axes], limit: int = LIMIT
+) -> list[Code]:
     """Several operands of one expression, the longest in variables if they are too long."""
-    codes = [render(w, node, order) for node, order in zip(nodes, orders, strict=True)]
-    while sum(len(code.text) for code in codes) > LIMIT:
-        lengths = [0 if isinstance(n, Scalar) else len(c.text) for n, c in zip(nodes, codes, strict=True)]
+    own = [within(order, node.axes) for node, order in zip(nodes, orders, strict=True)]
+    codes = [render(w, node, axes) for node, axes in zip(nodes, own, strict=True)]
+    while sum(len(code.text) for code in codes) > limit:
+        lengths = [
+            0 if isinstance(node, Scalar) else len(code.text)
+            for node, code in zip(nodes, codes, strict=True)
+        ]
         longest = lengths.index(max(lengths))
         if lengths[longest] < WORTH_A_NAME:
             break
-        node, order = nodes[longest], orders[longest]
-        own = within(order, node.axes)
-        name = w.variable(render(w, node, own), own)
-        codes[longest] = align(Code(name), own, node.batched, order)
-    return codes
+        hint = "mask" if nodes[longest].domain == "boolean" else "t"
+        codes[longest] = Code(w.variable(codes[longest], own[longest], hint))
+    return [
+        align(code, axes, node.batched, order)
+        for code, axes, node, order in zip(codes, own, nodes, orders, strict=True)
+    ]
 
 
 def full(w: Writer, node: Node, axes: Axes) -> Code:
@@ -185,8 +192,9 @@ def letters_for(axes: Axes) -> dict[Axis, str]:
     single = [a for a in axes if len(a.name) == 1 and a.name in ascii_letters and not a.parts]
     for axis in (*single, *axes):
         if axis not in letters:
-            options = [c for c in (*axis.name, *axis.name.lower(), *ascii_letters) if c in ascii_letters]
-            letters[axis] = next(c for c in options if c not in letters.values())
+            options = (*axis.name, *axis.name.swapcase(), *ascii_letters)
+            free = (c for c in options if c in ascii_letters and c not in letters.values())
+            letters[axis] = next(free)
     return letters
 
 

@@ -15,13 +15,22 @@ from .code import ATOM, POWER, PRODUCT, SUM, UNARY, Code, infix
 def size_code(size: Size, name: Callable[[Symbol], Code]) -> Code:
     """The size as an expression, with `name` giving the expression of an unknown."""
     result: Code | None = None
-    for monomial, coefficient in size.terms:
+    for monomial, coefficient in sorted(size.terms, key=lambda term: (not term[0], term[1] < 0)):
         term = _term(monomial, abs(coefficient), name)
         if result is None:
             result = Code(f"-{term.at(UNARY)}", UNARY) if coefficient < 0 else term
         else:
             result = infix("-" if coefficient < 0 else "+", SUM, result, term)
     return result or Code("0")
+
+
+def compared(left: Size, right: Size) -> tuple[Size, Size]:
+    """Both sides of a comparison with every term moved to where it is positive."""
+    terms = (left - right).terms
+    return (
+        Size({monomial: c for monomial, c in terms if c > 0}),
+        Size({monomial: -c for monomial, c in terms if c < 0}),
+    )
 
 
 def _term(monomial: Monomial, magnitude: int, name: Callable[[Symbol], Code]) -> Code:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def load_array(path: str) -> Array:
         raise CommandError(
             f"cannot read {path}: it holds several arrays; --input takes a .npy file"
         )
-    return array
+    return cast(Array, array)
 
 
 def solve_sizes(
@@ -66,11 +67,18 @@ def solve_sizes(
         value = values.get(symbol.name)
         if isinstance(value, int):
             sizes[symbol] = value
-    for wire in diagram.parameters:
-        if wire.name in given:
-            shape = given[wire.name].shape[given[wire.name].ndim - len(wire.type.axes) :]
-            for axis, size in zip(wire.type.axes, shape, strict=True):
-                _solve(axis.size, size, sizes)
+    equations = [
+        (axis.size, length)
+        for wire in diagram.parameters
+        if wire.name in given
+        for axis, length in zip(
+            reversed(wire.type.axes), reversed(given[wire.name].shape), strict=False
+        )
+    ]
+    # What one input tells may be what another one needs: `[x, (h k)]` gives h once k is known.
+    for _ in equations:
+        for size, length in equations:
+            _solve(size, length, sizes)
     for free in diagram.free:
         symbol = free.axis.symbol
         if symbol is not None and free.default is not None and _is_known(free.default, sizes):

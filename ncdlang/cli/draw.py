@@ -41,7 +41,7 @@ def run(options: Namespace) -> int:
     diagram = shared.choose(checked.program, options.diagram, "drawing")
     names = ("style", "theme", "labels", "detail", "depth", "library")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
-    wanted = api.request(checked, diagram, "f32", **(given | {"format": format}))
+    wanted = api.request(checked, diagram, options=given | {"format": format})
     try:
         content = api.ask("draw", "emit", wanted).content
     except api.NcdError as error:

@@ -57,7 +57,8 @@ def run(options: Namespace) -> int:
     given = arrays.read_inputs(options.input, diagram)
     sizes = arrays.solve_sizes(diagram, given, checked.values)
     inputs = arrays.fill_inputs(diagram, given, sizes, options.seed)
-    wanted = api.request(checked, diagram, options.dtype)
+    named = {symbol.name: size for symbol, size in sizes.items()}
+    wanted = api.request(checked, diagram, options.dtype, named)
     module = execution.make(options.backend, wanted, options)
     results = execution.call(module, inputs, options)
     names = result_names(diagram.results)

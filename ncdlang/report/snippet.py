@@ -1,4 +1,4 @@
-"""The lines of one source with marks under them: carets, underlines, labels, bars for long spans."""
+"""The lines of one source with marks under them: carets, labels, bars for long spans."""
 
 from __future__ import annotations
 

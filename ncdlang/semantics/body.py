@@ -96,11 +96,12 @@ class Body(Names):
     def check(self) -> Template:
         """Check signature and body. Raises Reported if a mistake makes the diagram unusable."""
         before = len(self.sink)
+        declared = self.declaration.span
         signature.check_signature(self)
         statements.check_body(self)
-        if not self.failed and len(self.sink) == before:
+        if not self.failed and len(self.sink) == before and not self.has_broken(declared):
             check_obligations(self)
-        if self.failed or len(self.sink) > before:
+        if self.failed or len(self.sink) > before or self.has_broken(declared):
             raise Reported
         return self._template()
 

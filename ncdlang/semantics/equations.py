@@ -23,6 +23,7 @@ from ncdlang.semantics.program import (
 )
 from ncdlang.semantics.report import Reported, counted, listed
 from ncdlang.semantics.scope import Broken
+from ncdlang.semantics.signature import already_defined
 from ncdlang.semantics.sizes import bracket_items
 from ncdlang.semantics.types import ArrayType, Axis, Kind, Wire, plain_index
 from ncdlang.source import Span
@@ -42,8 +43,11 @@ def check_equation(body: Body, equation: tree.Equation) -> tuple[Wire, ...]:
             label="a scatter",
             help="define the wire by one equation with `=`",
         )
-    for target in equation.targets:
+    for i, target in enumerate(equation.targets):
         check_new(body, target)
+        same = [t.name for t in equation.targets[:i] if t.name.text == target.name.text != "_"]
+        if same:
+            already_defined(body, target.name.text, target.name.span, same[0].span)
     call = as_diagram_call(body, equation.value)
     if call is not None:
         return _call_equation(body, equation.targets, call)
@@ -71,8 +75,6 @@ def check_new(body: Body, target: tree.Target) -> None:
         return
     if isinstance(earlier[0], Broken):
         raise Reported
-    from ncdlang.semantics.signature import already_defined
-
     already_defined(body, name, target.name.span, earlier[1])
 
 
@@ -146,14 +148,18 @@ def _check_leftover(
     left = [axis for axis in expression.axes if axis not in kept]
     if not left:
         return
-    axis = left[0]
-    missing = [a for a in kept if a not in expression.axes]
-    spans = list(_places_of(value, axis.name))
+    new = [axis for axis in left if _is_new(body, axis, value.span)]
+    axis = (new or left)[0]
+    # A name that occurs here for the first time is probably another axis that is left over.
+    others = [a for a in kept if a not in expression.axes]
+    others += [a for a in left if a not in new] if new else []
+    bound = _bound_places(expression, axis)
+    places = list(_places_of(value, axis.name))
+    spans = [s for s in places if not any(b.start <= s.start < b.end for b in bound)]
     span = spans[0] if spans else value.span
     text = " ".join(value.span.text.split())
     short = text if len(text) < 40 else "..."
-    entry = body.scope.entry(axis.name)
-    instead = missing[0].name if missing and len(spans) == 1 else None
+    instead = others[0].name if others and len(places) == 1 else None
     help_text = f"to sum over it write `sum[{axis}]({short})`"
     if instead is not None:
         help_text = f"did you mean `{instead}`? {help_text[0].upper()}{help_text[1:]}"
@@ -164,11 +170,36 @@ def _check_leftover(
         f"axis `{axis}` is not on the left, and nothing contracts it",
         span,
         label="occurs in one factor only",
-        labels=[Label(target.span, f"has no axis `{axis}`")] if entry else [],
+        labels=[Label(target.span, f"has no axis `{axis}`")],
         notes=["an axis is summed only if it occurs in two or more factors of a product"],
         help=help_text,
         fix=Fix(f"name `{instead}` here", ((spans[0], instead),)) if instead and spans else None,
     )
+
+
+def _is_new(body: Body, axis: Axis, span: Span) -> bool:
+    """Whether an axis was never named before an expression."""
+    entry = body.scope.entry(axis.name)
+    place = entry[1] if entry is not None else None
+    return place is not None and span.start <= place.start < span.end
+
+
+def _bound_places(expression: Expression, axis: Axis) -> list[Span]:
+    """The parts of an expression that contract or reduce an axis."""
+    match expression:
+        case Contract() | Reduce() if axis in expression.bound:
+            return [expression.span]
+        case Contract():
+            parts = expression.factors
+        case Reduce():
+            parts = (expression.body,)
+        case Apply() | ApplyDiagram():
+            parts = expression.arguments
+        case Select():
+            parts = (expression.condition, expression.then, expression.otherwise)
+        case _:
+            parts = ()
+    return [span for part in parts for span in _bound_places(part, axis)]
 
 
 def _places_of(expr: tree.Expr, name: str) -> Iterator[Span]:

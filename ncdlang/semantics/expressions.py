@@ -7,14 +7,14 @@ is neither kept nor bound is contracted in the innermost product that holds it t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
 from ncdlang.records import record, replace
 from ncdlang.semantics import kinds
 from ncdlang.semantics.calls import call_value, elementwise_callee
-from ncdlang.semantics.primitives import ELEMENTWISE, FUNCTIONS, INFIX, REDUCTIONS
+from ncdlang.semantics.primitives import ELEMENTWISE, FUNCTIONS, INFIX, LOGICAL, REDUCTIONS
 from ncdlang.semantics.program import (
     Apply,
     ApplyDiagram,
@@ -92,8 +92,11 @@ class Expressions:
             case tree.Binary() if expr.op in ("*", "/"):
                 return self._product(expr, context)
             case tree.Binary() if expr.op in INFIX:
-                left, right = self._all([expr.left, expr.right], context)
-                return self.apply(INFIX[expr.op], [left, right], context, expr.span)
+                operands = self._all([expr.left, expr.right], context)
+                if expr.op in LOGICAL:
+                    places = (expr.left.span, expr.right.span)
+                    operands = kinds.truths(self.body, operands, places)
+                return self.apply(INFIX[expr.op], operands, context, expr.span)
             case tree.Bracketed():
                 return self._bracketed(expr, context)
             case tree.Call():
@@ -162,7 +165,7 @@ class Expressions:
             case _:
                 self.body.fail(
                     "NCD2012",
-                    f"`{name.text}` is a diagram, not an array",
+                    f"`{name.text}` is {self.body.describe(meaning)}, not an array",
                     name.span,
                     label="needs arguments",
                     help=f"call it: `{name.text}(...)`",
@@ -217,6 +220,8 @@ class Expressions:
 
     def _unary(self, expr: tree.Unary, context: Context) -> Expression:
         operand = self.check(expr.operand, context)
+        if expr.op == "not":
+            (operand,) = kinds.truths(self.body, [operand], (expr.operand.span,))
         return self.apply("neg" if expr.op == "-" else "not", [operand], context, expr.span)
 
     def _product(self, expr: tree.Binary, context: Context) -> Expression:
@@ -292,7 +297,9 @@ class Expressions:
             if head.text in REDUCTIONS and self.body.scope.find(head.text) is None:
                 return self._reduce(expr, function, head, context)
         if elementwise_callee(self.body, function) is not None:
-            return self.apply_elementwise(function, self._all(expr.arguments, context), context)
+            values = self._all(expr.arguments, context)
+            places = [argument.span for argument in expr.arguments]
+            return self.apply_elementwise(function, values, context, expr.span, places)
         wire = call_value(self.body, expr)
         unnamed = [axis for axis in wire.type.axes if axis.derived]
         if unnamed and context.kept is not None:
@@ -300,17 +307,21 @@ class Expressions:
         return self.read_whole(wire, expr.span)
 
     def apply_elementwise(
-        self, function: tree.Expr, arguments: list[Expression], context: Context
+        self,
+        function: tree.Expr,
+        arguments: list[Expression],
+        context: Context,
+        span: Span,
+        places: Sequence[Span],
     ) -> Expression:
-        """An elementwise diagram (`gelu`) on values. Raises Reported."""
+        """An elementwise diagram (`gelu`) on values that stand at `places`. Raises Reported."""
         callee = elementwise_callee(self.body, function)
         assert callee is not None
-        span = function.span
         if len(arguments) != len(callee.parameters):
             self._wrong_count(span, len(arguments), callee.name, len(callee.parameters))
         converted = [
-            kinds.to_kind(self.body, argument, wire.type.kind, span)
-            for argument, wire in zip(arguments, callee.parameters, strict=True)
+            kinds.to_kind(self.body, argument, wire.type.kind, place)
+            for argument, wire, place in zip(arguments, callee.parameters, places, strict=True)
         ]
         kind = callee.results[0].type.kind
         return ApplyDiagram(callee, tuple(converted), kind, context.union(converted), span)
@@ -349,7 +360,7 @@ class Expressions:
         if condition.kind.name != "boolean":
             self.body.fail(
                 "NCD2011",
-                f"the condition of `where` holds {condition.kind.name}s",
+                f"the condition of `where` holds {kinds.plural(condition.kind)}",
                 condition_expr.span,
                 label="not a condition",
                 help="compare it: `x > 0`",
@@ -387,42 +398,46 @@ class Expressions:
         if len(expr.arguments) != 1:
             self._wrong_count(expr.span, len(expr.arguments), head.text, 1)
         body = self.check(expr.arguments[0], context.keeping(bound))
-        return self._reduced(
-            head, function, bound, initial, body, expr.arguments[0].span, expr.span
-        )
+        return self._reduced(head, bound, initial, body, expr.arguments[0].span, expr.span)
 
     def reduce_value(
         self, function: tree.Bracketed, head: tree.Name, value: Expression
     ) -> Expression:
         """The reduction that `head[...]` denotes, of a value. Raises Reported."""
         bound, initial = self._reduced_axes(function, head.text)
-        return self._reduced(head, function, bound, initial, value, function.span, function.span)
+        return self._reduced(head, bound, initial, value, function.span, function.span)
 
     def _reduced(
         self,
         head: tree.Name,
-        function: tree.Bracketed,
-        bound: tuple[Axis, ...],
+        bound: dict[Axis, Span],
         initial: float | None,
         value: Expression,
         argument: Span,
         span: Span,
     ) -> Expression:
-        for axis in bound:
+        for axis, place in bound.items():
             if axis not in value.axes:
-                self._absent(head.text, axis, value, function.brackets.span, argument)
+                self._absent(head.text, axis, value, place, argument)
         self._nonempty(head, bound, initial, span)
-        value, kind = kinds.reduced(self.body, head.text, value, bound, argument)
+        reduced = tuple(bound)
+        value, kind = kinds.reduced(self.body, head.text, value, reduced, argument)
         axes = tuple(axis for axis in value.axes if axis not in bound)
-        return Reduce(head.text, bound, value, kind, axes, span, initial)
+        return Reduce(head.text, reduced, value, kind, axes, span, initial)
 
     def _reduced_axes(
         self, function: tree.Bracketed, name: str
-    ) -> tuple[tuple[Axis, ...], float | None]:
-        axes: list[Axis] = []
+    ) -> tuple[dict[Axis, Span], float | None]:
+        """The axes that brackets reduce, each with its place, and the setting `initial`."""
+        axes: dict[Axis, Span] = {}
         initial: float | None = None
         if function.brackets.arrow is not None:
-            self.body.fail("NCD4002", f"`{name}` takes axes only", function.brackets.span)
+            self.body.fail(
+                "NCD4002",
+                f"`{name}` takes axes only",
+                function.brackets.span,
+                label="there is no `->` in its brackets",
+            )
         for slot in function.brackets.slots:
             if slot.name is not None:
                 if slot.name.text != "initial" or name not in ("max", "min"):
@@ -435,7 +450,10 @@ class Expressions:
                 initial = float(self.body.number(slot.items[0]))
                 continue
             for item in slot.items:
-                axes.extend(self.body.axes_of_item(item))
+                for axis in self.body.axes_of_item(item):
+                    if axis in axes:
+                        self._repeated_axis(name, axis, item.span)
+                    axes[axis] = item.span
         if not axes:
             self.body.fail(
                 "NCD4002", f"`{name}[]` reduces nothing", function.brackets.span, label="no axis"
@@ -444,7 +462,10 @@ class Expressions:
             self.body.fail(
                 "NCD4002", f"`{name}` takes one axis", function.brackets.span, label="several axes"
             )
-        return tuple(dict.fromkeys(axes)), initial
+        return axes, initial
+
+    def _repeated_axis(self, name: str, axis: Axis, span: Span) -> None:
+        self.body.fail("NCD2007", f"`{name}` names axis `{axis}` twice", span, label="named again")
 
     def _absent(self, name: str, axis: Axis, value: Expression, span: Span, argument: Span) -> None:
         has = listed(a.name for a in value.axes)
@@ -457,7 +478,7 @@ class Expressions:
         )
 
     def _nonempty(
-        self, head: tree.Name, bound: tuple[Axis, ...], initial: float | None, span: Span
+        self, head: tree.Name, bound: dict[Axis, Span], initial: float | None, span: Span
     ) -> None:
         if REDUCTIONS[head.text] or initial is not None:
             return

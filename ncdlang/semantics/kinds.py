@@ -6,6 +6,7 @@ a size) becomes whatever stands beside it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ncdlang.records import replace
@@ -42,10 +43,10 @@ def to_kind(body: Body, expression: Expression, wanted: Kind, span: Span) -> Exp
         return expression
     body.fail(
         "NCD2011",
-        f"{_plural(kind)} stand where {_plural(wanted)} are wanted",
+        f"{plural(kind)} stand where {plural(wanted)} are wanted",
         span,
-        label=_plural(kind),
-        help=_advice(kind, wanted),
+        label=plural(kind),
+        help=advice(kind, wanted),
     )
 
 
@@ -59,11 +60,13 @@ def _integer_to_real(expression: Expression, span: Span) -> Expression:
             return Apply("real", (expression,), REAL, expression.axes, span)
 
 
-def _plural(kind: Kind) -> str:
+def plural(kind: Kind) -> str:
+    """What the entries are, for a message: `complex numbers`."""
     return {"complex": "complex numbers"}.get(kind.name, f"{kind.name}s")
 
 
-def _advice(kind: Kind, wanted: Kind) -> str:
+def advice(kind: Kind, wanted: Kind) -> str:
+    """How to make entries of the wanted kind, if there is a way."""
     if wanted.name == "real" and kind.name in ("natural", "boolean"):
         return "`real(...)` makes numbers of naturals and booleans"
     if wanted.name == "boolean":
@@ -73,21 +76,25 @@ def _advice(kind: Kind, wanted: Kind) -> str:
 
 def unify(body: Body, values: list[Expression], span: Span) -> tuple[list[Expression], Kind]:
     """Several values as one kind."""
-    names = {value.kind.name for value in values}
+    kinds = {value.kind.name: value.kind for value in values}
+    names = set(kinds)
     formats = {value.kind.format for value in values if value.kind.name == "real"}
     if names == {"integer"}:
         return values, INTEGER
-    names.discard("integer")
+    if "boolean" not in names:
+        names.discard("integer")
     if names == {"real", "complex"}:
         names = {"complex"}
     if len(names) > 1:
-        first, second = sorted(names)
+        first, second = (plural(kinds[name]) for name in sorted(names)[:2])
         body.fail(
             "NCD2011",
-            f"{first}s and {second}s do not mix",
+            f"{first} and {second} do not mix",
             span,
             label=f"{first} and {second}",
-            help="`real(...)` makes numbers of naturals and booleans" if "real" in names else "",
+            help="`real(...)` makes numbers of naturals and booleans"
+            if "real" in names or "integer" in names
+            else "",
         )
     name = names.pop()
     if name == "real":
@@ -146,13 +153,20 @@ def resolve(
             symbol = _SYMBOLS.get(op, op)
             body.fail(
                 "NCD2011",
-                f"`{symbol}` of {_plural(kind)} is not defined",
+                f"`{symbol}` of {plural(kind)} is not defined",
                 span,
-                label=_plural(kind),
+                label=plural(kind),
                 help="`real(...)` makes numbers of naturals and booleans",
             )
         case _:
             return values, kind
+
+
+def truths(body: Body, values: list[Expression], places: Sequence[Span]) -> list[Expression]:
+    """The operands of `and`, `or` and `not`, each at its place. Raises Reported."""
+    return [
+        to_kind(body, value, BOOLEAN, place) for value, place in zip(values, places, strict=True)
+    ]
 
 
 def fold(op: str, arguments: list[Expression], kind: Kind) -> Expression | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Label
 from ncdlang.records import record
+from ncdlang.semantics import kinds
 from ncdlang.semantics.binding import Bound, Opened
 from ncdlang.semantics.program import CheckedDiagram, Instance, Invoke
 from ncdlang.semantics.report import counted, listed
@@ -144,12 +145,20 @@ class Matcher:
                 return
         has = listed(str(axis) for axis in wire.type.axes)
         guess = closest(target.name, [axis.name for axis in wire.type.axes])
+        argument = Label(span, f"has the axes {has}" if has else "has no axes")
+        place = self.opened.places.get(formal, self.function)
+        bracket = Label(place, "not an axis of the argument")
+        # An instance has its axes from where it was learned: the mistake is the argument.
+        first, second = argument, bracket
+        if self.span.start <= place.start < self.span.end and self.span.source is place.source:
+            first, second = bracket, argument
+        name = self.use.name if self.use is not None else self.callee.name
         self.body.fail(
             "NCD2010",
-            f"`{self.callee.name}` acts along axis `{target}`, which its argument does not have",
-            self.opened.places.get(formal, self.function),
-            label="not an axis of the argument",
-            labels=[Label(span, f"has the axes {has}" if has else "has no axes")],
+            f"`{name}` acts along axis `{target}`, which its argument does not have",
+            first.span,
+            label=first.text,
+            labels=[second],
             help=f"did you mean `{guess}`?" if guess else "",
         )
 
@@ -192,10 +201,8 @@ class Matcher:
                 "NCD2011",
                 f"`{self.callee.name}` needs `{formal}`, but `{wire.type}` is given",
                 span,
-                label=f"holds {given.name}s",
-                help="`real(...)` makes numbers of naturals and booleans"
-                if wanted.name == "real"
-                else "",
+                label=f"holds {kinds.plural(given)}",
+                help=kinds.advice(given, wanted),
             )
         if wanted.bound_axis is not None and given.name == "natural":
             actual = given.bound_axis or given.bound

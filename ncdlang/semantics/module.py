@@ -63,6 +63,7 @@ class ModuleChecker(Reporter):
         self._lost = parsed.lost
         self._templates: dict[tuple[int, InstanceKey], Template | None] = {}
         self.configs: list[tuple[str, tuple[tuple[str, float | int], ...]]] = []
+        self._configs: dict[str, Span] = {}
         self.exports = Scope(self._prelude_scope())
         self.scope = self.exports
         for name in sorted(parsed.lost):
@@ -71,7 +72,7 @@ class ModuleChecker(Reporter):
         self._declare()
 
     def _prelude_scope(self) -> Scope | None:
-        if self.library:
+        if self.library == ".".join(PRELUDE):
             return None
         source = self.compilation.find(self.source, PRELUDE)
         return self.compilation.module(source, ".".join(PRELUDE)).exports if source else None
@@ -103,17 +104,20 @@ class ModuleChecker(Reporter):
     def _define(self, name: tree.Name, meaning: Meaning) -> None:
         earlier = self.exports.local(name.text)
         if earlier is not None and not isinstance(earlier[0], Broken):
-            self.error(
-                "NCD2002",
-                f"`{name.text}` is defined already",
-                name.span,
-                label="defined again",
-                labels=[Label(earlier[1], "first defined here")] if earlier[1] else [],
-                notes=["a name means one thing in a scope"],
-                help="choose another name",
-            )
+            self._already_defined(name, earlier[1])
             return
         self.exports.define(name.text, meaning, name.span)
+
+    def _already_defined(self, name: tree.Name, earlier: Span | None) -> None:
+        self.error(
+            "NCD2002",
+            f"`{name.text}` is defined already",
+            name.span,
+            label="defined again",
+            labels=[Label(earlier, "first defined here")] if earlier else [],
+            notes=["a name means one thing in a scope"],
+            help="choose another name",
+        )
 
     def _declare(self) -> None:
         for declared in self.tree.declarations:
@@ -362,9 +366,12 @@ class ModuleChecker(Reporter):
 
     def _config(self, config: tree.Config) -> None:
         settings: list[tuple[str, float | int]] = []
+        self._once(config.name, self._configs)
+        known = self._config_names()
+        names: dict[str, Span] = {}
         for name, expr in config.settings:
             try:
-                known = self._config_names()
+                self._once(name, names)
                 if name.text not in known:
                     guess = closest(name.text, known)
                     self.fail(
@@ -380,6 +387,11 @@ class ModuleChecker(Reporter):
             except Reported:
                 continue
         self.configs.append((config.name.text, tuple(settings)))
+
+    def _once(self, name: tree.Name, seen: dict[str, Span]) -> None:
+        earlier = seen.setdefault(name.text, name.span)
+        if earlier is not name.span:
+            self._already_defined(name, earlier)
 
     def _config_names(self) -> frozenset[str]:
         names = {n for n, m in self.exports.local_names() if isinstance(m, (Axis, int, float))}

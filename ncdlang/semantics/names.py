@@ -17,7 +17,8 @@ from ncdlang.syntax import tree
 if TYPE_CHECKING:
     from ncdlang.semantics.module import ModuleChecker
 
-BUILTIN_NAMES = ("where", "inf", "pi", *sorted(FUNCTIONS), *sorted(REDUCTIONS))
+OPERATORS = ("where", *sorted(FUNCTIONS), *sorted(REDUCTIONS))
+BUILTIN_NAMES = ("inf", "pi", *OPERATORS)
 
 
 class Names(Reporter):
@@ -34,6 +35,10 @@ class Names(Reporter):
         super().__init__(sink)
         self.scope = scope
 
+    def has_broken(self, span: Span) -> bool:
+        """Whether part of a region did not parse."""
+        return self.module.has_broken(span)
+
     def look_up(self, name: tree.Name, wanted: str) -> Meaning:
         """What a name means. `wanted` says for the message what was expected:
         `wire`, `axis`, `diagram`, `const` or `value`. Raises Reported."""
@@ -47,6 +52,8 @@ class Names(Reporter):
     def _unknown(self, name: tree.Name, wanted: str) -> NoReturn:
         if name.text in self.later:
             self._too_early(name)
+        if name.text in OPERATORS and wanted != "axis":
+            self._operator(name, wanted)
         if wanted == "axis":
             self._unknown_axis(name)
         noun = {"value": "wire, axis or number", "const": "const"}.get(wanted, wanted)
@@ -58,6 +65,17 @@ class Names(Reporter):
             label="not found",
             help=f"did you mean `{guess}`?" if guess else "",
             fix=rename(name.span, guess) if guess else None,
+        )
+
+    def _operator(self, name: tree.Name, wanted: str) -> NoReturn:
+        brackets = "[x]" if name.text in REDUCTIONS and name.text not in FUNCTIONS else ""
+        noun = {"value": "array", "const": "number"}.get(wanted, wanted)
+        self.fail(
+            "NCD2012",
+            f"`{name.text}` is an operator, not {'an' if noun == 'array' else 'a'} {noun}",
+            name.span,
+            label="needs arguments",
+            help=f"call it: `{name.text}{brackets}(...)`",
         )
 
     def _too_early(self, name: tree.Name) -> NoReturn:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ncdlang.diagnostics import Label
 from ncdlang.records import record
 from ncdlang.semantics.primitives import REDUCTIONS
-from ncdlang.semantics.report import Reported
+from ncdlang.semantics.report import Reported, listed
 from ncdlang.semantics.scope import Broken
 from ncdlang.semantics.size import ONE, Size
 from ncdlang.semantics.sizes import index_expression
@@ -45,6 +45,8 @@ def introduce_axes(body: Body, value: tree.Expr) -> None:
             if _infer(body, name, uses):
                 names.remove(name)
                 progress = True
+    if names:
+        _undetermined(body, names, uses)
 
 
 def _uses(body: Body, expr: tree.Expr) -> Iterator[_Use]:
@@ -106,6 +108,20 @@ def _define_inferred(body: Body, name: tree.Name, size: Size | None, uses: list[
     body.new_axis(name.text, size, name.span)
     require_size(body, size, f"axis `{name.text}`", uses[0].index.span)
     return True
+
+
+def _undetermined(body: Body, names: list[tree.Name], uses: list[_Use]) -> None:
+    unknown = {name.text for name in names}
+    use = next(use for use in uses if any(name.text in unknown for name in _names_in(use.index)))
+    together = [name for name in names if name.text in {n.text for n in _names_in(use.index)}]
+    body.fail(
+        "NCD3003",
+        f"the sizes of {listed(f'{name.text}' for name in together)} do not follow "
+        f"from the index `{' '.join(use.index.span.text.split())}`",
+        use.index.span,
+        label="all but one of its axes must be known",
+        help=f"declare one before this equation: `axis {together[-1].text} = ...`",
+    )
 
 
 def _not_inferred(body: Body, name: tree.Name, uses: list[_Use]) -> None:

@@ -41,7 +41,9 @@ def _check(body: Body, obligation: Obligation) -> None:
         return
     verdict = prove_inside(index, size, guards, Facts(constraints.relations_at_defaults))
     if isinstance(verdict, Outside):
-        _outside(body, obligation, verdict)
+        # What data a wire of naturals holds shows at run time, unless all sizes are known.
+        if not (has_gathered(index) and verdict.sizes):
+            _outside(body, obligation, verdict)
         return
     reason = (
         f"index `{obligation.index}` stays inside axis {obligation.axis} of {_name(obligation)}"

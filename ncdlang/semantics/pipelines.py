@@ -281,7 +281,8 @@ class Pipeline:
         body = self.body
         reads: list[Expression] = [body.expressions.read_whole(wire, expr.span) for wire in wires]
         context = Context(None, wires[0].type.axes)
-        value = body.expressions.apply_elementwise(expr, reads, context)
+        places = [expr.span] * len(reads)
+        value = body.expressions.apply_elementwise(expr, reads, context, expr.span, places)
         return (self._defined(value, expr.span),)
 
 

@@ -23,7 +23,7 @@ from ncdlang.semantics.program import (
     walk,
 )
 from ncdlang.semantics.report import counted
-from ncdlang.semantics.signature import kind_of
+from ncdlang.semantics.signature import check_repeated, kind_of
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import ArrayType, Axis, Wire
 from ncdlang.source import Span
@@ -176,11 +176,11 @@ def _check_result(
         return _converted(body, wire, expr, span)
     body.fail(
         "NCD2011",
-        f"the result holds {wire.type.kind.name}s, and {kind.name}s are promised",
+        f"the result holds {kinds.plural(wire.type.kind)}, and {kinds.plural(kind)} are promised",
         span,
         label=f"of type `{wire.type}`",
         labels=[Label(expr.span, "promised here")],
-        help="`real(...)` makes numbers of naturals and booleans" if kind.name == "real" else "",
+        help=kinds.advice(wire.type.kind, kind),
     )
 
 
@@ -205,15 +205,9 @@ def _declared_axes(body: Body, expr: tree.ArrayTypeExpr, wire: Wire) -> tuple[Ax
         for item in slot.items:
             if isinstance(item, tree.Name) and body.scope.find(item.text) is None:
                 _never_given(body, item, wire)
-            axes.extend(body.axes_of_item(item))
-    for axis in axes:
-        if axes.count(axis) > 1:
-            body.fail(
-                "NCD2007",
-                f"an array type can't name axis `{axis}` twice",
-                expr.span,
-                label="named twice",
-            )
+            for axis in body.axes_of_item(item):
+                check_repeated(body, axis, axes, item.span)
+                axes.append(axis)
     return tuple(axes)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
 from ncdlang.semantics.program import FreeAxis
@@ -23,6 +23,7 @@ def check_signature(body: Body) -> None:
     """Define the axes and inputs. Raises Reported if an input has no usable type."""
     declaration = body.declaration
     entries = _entries(declaration)
+    _check_entries_differ(body, entries)
     for entry in entries:
         if entry.is_const:
             _define_setting(body, entry)
@@ -42,6 +43,14 @@ def _entries(declaration: tree.Diagram) -> tuple[tree.Formal, ...]:
     return (*declaration.formals.entries, *(declaration.formals.arrow or ()))
 
 
+def _check_entries_differ(body: Body, entries: tuple[tree.Formal, ...]) -> None:
+    seen: dict[str, Span] = {}
+    for entry in entries:
+        earlier = seen.setdefault(entry.name.text, entry.name.span)
+        if earlier is not entry.name.span:
+            already_defined(body, entry.name.text, entry.name.span, earlier)
+
+
 def _define_setting(body: Body, entry: tree.Formal) -> None:
     name = entry.name.text
     given = dict(body.key.settings)
@@ -59,7 +68,7 @@ def _define_setting(body: Body, entry: tree.Formal) -> None:
         )
     value = body.module.overridden(name, value)
     body.settings.append((name, value))
-    body.scope.define(name, value, entry.span)
+    body.scope.define(name, value, entry.name.span)
 
 
 def _define_pack(body: Body, pack: tree.Pack) -> None:
@@ -113,7 +122,7 @@ def _define_input(body: Body, parameter: tree.Parameter) -> None:
     body.scope.define(name, wire, parameter.name.span)
 
 
-def already_defined(body: Body, name: str, span: Span, earlier: Span | None) -> None:
+def already_defined(body: Body, name: str, span: Span, earlier: Span | None) -> NoReturn:
     """Report a name that is defined twice. Raises Reported."""
     body.fail(
         "NCD2002",
@@ -138,20 +147,23 @@ def array_type_of(body: Body, expr: tree.ArrayTypeExpr, formal: bool = False) ->
             body.fail("NCD2012", "a type lists axes only", slot.span, label="not an axis")
         for item in slot.items:
             for axis in _type_axes(body, item, formal):
-                if axis in axes:
-                    _repeated(body, axis, item.span)
+                check_repeated(body, axis, axes, item.span)
                 axes.append(axis)
     return ArrayType(tuple(axes), kind_of(body, expr, formal))
 
 
-def _repeated(body: Body, axis: Axis, span: Span) -> None:
-    body.fail(
-        "NCD2007",
-        f"an array type can't name axis `{axis}` twice",
-        span,
-        label="named again",
-        help=f"call the second one `{axis}'`",
-    )
+def check_repeated(body: Body, axis: Axis, earlier: list[Axis], span: Span) -> None:
+    """An array type names an axis once, in a composite axis neither. Raises Reported."""
+    named = {atom for known in earlier for atom in known.atoms}
+    for i, atom in enumerate(axis.atoms):
+        if atom in named or atom in axis.atoms[:i]:
+            body.fail(
+                "NCD2007",
+                f"an array type can't name axis `{atom}` twice",
+                span,
+                label="named again",
+                help=f"call the second one `{atom}'`",
+            )
 
 
 def _type_axes(body: Body, item: tree.Expr | tree.Pack, formal: bool) -> tuple[Axis, ...]:
@@ -180,9 +192,10 @@ def _formal_axis(body: Body, name: tree.Name) -> Axis:
     if entry is not None and isinstance(entry[0], Axis):
         axis = entry[0]
         body.shared.add(axis)
-    elif entry is not None and body.module.is_own_name(name.text, body.scope):
+    elif entry is not None and (
+        body.module.is_own_name(name.text, body.scope) or body.scope.local(name.text) is not None
+    ):
         already_defined(body, name.text, name.span, entry[1])
-        raise AssertionError
     else:
         axis = body.new_axis(name.text, None, name.span)
     body.signature_axes[name.text] = axis

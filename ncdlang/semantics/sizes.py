@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ncdlang.semantics.kinds import plural
 from ncdlang.semantics.report import Reported
 from ncdlang.semantics.scope import Broken
 from ncdlang.semantics.size import ONE, ZERO, Size, constant, product
@@ -234,7 +235,7 @@ def _gathered_index(body: Body, expr: tree.Bracketed) -> Affine:
     if wire.type.kind.name not in ("natural", "integer"):
         body.fail(
             "NCD2011",
-            f"`{wire.name}` holds {wire.type.kind.name}s, and an index must be natural",
+            f"`{wire.name}` holds {plural(wire.type.kind)}, and an index must be natural",
             expr.span,
             label=f"of type `{wire.type}`",
             help=f"declare it `{wire.name}: N(v)[...]` to select along an axis v",

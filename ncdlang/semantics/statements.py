@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
 from ncdlang.semantics import equations, results
@@ -116,6 +116,7 @@ def _defined_names(statements: tuple[tree.Statement, ...]) -> dict[str, Span]:
                     names.setdefault(name, span)
             case _:
                 pass
+    names.pop("_", None)
     return names
 
 
@@ -255,10 +256,11 @@ def _block(body: Body, block: tree.Block) -> None:
 
 
 def _learn(body: Body, statement: tree.Learn) -> None:
-    for name in statement.names:
+    for i, name in enumerate(statement.names):
         earlier = body.scope.local(name.text)
-        if earlier is not None:
-            already_defined(body, name.text, name.span, earlier[1])
+        same = [known.span for known in statement.names[:i] if known.text == name.text]
+        if earlier is not None or same:
+            already_defined(body, name.text, name.span, earlier[1] if earlier else same[0])
     parameter_type = _parameter_type(body, statement.spec)
     if parameter_type is not None:
         _learn_parameter(body, statement, parameter_type)
@@ -290,20 +292,29 @@ def _parameter_type(body: Body, spec: tree.TypeExpr | tree.Expr) -> ArrayType | 
             return array_type_of(body, spec)
         case tree.Bracketed(head=tree.Name() as head) if head.text in FORMATS:
             return array_type_of(body, tree.ArrayTypeExpr(head, None, spec.brackets, spec.span))
+        case tree.Bracketed(head=tree.Name(text="B" | "C" | "N") as head) if not body.scope.find(
+            head.text
+        ):
+            _not_real(body, spec.span)
+        case tree.Bracketed(head=tree.Call(function=tree.Name(text="N"))):
+            _not_real(body, spec.span)
         case tree.TupleTypeExpr():
             body.fail("NCD2012", "a parameter is one array", spec.span, label="a tuple")
         case _:
             return None
 
 
+def _not_real(body: Body, span: Span) -> NoReturn:
+    body.fail(
+        "NCD2011",
+        "a learned parameter is real",
+        span,
+        label="not real",
+        help="write `[...]`, or with a format: `bf16[...]`",
+    )
+
+
 def _learn_parameter(body: Body, statement: tree.Learn, array_type: ArrayType) -> None:
-    if array_type.kind.name != "real":
-        body.fail(
-            "NCD2011",
-            "a learned parameter is real",
-            statement.spec.span,
-            label=f"of type `{array_type}`",
-        )
     init, arguments, frozen = _initialiser(body, statement.init)
     for name in statement.names:
         wire = Wire(name.text, array_type, name.span)

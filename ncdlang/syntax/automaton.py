@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
+from ncdlang.records import record
 from ncdlang.syntax.tables import Rule, Tables
 
 Pick: TypeAlias = Callable[[list[Any]], list[Any]]
 
 
-class Automaton(NamedTuple):
+@record(eq=False)
+class Automaton:
     """`picks[rule]` gets an action's arguments from the values of a right side, None for all.
 
     `follow` remembers, for (state, symbol, token after it), the state after the symbol and all

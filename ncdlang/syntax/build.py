@@ -158,7 +158,9 @@ class Builder:
         sides, op, value = args
         span = self._span(start, end)
         targets = self._targets(sides, span)
-        return targets and tree.Equation(targets, self._operator(op), value, span)
+        if targets is None:
+            return None
+        return tree.Equation(targets, self._operator(op), value, span)
 
     def _declared(self, args: Args, start: int, end: int) -> tree.Declaration:
         return tree.Declaration(args[0], args[1], self._span(start, end))
@@ -178,7 +180,7 @@ class Builder:
     def _return_equation(self, args: Args, start: int, end: int) -> tree.Return | None:
         span = self._span(start, end)
         targets = self._targets(args[0], span)
-        return targets and tree.Return(targets, (args[1],), span)
+        return None if targets is None else tree.Return(targets, (args[1],), span)
 
     def _targets(self, sides: tuple[tree.Expr, ...], whole: Span) -> tuple[tree.Target, ...] | None:
         """The left side of an equation, None if it is none."""
@@ -280,7 +282,10 @@ def _tuple_of(args: Args, start: int, end: int) -> tuple[Any, ...]:
 
 
 _TUPLES = frozenset(
-    "imported settings assignment properties property entries names expressions slots".split()
+    (
+        *("imported", "settings", "assignment", "properties", "property"),
+        *("entries", "names", "expressions", "slots"),
+    )
 )
 """Rules whose value is the tuple of their parts."""
 

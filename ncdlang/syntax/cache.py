@@ -10,7 +10,7 @@ import json
 import os
 import stat
 from importlib.machinery import PathFinder
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from zlib import crc32
 
 
@@ -115,7 +115,7 @@ def _lark_version() -> str:
         with open(spec.origin, encoding="utf-8") as file:
             for line in file:
                 if line.startswith("__version__"):
-                    return cast(str, line.partition("=")[2]).strip().strip("\"'")
+                    return line.partition("=")[2].strip().strip("\"'")
     except OSError:
         pass
     return "unknown"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import cast
 
 from ncdlang.records import fields
 from ncdlang.syntax import tree
@@ -21,19 +21,20 @@ def deepest(item: tree.Statement | tree.Declared) -> int:
     if item.span.end - item.span.start <= MAX_DEPTH:
         return 0
     greatest = 0
-    pending: list[tuple[int, Any]] = [(1, item)]
+    pending: list[tuple[int, object]] = [(1, item)]
     while pending:
         depth, node = pending.pop()
         if isinstance(node, tuple):
-            pending.extend((depth, part) for part in node if part.__class__ is not str)
-            continue
-        greatest = max(greatest, depth)
-        pending.extend((depth + 1, getattr(node, name)) for name in _parts(type(node)))
+            parts = cast(tuple[object, ...], node)
+            pending.extend((depth, part) for part in parts if not isinstance(part, str))
+        else:
+            greatest = max(greatest, depth)
+            pending.extend((depth + 1, getattr(node, name)) for name in _parts(node.__class__))
     return greatest
 
 
 @cache
-def _parts(kind: type[Any]) -> tuple[str, ...]:
+def _parts(kind: type) -> tuple[str, ...]:
     """The fields of a node that may hold nodes."""
     plain = {"span", "header", "op_span", "text", "value", "doc", "op"}
     if kind in (tree.Equation, tree.Const):

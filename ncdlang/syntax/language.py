@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
 
+from ncdlang.records import record
 from ncdlang.syntax.automaton import Automaton, make_automaton
 from ncdlang.syntax.layout import Kinds, make_kinds
 from ncdlang.syntax.lexer import Lexicon, make_lexicon
 from ncdlang.syntax.tables import Tables, load_tables
 
 
-class Language(NamedTuple):
+@record(eq=False)
+class Language:
     """One language: its tables and what the lexer, the layout and the parser make of them."""
 
     tables: Tables

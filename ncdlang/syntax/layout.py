@@ -1,17 +1,15 @@
 """Decides which line ends end statements, and balances brackets.
 
 After this pass every bracket is closed by its own kind, so the parser and its recovery can
-count on it; a bracket that had to be added or dropped is reported in `brackets.py`.
+count on it; a bracket that had to be added or dropped is reported in `bracket_errors.py`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from types import ModuleType
 
-from ncdlang.syntax import brackets
-from ncdlang.syntax.brackets import Open
+from ncdlang.records import record
 from ncdlang.syntax.lexer import Lexicon, Tokens
-from ncdlang.syntax.mistakes import FOREIGN_WORDS, report_foreign_word
 
 MAX_NESTING = 100
 """How deep brackets may nest; later passes recurse over the tree."""
@@ -22,17 +20,24 @@ _OPERATORS = (
 )
 _ASSIGNS = "EQUAL ADD_ASSIGN MULTIPLY_ASSIGN MAX_ASSIGN MIN_ASSIGN"
 _FILE_ONLY = "_USE _CONFIG _OP _DIAGRAM _CONST"
+_PAIRS = (("LPAR", "RPAR"), ("LSQB", "RSQB"), ("LBRACE", "RBRACE"))
 
 
-class Kinds(NamedTuple):
-    """The terminals that this pass tells apart, by number."""
+@record(eq=False)
+class Kinds:
+    """The terminals that this pass tells apart, by number.
+
+    A line goes on after one of `continues` and when the next one starts with one of `leads`.
+    `operators` are those of them that need an operand in any case. `starters` are keywords that
+    start a statement, `file_only` those that can't stand in a body. `attention` is for the loop.
+    """
 
     names: dict[str, int]
     closer: dict[int, int]
     closers: frozenset[int]
     continues: frozenset[int]
     leads: frozenset[int]
-    dangling: frozenset[int]
+    operators: frozenset[int]
     assigns: frozenset[int]
     operand_ends: frozenset[int]
     file_only: frozenset[int]
@@ -48,7 +53,7 @@ def make_kinds(words: Lexicon) -> Kinds:
     def group(names: str) -> frozenset[int]:
         return frozenset(number[name] for name in names.split())
 
-    closer = {number[a]: number[b] for a, b in brackets.PAIRS}
+    closer = {number[a]: number[b] for a, b in _PAIRS}
     closers = frozenset(closer.values())
     leads = group(f"{_OPERATORS} {_ASSIGNS} ARROW TILDE")
     return Kinds(
@@ -57,7 +62,7 @@ def make_kinds(words: Lexicon) -> Kinds:
         closers=closers,
         continues=leads | group("COMMA COLON DOT NOT"),
         leads=leads,
-        dangling=leads | group("COLON NOT"),
+        operators=group(f"{_OPERATORS} {_ASSIGNS} NOT"),
         assigns=group(_ASSIGNS),
         operand_ends=group("NAME NUMBER STRING RPAR RSQB DOTS"),
         file_only=group(_FILE_ONLY),
@@ -67,14 +72,35 @@ def make_kinds(words: Lexicon) -> Kinds:
     )
 
 
+def _errors() -> ModuleType:
+    """The module of reports, which most texts don't need."""
+    from ncdlang.syntax import bracket_errors
+
+    return bracket_errors
+
+
 def arrange(raw: Tokens, kinds: Kinds) -> Tokens:
     """The tokens that the parser sees."""
     return _Layout(raw, kinds).run()
 
 
+@record
+class Open:
+    """An open bracket: its terminal and place, whether it opens a body, the indentation of its
+    line, and the token at which the statement around it starts."""
+
+    kind: int
+    start: int
+    end: int
+    is_body: bool
+    indent: int
+    head: int
+
+
 class _Layout:
     """One pass over the tokens. `open` are the open brackets; `head` is where, among the tokens
-    put out, the current statement starts; `indent` is the indentation of the current line."""
+    put out, the current statement starts; `indent` is the indentation of the current line.
+    `suspect` is the body that a `}` seems not to have been meant for, by its indentation."""
 
     def __init__(self, raw: Tokens, kinds: Kinds) -> None:
         self.raw = raw
@@ -84,6 +110,7 @@ class _Layout:
         self.head = 0
         self.indent = 0
         self.suspect: Open | None = None
+        self.is_swallowed = False
 
     def run(self) -> Tokens:
         """Arrange everything. The loop keeps to the few things that most tokens need."""
@@ -125,7 +152,7 @@ class _Layout:
             self._close_until_body(kind)
             previous = out.kinds[-1]
         if kind in kinds.file_only and self._misses_brace():
-            brackets.report_open_bodies(out, self.open, self.suspect, self.raw.span(index))
+            _errors().report_open_bodies(out, self.open, self.suspect, self.raw.span(index))
             self._close(0)
             previous = out.kinds[-1]
         top = self.open[-1] if self.open else None
@@ -141,8 +168,13 @@ class _Layout:
             return kind
         if previous in kinds.continues and not self._dangles(index, kind, previous):
             return kind
-        if not self.open and self._lacks_body(index, kind):
+        if kind == kinds.names["LBRACE"] and self._awaits_brace():
+            _errors().report_brace_on_next_line(out, self.raw.span(index))
             return kind
+        if not self.open and self._lacks_brace(kind):
+            _errors().report_missing_brace(out)
+            self._push(kinds.names["LBRACE"], out.ends[-1], out.ends[-1], is_body=True)
+            previous = kinds.names["LBRACE"]
         if out.kinds and previous != kinds.names["LBRACE"] and kind not in kinds.closers:
             out.add(kinds.names["_NEWLINE"], out.ends[-1], out.ends[-1])
         self.head = len(out.kinds)
@@ -160,15 +192,15 @@ class _Layout:
         statement starts here. In a correct text it never does."""
         if kind in self.kinds.starters:
             return True
-        return previous in self.kinds.dangling and self._looks_like_equation(index)
+        return previous in self.kinds.operators and self._looks_like_equation(index)
 
     def _starts_statement(self, index: int, kind: int) -> bool:
-        """Whether the line that starts here can't belong to the bracket that is open."""
+        """Whether the line that starts here can't belong to the bracket that is open: nowhere in
+        brackets may an operand be followed by `A = ` or `A[i] = `."""
         kinds, top = self.kinds, self.open[-1]
         previous = self.out.kinds[-1]
         if kind in kinds.starters:
-            opens = previous in kinds.closer or previous == kinds.names["COMMA"]
-            return kind != kinds.names["_CONST"] or not opens
+            return kind != kinds.names["_CONST"] or previous in kinds.operand_ends
         return (
             top.kind != kinds.names["LBRACE"]
             and previous in kinds.operand_ends
@@ -177,17 +209,14 @@ class _Layout:
         )
 
     def _looks_like_equation(self, index: int) -> bool:
-        """Whether the line goes on as `A[i], B = ` or `A: `. Never looks beyond the line."""
+        """Whether the line starts with `A = `, `A[i] = ` or `A: `. Never looks beyond the line."""
         kinds, raw = self.kinds, self.raw.kinds
-        names = kinds.names
-        while raw[index] == names["NAME"]:
-            index += 1
-            if raw[index] == names["LSQB"]:
-                index = self._after_brackets(index)
-            if raw[index] != names["COMMA"]:
-                return raw[index] in kinds.assigns or raw[index] == names["COLON"]
-            index += 1
-        return False
+        if raw[index] != kinds.names["NAME"]:
+            return False
+        index += 1
+        if raw[index] == kinds.names["LSQB"]:
+            index = self._after_brackets(index)
+        return raw[index] in kinds.assigns or raw[index] == kinds.names["COLON"]
 
     def _after_brackets(self, index: int) -> int:
         kinds, raw = self.kinds, self.raw.kinds
@@ -203,29 +232,32 @@ class _Layout:
         """The kind that the name at the start of a statement is to have: `def f(...)` is read as
         a diagram. 0 leaves the word out."""
         kinds, raw = self.kinds, self.raw
-        word = FOREIGN_WORDS.get(raw.text(index))
-        if word is None or raw.kinds[index + 1] not in kinds.words:
+        if raw.kinds[index + 1] not in kinds.words:
             return kinds.names["NAME"]
-        report_foreign_word(raw, raw.span(index), word)
+        from ncdlang.syntax import lexical_errors
+
+        word = lexical_errors.FOREIGN_WORDS.get(raw.text(index))
+        if word is None:
+            return kinds.names["NAME"]
+        lexical_errors.report_foreign_word(raw, raw.span(index), word)
         return kinds.names.get(word.terminal, 0)
 
     # ---- bodies ----
 
-    def _lacks_body(self, index: int, kind: int) -> bool:
-        """Mend a header whose `{` is on the next line or missing. Whether the line end is gone."""
-        kinds, out = self.kinds, self.out
-        if self._head_kind() != kinds.names["_DIAGRAM"] or not self._awaits_body():
-            return False
-        if kind == kinds.names["LBRACE"]:
-            brackets.report_brace_on_next_line(out, self.raw.span(index))
-            return True
+    def _awaits_brace(self) -> bool:
+        """Whether the statement before this line is a header that has no braces yet."""
+        names, out = self.kinds.names, self.out
+        headers = ("_DIAGRAM", "_BLOCK", "_CONFIG", "_OP")
+        is_header = self._head_kind() in [names[name] for name in headers]
+        return is_header and names["LBRACE"] not in out.kinds[self.head :]
+
+    def _lacks_brace(self, kind: int) -> bool:
+        """Whether this line belongs to the body of a diagram whose `{` is missing."""
+        kinds = self.kinds
         in_body = kind == kinds.names["NAME"] or (
             kind in kinds.starters - kinds.file_only and self.indent > 0
         )
-        if in_body:
-            brackets.report_missing_brace(out)
-            self._push(kinds.names["LBRACE"], out.ends[-1], out.ends[-1], is_body=True)
-        return False
+        return in_body and self._head_kind() == kinds.names["_DIAGRAM"] and self._awaits_body()
 
     def _awaits_body(self) -> bool:
         """Whether the header before this line has parameters, and neither a body nor `=`."""
@@ -291,13 +323,13 @@ class _Layout:
         if place is None:
             top = self.open[-1] if self.open else None
             if top is None or top.is_body or kind == kinds.names["RBRACE"]:
-                brackets.report_stray_closer(out, span)
+                _errors().report_stray_closer(out, span)
                 return
             kind = kinds.closer[top.kind]
-            brackets.report_wrong_closer(out, top, span, kind == kinds.names["RPAR"])
+            _errors().report_wrong_closer(out, top, span, kind == kinds.names["RPAR"])
             place = len(self.open) - 1
         elif place < len(self.open) - 1:
-            brackets.report_unclosed(out, self.open[-1])
+            _errors().report_unclosed(out, self.open[-1])
             self._close(place + 1)
         opened = self.open.pop()
         if opened.is_body and self.indent < opened.indent:
@@ -332,7 +364,7 @@ class _Layout:
         place = len(self.open)
         while place and not self.open[place - 1].is_body:
             place -= 1
-        brackets.report_unclosed(self.out, self.open[-1])
+        _errors().report_unclosed(self.out, self.open[-1])
         self._close(place)
 
     def _close_brackets(self) -> None:
@@ -341,7 +373,7 @@ class _Layout:
         while place and self.open[place - 1].kind != self.kinds.names["LBRACE"]:
             place -= 1
         if place < len(self.open):
-            brackets.report_unclosed(self.out, self.open[-1])
+            _errors().report_unclosed(self.out, self.open[-1])
             self._close(place)
 
     def _too_deep(self, index: int) -> int:
@@ -354,22 +386,23 @@ class _Layout:
             index += 1
             if depth == 0:
                 break
-        brackets.report_too_deep(self.out, raw.span(first), raw.starts[index], MAX_NESTING)
+        self.is_swallowed = not raw.kinds[index]
+        _errors().report_too_deep(self.out, raw.span(first), raw.starts[index], MAX_NESTING)
         return index
 
     def _end_of_file(self) -> None:
         out = self.out
         end = len(out.source.text)
-        if self.open and not (out.broken and out.broken[-1].end == end):
+        if self.open and not self.is_swallowed:
             here = out.span(len(out.kinds) - 1)
-            brackets.report_open_at_end(out, self.open, self.suspect, here)
+            _errors().report_open_at_end(out, self.open, self.suspect, here)
         self._close(0)
         out.add(0, end, end)
 
     # ---- assignments ----
 
     def _equal(self, start: int, end: int) -> None:
-        """`=` in brackets belongs to a setting; after anything else the left side's `]` is missing."""
+        """`=` in brackets belongs to a setting; else the `]` of the left side is missing."""
         kinds, out = self.kinds, self.out
         names = kinds.names
         top = self.open[-1] if self.open else None
@@ -377,7 +410,7 @@ class _Layout:
             before = out.kinds[-2]
             is_setting = before in (names["LSQB"], names["COMMA"], names["ARROW"])
             if out.kinds[-1] != names["NAME"] or not is_setting:
-                brackets.report_unclosed(out, top)
+                _errors().report_unclosed(out, top)
                 self._close(len(self.open) - 1)
         out.add(names["EQUAL"], start, end)
 

@@ -7,20 +7,38 @@ plain (`**`, `:=`, a typographic quote), read as the token that was meant.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 from unicodedata import normalize
 
 from ncdlang.diagnostics import Diagnostic
+from ncdlang.records import record
 from ncdlang.source import Source, Span
-from ncdlang.syntax import mistakes
 from ncdlang.syntax.tables import NOT_A_TOKEN, Tables
+
+_WORD = r"[^\W\d][\w\u0300-\u036f]*'*"
+
+MISTAKES = (
+    rf"//(?:/[^\n]*|[ \t]*{_WORD}(?::(?!=)|[,.]?[ \t]+(?!(?:and|or)(?![\w'])){_WORD})[^\n]*)",
+    r"/\*(?s:.*?)(?:\*/|\Z)",
+    r'"""(?s:.*?)(?:"""|\Z)',
+    r"\*\*|:=|===|=>|&&?|\|\||<>|!(?!=)|[-%^]=(?!=)|//?=(?!=)",
+    r"[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+\w+|[0-9]+\.(?![0-9.])|\.[0-9]+(?:[eE][+-]?[0-9]+)?",
+    r'"[^\n]*',
+    r"'[^'\n]*'|(?<!\w)[‘’][^‘’\n]*[‘’]|[“”„«][^“”„«»\n]*[“”»]",
+    r"\\[ \t]*\r?\n",
+    r"(?s:.)",
+)
+"""What is no token but is often written; `lexical_errors.py` reads the matches, in this order."""
+
+_EARLY = 5
+"""How many of `MISTAKES` are tried before the terminals; the others only where none matches."""
 
 
 class Tokens:
     """Tokens as parallel lists: kind, start and end of each. The last one is `$END`.
 
     `renamed` has the NFC form of the names that are written otherwise, by their start; `docs` the
-    documentation above the token that starts at an offset; `flaws` the places already reported.
+    documentation above the token that starts at an offset; `broken` are regions whose tokens were
+    guessed or left out.
     """
 
     def __init__(self, source: Source) -> None:
@@ -57,7 +75,8 @@ class Tokens:
         self.ends.append(end)
 
 
-class Lexicon(NamedTuple):
+@record(eq=False)
+class Lexicon:
     """The regular expression, and what its groups mean.
 
     Group 1 matches words and group 2 punctuation: `by_text` has the kinds of those that are
@@ -81,44 +100,43 @@ def make_lexicon(made: Tables) -> Lexicon:
     hence few groups. Some mistakes are tried before punctuation: none of them is correct anywhere.
     """
     names = {name: number for number, name in enumerate(made.terminals)}
+    literals = {name: _literal(pattern) for name, pattern in made.patterns if _is_literal(name)}
+    words: list[str] = []
+    marks: list[str] = []
+    for name, pattern in made.patterns:
+        if name == "NAME" or literals.get(name, "")[:1].isalpha():
+            words.append(pattern)
+        elif name in literals:
+            marks.append(pattern)
     patterns = dict(made.patterns)
-    literals = _literals(made)
-    words = [patterns[name] for name, _ in made.patterns if _is_word(literals.get(name, "a"), name)]
-    marks = [patterns[name] for name, text in literals.items() if not _is_word(text, name)]
-    patterned = ("NUMBER", "STRING", "COMMENT", "_NEWLINE")
-    groups = [
+    groups = (
         "|".join(words),
-        "|".join((*mistakes.PATTERNS[: mistakes.EARLY], *marks)),
-        *(patterns[name] for name in patterned),
-        "|".join(mistakes.PATTERNS[mistakes.EARLY :]),
-    ]
+        "|".join((*MISTAKES[:_EARLY], *marks)),
+        *(patterns[name] for name in _PATTERNED),
+        "|".join(MISTAKES[_EARLY:]),
+    )
     alternatives = "|".join(f"({group})" for group in groups)
     return Lexicon(
         pattern=re.compile(rf"(?:{patterns['BLANK']})?+(?:{alternatives}|\Z)"),
         by_text={text: names[name] for name, text in literals.items()},
-        kinds=(-1, -1, -1, *(names[name] for name in patterned), -1),
+        kinds=(-1, -1, -1, *(names[name] for name in _PATTERNED), -1),
         names=names,
         literals={names[name]: text for name, text in literals.items()},
         words=frozenset(text for text in literals.values() if text.isalpha()),
     )
 
 
-def _is_word(text: str, name: str) -> bool:
-    """Whether a terminal is found where a name could start."""
-    return name == "NAME" or (text[0].isalpha() and name not in _PATTERNED)
+_PATTERNED = ("NUMBER", "STRING", "COMMENT", "_NEWLINE")
 
 
-_PATTERNED = ("NUMBER", "STRING", "_NEWLINE", *NOT_A_TOKEN)
+def _is_literal(name: str) -> bool:
+    """Whether a terminal has only one text."""
+    return name != "NAME" and name not in (*_PATTERNED, *NOT_A_TOKEN)
 
 
-def _literals(made: Tables) -> dict[str, str]:
-    """The texts of the terminals that have one, in matching order. The patterns of words go on
-    with a look-ahead."""
-    return {
-        name: re.sub(r"\\(.)", r"\1", pattern.partition("(?")[0])
-        for name, pattern in made.patterns
-        if name != "NAME" and name not in _PATTERNED
-    }
+def _literal(pattern: str) -> str:
+    """The text that a pattern stands for; those of words go on with a look-ahead."""
+    return re.sub(r"\\(.)", r"\1", pattern.partition("(?")[0])
 
 
 def scan(source: Source, words: Lexicon) -> Tokens:
@@ -146,7 +164,7 @@ def scan(source: Source, words: Lexicon) -> Tokens:
         elif kind == comment:
             _comment(tokens, start, end, words.names["_NEWLINE"])
         else:
-            mistakes.read(tokens, words.names, start, end)
+            _mistake(tokens, words, start, end)
     tokens.docs = {
         tokens.starts[i]: text for i, text in tokens.docs.items() if i < len(tokens.starts)
     }
@@ -154,6 +172,12 @@ def scan(source: Source, words: Lexicon) -> Tokens:
     if not text.isascii():
         _normalise_names(tokens, words.names["NAME"])
     return tokens
+
+
+def _mistake(tokens: Tokens, words: Lexicon, start: int, end: int) -> None:
+    from ncdlang.syntax import lexical_errors  # most texts have none
+
+    lexical_errors.read(tokens, words.names, start, end)
 
 
 def _comment(tokens: Tokens, start: int, end: int, newline: int) -> None:
@@ -182,4 +206,6 @@ def _normalise_names(tokens: Tokens, name: int) -> None:
             if normal != text:
                 tokens.renamed[tokens.starts[index]] = normal
             if not normal.rstrip("'").isidentifier():
-                mistakes.report_odd_name(tokens, tokens.span(index), normal)
+                from ncdlang.syntax import lexical_errors
+
+                lexical_errors.report_odd_name(tokens, tokens.span(index), normal)

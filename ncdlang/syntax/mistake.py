@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from ncdlang.records import record
 from ncdlang.source import Span
 from ncdlang.syntax import wording
 from ncdlang.syntax.language import Language
@@ -17,7 +16,8 @@ _STATEMENT = 64
 """How many tokens the left side of an equation may have to be recognised."""
 
 
-class Mistake(NamedTuple):
+@record(eq=False)
+class Mistake:
     """A wrong token: its index, the first token of its statement, the parser's states before it,
     and all kinds of tokens that could have come instead."""
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Diagnostic
+from ncdlang.records import record
 from ncdlang.source import Source, Span
 from ncdlang.syntax import tree
 from ncdlang.syntax.language import Language, language
 from ncdlang.syntax.layout import arrange
 from ncdlang.syntax.lexer import Tokens, scan
-from ncdlang.syntax.recovery import Recovery
 from ncdlang.syntax.run import Run
 
-MAX_DIAGNOSTICS = 100
+if TYPE_CHECKING:
+    from ncdlang.syntax.recovery import Recovery
+
+_MOST_DIAGNOSTICS = 100
 """How many errors of one text are worth reporting."""
 
 
-class Parsed(NamedTuple):
+@record
+class Parsed:
     """The tree of everything that parsed, and what was wrong with the rest.
 
     `broken` are the regions whose statements are missing from the tree or were guessed, and
@@ -36,7 +40,7 @@ def parse(source: Source) -> Parsed:
     made = language()
     run, _ = run_parser(source, made)
     tokens = run.tokens
-    found = sorted(tokens.findings, key=lambda finding: finding.span.start)[:MAX_DIAGNOSTICS]
+    found = sorted(tokens.findings, key=lambda finding: finding.span.start)[:_MOST_DIAGNOSTICS]
     broken = _merged(tokens.broken)
     lost = _names_in(tokens, broken, made.lexicon.names["NAME"])
     return Parsed(run.file(), tuple(found), broken, lost)
@@ -49,7 +53,10 @@ def run_parser(source: Source, made: Language) -> tuple[Run, Recovery | None]:
     recovery: Recovery | None = None
     index = run.drive(0)
     while index >= 0:
-        recovery = recovery or Recovery(run)
+        if recovery is None:
+            from ncdlang.syntax.recovery import Recovery  # most texts have no errors
+
+            recovery = Recovery(run)
         index = run.drive(recovery.recover(index))
     return run, recovery
 

@@ -13,10 +13,13 @@ from ncdlang.syntax import errors, tree
 from ncdlang.syntax.mistake import Mistake
 from ncdlang.syntax.run import Run
 
-_INSERTED = "ARROW EQUAL COLON COMMA DOT".split()
+_MOST_MISTAKES = 100
+"""How many mistakes are worth explaining."""
+
+_INSERTED = ("ARROW", "EQUAL", "COLON", "COMMA", "DOT")
 """Tokens that are tried as missing, in this order. Brackets are balanced before parsing."""
 
-_HEADER = "_DIAGRAM NAME LPAR RPAR ARROW LSQB RSQB".split()
+_HEADER = ("_DIAGRAM", "NAME", "LPAR", "RPAR", "ARROW", "LSQB", "RSQB")
 """Stands for a diagram's header that can't be parsed, so that its body still is."""
 
 
@@ -50,22 +53,31 @@ class Recovery:
         if base is not None and not is_reported:
             self._redo(begin, index, base)
         mistake = self._mistake(index, begin)
+        if not is_reported and mistake.starts_statement():
+            self._report(mistake, index)
+            self._end_statement(index)
+            return index
         end = self._statement_end(index, in_file=mistake.in_file)
-        if mistake.in_file and base is not None and not self._is_declaration(begin):
+        if base is not None and mistake.in_file and not self._is_declaration(begin):
             end = self._skip_statements(end)
         header = None if base is None else self._header_brace(mistake, end)
         if not is_reported:
             self._quiet = end if header is None else header
-            mended = self._report(mistake, self._quiet)
+            self.tokens.broken.append(self._report(mistake, self._quiet))
+            mended = self._mend(mistake, index)
             if mended is not None:
                 return mended
+        return self._skip(begin, base, header, end)
+
+    def _skip(self, begin: int, base: int | None, header: int | None, end: int) -> int:
+        """Leave a statement out; where to go on."""
         if base is None:
             return end
         self.run.cut(base)
-        if header is not None:
-            self._stand_in(begin, header)
-            return header
-        return end
+        if header is None:
+            return end
+        self._stand_in(begin, header)
+        return header
 
     # ---- where the statement starts and ends ----
 
@@ -142,36 +154,37 @@ class Recovery:
         )
         return Mistake(self.run.language, self.tokens, index, begin, states, accepted, in_file)
 
-    def _report(self, mistake: Mistake, end: int) -> int | None:
-        """Report a mistake, unless its statement is known to be wrong, and try to mend it."""
+    def _report(self, mistake: Mistake, end: int) -> Span:
+        """Report a mistake, unless something in its statement is reported already; the region
+        from the start of the statement to the token `end`."""
         self.mistakes.append(mistake)
         starts, ends = self.tokens.starts, self.tokens.ends
         last = max(ends[end - 1], ends[mistake.index])
         region = Span(self.tokens.source, starts[mistake.begin], last)
-        place = bisect_left(self.flaws, self._line_start(mistake.begin))
-        if place == len(self.flaws) or self.flaws[place] > region.end:
+        if len(self.mistakes) <= _MOST_MISTAKES and not self._has_flaw(mistake.begin, end):
             self.tokens.findings.append(errors.explain(mistake))
-        if mistake.starts_statement():
-            self._end_statement(mistake.index)
-            return mistake.index
-        self.tokens.broken.append(region)
-        return self._mend(mistake, mistake.index)
+        return region
 
-    def _line_start(self, index: int) -> int:
-        """Where the line of a statement's first token starts, or the token before it ends."""
-        before = self.tokens.ends[index - 1] if index else 0
-        here = self.tokens.starts[index]
-        return max(before, self.tokens.source.text.rfind("\n", before, here) + 1)
+    def _has_flaw(self, begin: int, end: int) -> bool:
+        """Whether something is reported already on the lines of a statement, from the token before
+        it, or the start of its line, to the end of its last line."""
+        tokens, text = self.tokens, self.tokens.source.text
+        before = tokens.ends[begin - 1] if begin else 0
+        first = max(before, text.rfind("\n", before, tokens.starts[begin]) + 1)
+        last = text.find("\n", tokens.ends[end - 1] if end else 0)
+        place = bisect_left(self.flaws, first)
+        return place < len(self.flaws) and (last < 0 or self.flaws[place] <= last)
+
+    # ---- going on ----
 
     def _end_statement(self, index: int) -> None:
         """Add the line end that is missing before a token."""
         self.run.feed(self.names["_NEWLINE"], index, index, index - 1)
         self._quiet, self._floor, self._mended = index, index, -1
 
-    # ---- going on ----
-
     def _mend(self, mistake: Mistake, index: int) -> int | None:
-        """Read a keyword as a name or add one token, if the text then goes on well."""
+        """Read a keyword as a name or add one token, if the text then goes on well. Where to go
+        on; None if nothing helps."""
         names, tokens, run = self.names, self.tokens, self.run
         if mistake.is_keyword_as_name():
             run.feed(names["NAME"], index, tree.Name(tokens.text(index), tokens.span(index)))
@@ -199,9 +212,12 @@ class Recovery:
             run.feed(names[terminal], begin, value)
 
     def _force(self, index: int) -> int:
-        """Drop a token where nothing else helps, so that every parse ends."""
+        """Drop a token where nothing else helps, at the end of the text the open declaration: so
+        every parse ends."""
         self._mended = index
         if self.tokens.kinds[index]:
             return index + 1
-        self.run.cut(0)
+        states = self.run.states
+        whole = (i for i, state in enumerate(states) if state in self.machine.file_states)
+        self.run.cut(max(whole))
         return index

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from ncdlang import resources
+from ncdlang.records import fields, record
 
 FORMAT = 1
 """Changes whenever `Tables` or the way it is computed changes, so that old cache files are dead."""
@@ -13,7 +14,8 @@ NOT_A_TOKEN = ("$END", "COMMENT", "BLANK")
 """Terminals that the lexer never hands on as ordinary tokens; they have the lowest numbers."""
 
 
-class Rule(NamedTuple):
+@record
+class Rule:
     """One production. `symbol` is the number of its left side.
 
     `parts` says what the action gets: (place on the right side, splice it, how many absent
@@ -29,7 +31,8 @@ class Rule(NamedTuple):
     absent: int
 
 
-class Sample(NamedTuple):
+@record
+class Sample:
     """What to say about a mistake of one kind; texts may hold `{found}` and `{previous}`."""
 
     code: str
@@ -40,7 +43,8 @@ class Sample(NamedTuple):
     replace: str
 
 
-class Tables(NamedTuple):
+@record
+class Tables:
     """LALR(1) tables over numbered symbols: terminals first, then the other symbols.
 
     `rows[state]` maps a symbol to the state that follows it, or to `-1 - rule` where a rule is
@@ -65,9 +69,15 @@ class Tables(NamedTuple):
 
 def to_data(tables: Tables) -> dict[str, Any]:
     """Tables as JSON data."""
-    data = tables._asdict()
+    data = {name: getattr(tables, name) for name in fields(tables)}
+    data["rules"] = [_values(rule) for rule in tables.rules]
     data["rows"] = [[part for pair in row.items() for part in pair] for row in tables.rows]
+    data["samples"] = [_values(sample) for sample in tables.samples]
     return data
+
+
+def _values(value: Rule | Sample) -> list[Any]:
+    return [getattr(value, name) for name in fields(value)]
 
 
 def from_data(data: dict[str, Any]) -> Tables:

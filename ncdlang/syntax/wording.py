@@ -24,7 +24,10 @@ _GROUPS = (
 )
 """Sets of terminals that are named together when all of them are expected, in this order."""
 
-_FIRST = "RPAR RSQB RBRACE EQUAL COLON ARROW COMMA LBRACE LPAR LSQB".split()
+_FIRST = (
+    *("RPAR", "RSQB", "RBRACE", "EQUAL", "COLON"),
+    *("ARROW", "COMMA", "LBRACE", "LPAR", "LSQB"),
+)
 _MOST = 4
 
 

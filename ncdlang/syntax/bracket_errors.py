@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ncdlang.diagnostics import Diagnostic, Fix, Label
 from ncdlang.source import Span
+from ncdlang.syntax.layout import Open
 from ncdlang.syntax.lexer import Tokens
 
-PAIRS = (("LPAR", "RPAR"), ("LSQB", "RSQB"), ("LBRACE", "RBRACE"))
-"""Terminals that open, with those that close."""
-
 _CLOSER = {"(": ")", "[": "]", "{": "}"}
-
-
-class Open(NamedTuple):
-    """An open bracket: its terminal and place, whether it opens a body, the indentation of its
-    line, and the token at which the statement around it starts."""
-
-    kind: int
-    start: int
-    end: int
-    is_body: bool
-    indent: int
-    head: int
 
 
 def _span(tokens: Tokens, opened: Open) -> Span:

@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ncdlang.diagnostics import Diagnostic, Fix
 from ncdlang.source import Span
-
-if TYPE_CHECKING:
-    from ncdlang.syntax.lexer import Tokens
-
-_WORD = r"[^\W\d][\w\u0300-\u036f]*'*"
-
-PATTERNS = (
-    rf"//(?:/[^\n]*|[ \t]*{_WORD}(?::(?!=)|[,.]?[ \t]+(?!(?:and|or)(?![\w'])){_WORD})[^\n]*)",
-    r"/\*(?s:.*?)(?:\*/|\Z)",
-    r'"""(?s:.*?)(?:"""|\Z)',
-    r"\*\*|:=|===|=>|&&?|\|\||<>|!(?!=)|[-%^]=(?!=)|//?=(?!=)",
-    r"[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+\w+|[0-9]+\.(?![0-9.])|\.[0-9]+(?:[eE][+-]?[0-9]+)?",
-    r'"[^\n]*',
-    r"'[^'\n]*'|(?<!\w)[‘’][^‘’\n]*[‘’]|[“”„«][^“”„«»\n]*[“”»]",
-    r"\\[ \t]*\r?\n",
-    r"(?s:.)",
-)
-"""Regular expressions; the functions that read their matches are in `_READERS`, in this order."""
-
-EARLY = 5
-"""How many of `PATTERNS` are tried before the terminals; the others only where none matches."""
+from ncdlang.syntax.lexer import MISTAKES, Tokens
 
 
 class Meant(NamedTuple):
@@ -140,8 +120,8 @@ FOREIGN_WORDS = _words()
 
 
 def read(tokens: Tokens, names: dict[str, int], start: int, end: int) -> None:
-    """Report the text matched by one of `PATTERNS` and add the token that was meant, if any."""
-    for pattern, reader in zip(PATTERNS, _READERS, strict=True):
+    """Report the text matched by one of `MISTAKES` and add the token that was meant, if any."""
+    for pattern, reader in zip(MISTAKES, _READERS, strict=True):
         found = re.compile(pattern).match(tokens.source.text, start)
         if found and found.end() == end:
             reader(tokens, names, Span(tokens.source, start, end))
@@ -186,7 +166,7 @@ def _shown(character: str) -> str:
     return f"`{character}`" if character.isprintable() and character != " " else point
 
 
-def _comment(tokens: Tokens, names: dict[str, int], span: Span) -> None:
+def _comment(tokens: Tokens, _names: dict[str, int], span: Span) -> None:
     fix = _replace(Span(span.source, span.start, span.start + 2), "#")
     message = "`//` divides, it starts no comment"
     _report(tokens, "NCD1006", message, span, "a comment starts with `#`", fix)
@@ -207,7 +187,7 @@ def _block_comment(tokens: Tokens, names: dict[str, int], span: Span) -> None:
 
 def _foreign_operator(tokens: Tokens, names: dict[str, int], span: Span) -> None:
     meant = _FOREIGN_OPERATORS[span.text]
-    if span.text == "=>" and span.source.text[span.end :].lstrip().startswith(("[", "(")):
+    if span.text == "=>" and re.compile(r"\s*[\[(]").match(span.source.text, span.end):
         meant = Meant("ARROW", "->")
     fix = _replace(span, meant.text) if meant.text else None
     word = f"; write `{meant.text}`" if meant.text else ""
@@ -223,6 +203,9 @@ def _number(tokens: Tokens, names: dict[str, int], span: Span) -> None:
     if digits.endswith(".") or digits.startswith("."):
         fixed = digits.removesuffix(".") if digits.endswith(".") else f"0{digits}"
         message, rule = f"`{text}` is not a number", "a point has digits on both sides: `0.5`"
+    elif digits[1:2].isalpha() and _radix(digits) is not None:
+        fixed, message = str(_radix(digits)), f"`{text}` is not a number"
+        rule = "numbers are written in decimal"
     elif digits != text and digits.isdecimal():
         fixed, message, rule = digits, f"`{text}` is not a number", "digits are not grouped"
     else:
@@ -233,6 +216,14 @@ def _number(tokens: Tokens, names: dict[str, int], span: Span) -> None:
     _report(tokens, "NCD1005", message, span, rule, fix)
     tokens.add(names["NUMBER"], span.start, span.end)
     tokens.broken.append(span)
+
+
+def _radix(text: str) -> int | None:
+    """The value of `0x1F`."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        return None
 
 
 def _unterminated(tokens: Tokens, names: dict[str, int], span: Span) -> None:
@@ -256,7 +247,7 @@ def _quoted(tokens: Tokens, names: dict[str, int], span: Span) -> None:
     tokens.add(names["STRING"], span.start, span.end)
 
 
-def _continuation(tokens: Tokens, names: dict[str, int], span: Span) -> None:
+def _continuation(tokens: Tokens, _names: dict[str, int], span: Span) -> None:
     rule = "a line goes on in open brackets, after an operator, and when the next starts with one"
     fix = _replace(Span(span.source, span.start, span.start + 1), "", safe=False)
     _report(tokens, "NCD1002", "`\\` does not continue a line", span, rule, fix)
