@@ -271,7 +271,7 @@ class Pipeline:
         axes = wires[0].type.axes
         if head.text in REDUCTIONS:
             assert isinstance(expr, tree.Bracketed)
-            value = body.expressions.reduce_value(expr, head, reads[0])
+            value = body.expressions.reductions.reduce_value(expr, head, reads[0])
         else:
             value = body.expressions.apply(head.text, reads, Context(None, axes), expr.span)
         return self._defined(value, expr.span)
