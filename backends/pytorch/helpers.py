@@ -114,12 +114,12 @@ def _attention(
     v: Tensor,
     mask: Tensor | None = None,
     causal: bool = False,
-    scale: float = 1.0,
+    scale: float | None = None,
 ) -> Tensor:
     """F.scaled_dot_product_attention for any number of broadcast leading axes.
 
     Its fast kernels want exactly two of them, so the leading axes but one are flattened.
-    A row whose scores are all -inf is 0 (torch >= 2.5).
+    A row whose scores are all -inf is 0 (torch >= 2.5); `scale` is 1 / sqrt(k.shape[-1]) if None.
     """
     leading = [t.shape[:-2] for t in (q, k, v)]
     if mask is not None:

@@ -54,8 +54,20 @@ def pointwise(w: Writer, name: str, kind: Kind, children: Sequence[Node]) -> Nod
         return _real(w, children[0])
     if name == "select":
         return _select(w, kind, children)
+    if name == "mul":
+        for scalar, other in (children, reversed(children)):
+            if isinstance(scalar, Scalar) and scalar.quotient is not None:
+                return _times_quotient(w, kind, other, scalar.quotient)
     nodes, domain = _one_format(w, name, domain_of(kind), children)
     return mapped(_writer(name, nodes), nodes, domain)
+
+
+def _times_quotient(w: Writer, kind: Kind, node: Node, quotient: tuple[Code, Code]) -> Node:
+    """`x * (a / b)` as `x * a / b`, which has a value where b is 0."""
+    above, below = (Scalar(code, None, "real") for code in quotient)
+    if above.code.text != "1":
+        node = pointwise(w, "mul", kind, [node, above])
+    return pointwise(w, "div", kind, [node, below])
 
 
 def cast(w: Writer, node: Node, domain: Domain) -> Node:
@@ -238,8 +250,25 @@ def _on_numbers(name: str, domain: Domain, numbers: list[Scalar]) -> Scalar:
         value = numbers[0].value
         return Scalar(codes[0], float(value) if value is not None else None, "real")
     if name == "div":
-        codes = [number(n.value, True) if n.value is not None else n.code for n in numbers]
+        return _quotient(*numbers)
+    if name == "rsqrt":
+        return _quotient(Scalar(Code("1"), 1.0, "real"), _on_numbers("sqrt", domain, numbers))
+    if name == "mul":
+        for scalar, other in (numbers, reversed(numbers)):
+            if scalar.quotient is not None:
+                above, below = scalar.quotient
+                product = other.code if above.text == "1" else _number_code(name, [above, other.code])
+                return _quotient(Scalar(product, None, "real"), Scalar(below, None, "real"))
     return Scalar(_number_code(name, codes), None, domain)
+
+
+def _quotient(above: Scalar, below: Scalar) -> Scalar:
+    top, bottom = (
+        number(n.value, True) if n.value is not None else n.code for n in (above, below)
+    )
+    code = infix("/", PRODUCT, top, bottom)
+    # A divisor that is a literal is no danger.
+    return Scalar(code, None, "real", quotient=(top, bottom) if below.value is None else None)
 
 
 def _number_code(name: str, c: list[Code]) -> Code:
@@ -260,8 +289,6 @@ def _number_code(name: str, c: list[Code]) -> Code:
             return call(name, *texts)
         case "abs" | "round":
             return call(name, texts[0])
-        case "rsqrt":
-            return Code(f"1 / math.sqrt({texts[0]})", PRODUCT)
         case "sigmoid":
             return Code(f"0.5 + 0.5 * math.tanh(0.5 * {c[0].at(UNARY)})", SUM)
         case "sign":
