@@ -33,6 +33,12 @@ def _check_below(name: str, wire: str, array: Tensor, bound: int) -> None:
         raise ValueError(f"{name}: {wire} holds {worst}, but its values must be in 0 .. {bound - 1}")
 '''
 
+SOURCES["_ratio"] = '''
+def _ratio(a: float, b: float) -> float:
+    """a / b, which is infinite or no number where b is 0, as it is for tensors."""
+    return a / b if b else math.copysign(math.inf, a) if a else math.nan
+'''
+
 SOURCES["_expand"] = '''
 def _expand(x: Tensor, *sizes: int) -> Tensor:
     """Repeat x along trailing axes of size 1; -1 leaves an axis as it is."""

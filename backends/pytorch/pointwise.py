@@ -49,7 +49,7 @@ def pointwise(w: Writer, name: str, kind: Kind, children: Sequence[Node]) -> Nod
     """The primitive `name` of `primitives.ELEMENTWISE` (or `select`) applied to the children."""
     numbers = [child for child in children if isinstance(child, Scalar)]
     if len(numbers) == len(children):
-        return _on_numbers(name, domain_of(kind), numbers)
+        return _on_numbers(w, name, domain_of(kind), numbers)
     if name == "real":
         return _real(w, children[0])
     if name == "select":
@@ -244,31 +244,40 @@ def as_tensor(w: Writer, scalar: Node, domain: Domain) -> Node:
 # ---- on plain numbers -------------------------------------------------------------------------------
 
 
-def _on_numbers(name: str, domain: Domain, numbers: list[Scalar]) -> Scalar:
+def _on_numbers(w: Writer, name: str, domain: Domain, numbers: Sequence[Scalar]) -> Scalar:
     codes = [n.code for n in numbers]
     if name == "real":
         value = numbers[0].value
         return Scalar(codes[0], float(value) if value is not None else None, "real")
     if name == "div":
-        return _quotient(*numbers)
+        return _quotient(w, *numbers)
     if name == "rsqrt":
-        return _quotient(Scalar(Code("1"), 1.0, "real"), _on_numbers("sqrt", domain, numbers))
+        return _quotient(w, _ONE, _on_numbers(w, "sqrt", domain, numbers))
+    if name == "pow" and isinstance(numbers[1].value, (int, float)) and numbers[1].value < 0:
+        exponent = -numbers[1].value
+        positive = Scalar(number(exponent), exponent, "real")
+        return _quotient(w, _ONE, _on_numbers(w, "pow", domain, (numbers[0], positive)))
     if name == "mul":
         for scalar, other in (numbers, reversed(numbers)):
             if scalar.quotient is not None:
                 above, below = scalar.quotient
                 product = other.code if above.text == "1" else _number_code(name, [above, other.code])
-                return _quotient(Scalar(product, None, "real"), Scalar(below, None, "real"))
+                top, bottom = Scalar(product, None, "real"), Scalar(below, None, "real")
+                return _quotient(w, top, bottom)
     return Scalar(_number_code(name, codes), None, domain)
 
 
-def _quotient(above: Scalar, below: Scalar) -> Scalar:
+_ONE = Scalar(Code("1"), 1.0, "real")
+
+
+def _quotient(w: Writer, above: Scalar, below: Scalar) -> Scalar:
     top, bottom = (
         number(n.value, True) if n.value is not None else n.code for n in (above, below)
     )
-    code = infix("/", PRODUCT, top, bottom)
-    # A divisor that is a literal is no danger.
-    return Scalar(code, None, "real", quotient=(top, bottom) if below.value is None else None)
+    if below.value:
+        return Scalar(infix("/", PRODUCT, top, bottom), None, "real")
+    code = call(w.helper("_ratio"), top.text, bottom.text)
+    return Scalar(code, None, "real", quotient=(top, bottom))
 
 
 def _number_code(name: str, c: list[Code]) -> Code:
