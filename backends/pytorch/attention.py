@@ -158,7 +158,7 @@ class _Finder:
         if scores.wire.type.axes != softmax.outputs[0].wire.type.axes:
             return None
         for contracted, seen in self._scores(softmax, scores, _Scores()):
-            found = self._contracted(contracted, seen, keys)
+            found = self._contracted(contracted, keys)
             if found is None:
                 continue
             query, key, inner, factors = found
@@ -213,7 +213,9 @@ class _Finder:
 
     def _binary(self, edge: Edge, name: str, seen: _Scores) -> Iterator[tuple[Edge, _Scores]]:
         left, right = edge.inputs
-        pairs = [(left, right, False)] if name == "div" else [(left, right, False), (right, left, True)]
+        pairs = (
+            [(left, right, False)] if name == "div" else [(left, right, False), (right, left, True)]
+        )
         for scores, other, swapped in pairs:
             if name in ("mul", "div"):
                 if not other.wire.type.axes:
@@ -237,7 +239,7 @@ class _Finder:
                 yield from self._scores(edge, scores, replace(seen, masks=(*seen.masks, mask)))
 
     def _contracted(
-        self, edge: Edge, seen: _Scores, keys: tuple[Axis, ...]
+        self, edge: Edge, keys: tuple[Axis, ...]
     ) -> tuple[Reading, Reading, tuple[Axis, ...], tuple[Factor, ...]] | None:
         """The query, the key, the axes contracted, and further scalar factors."""
         assert isinstance(edge.operator, Contraction)
@@ -283,7 +285,7 @@ class _Finder:
         match edge.operator:
             case Number(value=Size() as size):
                 return all(coefficient > 0 for _, coefficient in size.terms) and bool(size.terms)
-            case Number(value=value):
+            case Number(value=int() | float() as value):
                 return 0 < value < math.inf
             case Pointwise(name=name) if name in _POSITIVE:
                 return all(self._positive(operand.wire) for operand in edge.inputs)
@@ -361,7 +363,11 @@ class _Finder:
         if plain_axes(mask.read, self.equal) != wire.type.axes:
             return None
         edge = self.makers.get(wire)
-        while edge is not None and isinstance(edge.operator, Pointwise) and edge.operator.name == "not":
+        while (
+            edge is not None
+            and isinstance(edge.operator, Pointwise)
+            and edge.operator.name == "not"
+        ):
             negated = not negated
             edge = self.makers.get(edge.inputs[0].wire)
         if edge is None or not isinstance(edge.operator, Pointwise):

@@ -45,8 +45,14 @@ class PyTorchBackend:
             raise TargetError(_missing(request.diagram, missing))
         emitted = self._emitted(request)
         cls = _load(emitted, request.diagram.name)
-        module: nn.Module = cls()
-        return module.to(getattr(torch, _DTYPES[request.dtype]))
+        # Built in the format rather than converted: what declares a format of its own keeps it.
+        default = torch.get_default_dtype()
+        torch.set_default_dtype(getattr(torch, _DTYPES[request.dtype]))
+        try:
+            module: nn.Module = cls()
+        finally:
+            torch.set_default_dtype(default)
+        return module
 
     def _emitted(self, request: Request) -> Emitted:
         title = request.program.source.name
@@ -64,7 +70,8 @@ def missing_sizes(request: Request) -> tuple[str, ...]:
 
 
 def _missing(diagram: CheckedDiagram, names: tuple[str, ...]) -> str:
-    what = " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else names[0]
+    *others, last = names
+    what = f"{', '.join(others)} and {last}" if others else last
     plural = "sizes" if len(names) > 1 else "size"
     python = ", ".join(f'"{name}": ...' for name in names)
     flags = " ".join(f"--size {name}=..." for name in names)

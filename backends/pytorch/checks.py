@@ -8,7 +8,7 @@ from ncdlang.semantics.program import Requirement
 from ncdlang.semantics.size import Quotient, Size, Symbol
 from ncdlang.semantics.types import Axis, Wire
 
-from .code import COMPARE, SUM, Code, infix
+from .code import COMPARE, SUM, Code, call, infix
 from .code import PRODUCT as PRODUCT_LEVEL
 from .forward import INDENT, Method
 from .lines import WIDTH, statement
@@ -33,9 +33,8 @@ class Checks:
 
     def preamble(self) -> list[str]:
         """Checks of the inputs, then the sizes that the method uses."""
-        requirements = [
-            line for r in self.plan.diagram.requirements if not self._is_early(r) for line in self._require(r)
-        ]
+        late = [r for r in self.plan.diagram.requirements if not self._is_early(r)]
+        requirements = [line for r in late for line in self._raise(r, self.method.size)]
         equations = [line for place in self.plan.layout.equations for line in self._equation(place)]
         bounds = [line for wire in self.plan.graph.inputs for line in self._bound(wire)]
         sizes = self._sizes()
@@ -71,7 +70,7 @@ class Checks:
         for solution in reversed(self.plan.layout.solved):
             if solution.symbol in used:
                 chosen.append(solution)
-                used |= (solution.factor.symbols() | solution.rest.symbols())
+                used |= solution.factor.symbols() | solution.rest.symbols()
         lines: list[str] = []
         for solution in reversed(chosen):
             lines += self._solution(solution)
@@ -98,12 +97,16 @@ class Checks:
             return [*statement(f"{name} = {total.text}", INDENT), *self._negative(name, solution)]
         rest = infix("%", PRODUCT_LEVEL, total, factor)
         empty = f"{factor.at(COMPARE)} == 0 or " if solution.factor.value is None else ""
-        axis = solution.place.axis
+        axis, wire = solution.place.axis, solution.place.wire
         quotient = infix("//", PRODUCT_LEVEL, total, factor)
         return [
             *raising(
                 f"{empty}{rest.text} != 0",
-                (f"{self.name}: axis {axis} of {solution.place.wire.name} is ", (place.text,), ", "),
+                (
+                    f"{self.name}: axis {axis} of {wire.name} is ",
+                    (place.text,),
+                    ", ",
+                ),
                 (f"which leaves no whole size for {solution.symbol.name}",),
             ),
             *statement(f"{name} = {quotient.text}", INDENT),
@@ -140,7 +143,8 @@ class Checks:
         helper = self.method.helper("_check_below")
         name = self.method.inputs[wire]
         size = self.method.size(bound).text
-        return statement(f"{helper}({quoted(self.name)}, {quoted(wire.name)}, {name}, {size})", INDENT)
+        arguments = (quoted(self.name), quoted(wire.name), name, size)
+        return statement(call(helper, *arguments).text, INDENT)
 
     def _wide(self) -> list[str]:
         if not self.method.wide:
@@ -159,9 +163,6 @@ class Checks:
     def _is_early(self, requirement: Requirement) -> bool:
         symbols = requirement.left.symbols() | requirement.right.symbols()
         return symbols <= frozenset(self.plan.built)
-
-    def _require(self, requirement: Requirement) -> list[str]:
-        return self._raise(requirement, self.method.size)
 
     def _raise(self, requirement: Requirement, write: Callable[[Size], Code]) -> list[str]:
         left, right = compared(requirement.left, requirement.right)
@@ -185,7 +186,9 @@ def raising(condition: str, *message: tuple[str | tuple[str], ...]) -> list[str]
     """`if condition: raise ValueError(...)`, with one string literal for each part."""
     parts = [f_string(*part) for part in message if part]
     lines = [f"{INDENT}if {condition}:"]
-    one = statement(f"raise ValueError({f_string(*(p for part in message for p in part))})", _DEEPER)
+    one = statement(
+        f"raise ValueError({f_string(*(p for part in message for p in part))})", _DEEPER
+    )
     if len(one) == 1 and len(one[0]) <= WIDTH:
         return [*lines, *one]
     inner = [f"{_DEEPER}    {part}" for part in parts]

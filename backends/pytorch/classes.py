@@ -18,6 +18,7 @@ from .forward import INDENT, Method, write_body
 from .initial import initialiser
 from .lines import statement
 from .names import BUILTINS, GLOBALS, MODULE_ATTRIBUTES, Scope, attribute_names, docstring
+from .nodes import FORMATS
 from .planning import Binding, Plan
 from .ready import ready_made
 from .sizes import size_code
@@ -165,7 +166,9 @@ class ClassWriter:
             made = f"{self.module.class_of(callee)}({arguments})"
             body += statement(f"self.{attribute} = {made}", INDENT)
         if self.anchored:
-            body.append(f"{INDENT}# Follows the module's dtype and device; it is no part of its state.")
+            body.append(
+                f"{INDENT}# Follows the module's dtype and device; it is no part of its state."
+            )
             line = f'self.register_buffer("{self.anchored}", torch.empty(0), persistent=False)'
             body += statement(line, INDENT)
         if plan.graph.learned:
@@ -175,7 +178,8 @@ class ClassWriter:
         arguments = [self._argument(symbol) for symbol in plan.built]
         if not (lines or body or arguments):
             return []
-        head = f"def __init__({', '.join(['self', *(['*', *arguments] if arguments else [])])}) -> None:"
+        parameters = ", ".join(["self", *(["*", *arguments] if arguments else [])])
+        head = f"def __init__({parameters}) -> None:"
         return [*_head(head), f"{INDENT}super().__init__()", *lines, *body, ""]
 
     def _reset(self) -> list[str]:
@@ -229,7 +233,9 @@ class ClassWriter:
 
     def _parameter_lines(self, learned: Learned) -> list[str]:
         shape = ", ".join(self._early_size(axis.size).text for axis in learned.wire.type.axes)
-        made = f"torch.empty({shape or '()'})"
+        kind = learned.wire.type.kind
+        dtype = f", dtype=torch.{FORMATS[kind.format]}" if kind.format in FORMATS else ""
+        made = f"torch.empty({shape or '()'}{dtype})"
         name = self.attributes[learned.wire.name]
         axes = " ".join(str(axis) for axis in learned.wire.type.axes)
         if learned.frozen:
@@ -247,9 +253,7 @@ class ClassWriter:
         for stem, copies in made.items():
             value = copies[0]
             if stem in stacks:
-                same = len(set(copies)) == 1 and len(copies) > 1
-                inner = f"{value} for _ in range({len(copies)})" if same else f"[{', '.join(copies)}]"
-                value = f"nn.ModuleList({inner})"
+                value = f"nn.ModuleList({_copies(copies)})"
             lines += statement(f"self.{self.attributes[stem]} = {value}", INDENT)
         return lines
 
@@ -274,6 +278,13 @@ class ClassWriter:
         assert plan is not None
         names = self.module.names_of(callee)
         return ", ".join(f"{names[s]}={write(Size.of(s))}" for s in plan.built)
+
+
+def _copies(made: list[str]) -> str:
+    """The modules of a stack: a loop if they are built alike."""
+    if len(made) > 1 and len(set(made)) == 1:
+        return f"{made[0]} for _ in range({len(made)})"
+    return f"[{', '.join(made)}]"
 
 
 def _head(text: str) -> list[str]:

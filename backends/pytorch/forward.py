@@ -26,9 +26,20 @@ from .code import Code, call, number
 from .fused import attention_node
 from .lines import statement
 from .names import Scope, comment, local_scope
-from .nodes import Axes, Converted, Domain, Fixed, Index, Node, Scalar, domain_of
+from .nodes import (
+    FORMATS,
+    Axes,
+    Converted,
+    Domain,
+    Fixed,
+    Index,
+    Node,
+    Scalar,
+    domain_of,
+    is_real,
+)
 from .planning import Plan
-from .pointwise import cast, pointwise
+from .pointwise import cast, in_format, pointwise
 from .reads import reading, regroup
 from .registry import is_native
 from .render import full, render
@@ -165,7 +176,7 @@ class Method:
             case "real" | "complex":
                 return f"{self.real_tensor()}.dtype"
             case _:
-                assert_never(domain)
+                return f"torch.{FORMATS[domain]}"
 
     def real_tensor(self) -> str:
         """A tensor whose dtype is the one of the module's reals."""
@@ -242,7 +253,7 @@ class Method:
             if value.value is None:
                 return Scalar(self.size(value), None, domain)
             value = value.value
-        if domain == "real":
+        if is_real(domain):
             value = float(value)
         return Scalar(number(value), value, domain)
 
@@ -258,6 +269,8 @@ class Method:
         kind = wire.type.kind
         if kind.name in ("real", "complex") and node.domain == "integer":
             node = pointwise(self, "real", REAL, [node])
+        if node.domain != "wide" and not isinstance(node, Scalar):
+            node = in_format(self, node, domain_of(kind))
         order = _order(wire, whole)
         plain = order == wire.type.axes
         uses = self.plan.uses.get(wire, 0)
@@ -278,7 +291,7 @@ class Method:
         return node.code.text in self.made
 
     def _scalar(self, wire: Wire, node: Scalar) -> None:
-        """A plain number: a variable of its own only if it has a name and is more than a literal."""
+        """A plain number: a variable of its own if it has a name and is more than a literal."""
         if node.value is None and not wire.name.startswith("_"):
             name = self.scope.claim(wire.name)
             self.lines.append(_Line(f"{name} = {node.code.text}", "", self.blocks))
@@ -345,7 +358,7 @@ class Method:
     def _stack(self, edges: list[Edge], texts: list[str], batched: bool) -> None:
         """A whole stack as a loop."""
         first, last = edges[0].operator, edges[-1]
-        assert isinstance(first, Library) and first.instance is not None
+        assert isinstance(first, Library)
         wire = last.outputs[0].wire
         plain = wire.name[0] != "_" and operators.result_axes(last, 0) == wire.type.axes
         name = self.scope.claim(wire.name) if plain else self.scope.claim_numbered("t")
@@ -365,8 +378,7 @@ class Method:
         codes: list[str] = []
         for wire in outputs:
             node = self.values[wire]
-            if wire.type.kind.name == "real" and not wire.type.kind.format:
-                node = cast(self, node, "real") if node.domain == "wide" else node
+            node = in_format(self, node, domain_of(wire.type.kind))
             code = full(self, node, wire.type.axes)
             codes.append(self._spread(wire, code).text)
         text = ", ".join(codes)
@@ -400,9 +412,8 @@ class Method:
         text: list[str] = []
         inside: tuple[Block, ...] = ()
         for line in self.lines:
-            for block in line.blocks:
-                if block not in inside:
-                    text.append(f"{INDENT}# {comment(block.title)}")
+            entered = [block for block in line.blocks if block not in inside]
+            text += [f"{INDENT}# {comment(block.title)}" for block in entered]
             inside = line.blocks or inside
             text += statement(line.text, INDENT, line.comment)
         return text
@@ -420,14 +431,12 @@ def write_body(plan: Plan, owner: Owner) -> Method:
 def flattened(code: Code, axes: Axes, order: Axes) -> Code:
     """Composite axes made of their parts, which stand side by side in `order`."""
     rank = len(order)
-    position = 0
-    for axis in axes:
+    for position, axis in enumerate(axes):
         width = 1 if axis in order else len(axis.atoms)
         if width > 1:
             first, last = position - rank, position + width - 1 - rank
             code = code.method(f"flatten({first}, {last})" if last != -1 else f"flatten({first})")
             rank -= width - 1
-        position += 1
     return code
 
 

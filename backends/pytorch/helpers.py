@@ -30,7 +30,7 @@ def _check_below(name: str, wire: str, array: Tensor, bound: int) -> None:
     low, high = array.aminmax()
     if low < 0 or high >= bound:
         worst = int(low if low < 0 else high)
-        raise ValueError(f"{name}: {wire} holds {worst}, but its values must be in 0 .. {bound - 1}")
+        raise ValueError(f"{name}: {wire} holds {worst}, but must stay in 0 .. {bound - 1}")
 '''
 
 SOURCES["_ratio"] = '''

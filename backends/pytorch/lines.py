@@ -5,6 +5,14 @@ from __future__ import annotations
 WIDTH = 100
 _OPEN, _CLOSE = "([{", ")]}"
 _STEP = "    "
+_LOOSEST_FIRST = (
+    (" if ", " else "),
+    (" == ", " != ", " < ", " <= ", " > ", " >= "),
+    (" | ",),
+    (" & ",),
+    (" + ", " - "),
+    (" * ", " / ", " // ", " % "),
+)
 
 
 def statement(text: str, indent: str, comment: str = "") -> list[str]:
@@ -31,9 +39,8 @@ def _broken(text: str, indent: str) -> list[str]:
     if len(parts) == 1 and not _is_call(text, start):
         body = _operators(parts[0], indent + _STEP)
     else:
-        body = [
-            line for part in parts for line in _broken(part.strip() + ",", indent + _STEP) if line.strip()
-        ]
+        items = [part.strip() + "," for part in parts if part.strip()]
+        body = [line for item in items for line in _broken(item, indent + _STEP)]
     return [indent + text[: start + 1], *body, indent + text[end:]]
 
 
@@ -60,7 +67,13 @@ def _assignment(text: str) -> list[str]:
 
 def _operators(text: str, indent: str) -> list[str]:
     """Break in front of the loosest operators."""
-    for signs in ((" if ", " else "), (" | ",), (" & ",), (" + ", " - "), (" * ", " / ", " // ", " % ")):
+    for signs in (
+        (" if ", " else "),
+        (" | ",),
+        (" & ",),
+        (" + ", " - "),
+        (" * ", " / ", " // ", " % "),
+    ):
         pieces = _pieces(text, signs)
         if len(pieces) > 1:
             return [line for piece in pieces for line in _broken(piece, indent)]
@@ -141,5 +154,18 @@ def _last_bracket(text: str) -> tuple[int, int] | None:
 def split_operators(text: str) -> list[str]:
     """The operands of the outermost binary operators of a statement's value."""
     value = split_top(text.removeprefix("return "), " = ")[-1]
-    signs = (" if ", " else ", " | ", " & ", " + ", " - ", " * ", " / ", " // ", " % ", " < ", " <= ")
+    signs = (
+        " if ",
+        " else ",
+        " | ",
+        " & ",
+        " + ",
+        " - ",
+        " * ",
+        " / ",
+        " // ",
+        " % ",
+        " < ",
+        " <= ",
+    )
     return _pieces(value, signs)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from ncdlang.semantics.types import Axis, Kind
 
@@ -18,9 +18,20 @@ from .code import Code
 
 Axes: TypeAlias = tuple[Axis, ...]
 
+# `real` are in the module's own format, the others in the one that the file declares.
 # `wide` are reals made of indices and numbers only: they are computed in at least float32, and
 # become the module's own format where they meet its reals.
-Domain = Literal["real", "wide", "integer", "boolean", "complex"]
+Domain: TypeAlias = Literal[
+    "real", "wide", "integer", "boolean", "complex", "f64", "f32", "bf16", "f16", "f8e4m3", "f8e5m2"
+]
+FORMATS: dict[str, str] = {
+    "f64": "float64",
+    "f32": "float32",
+    "bf16": "bfloat16",
+    "f16": "float16",
+    "f8e4m3": "float8_e4m3fn",
+    "f8e5m2": "float8_e5m2",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,9 +75,14 @@ class Index:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Converted:
-    """Whole numbers that are read as reals: left as they are beside reals, else converted."""
+    """Values that are read as reals and have another format as they are.
+
+    Whole numbers are left as they are beside reals, since PyTorch promotes them; a choice of two
+    literals, which has the default format, is not: `promotes` tells them apart.
+    """
 
     child: Node
+    promotes: bool = True
 
     @property
     def axes(self) -> Axes:
@@ -167,9 +183,7 @@ class Repeated:
         return self.child.domain
 
 
-Node: TypeAlias = (
-    Scalar | Fixed | Index | Converted | Mapped | Einsum | Reduced | Along | Repeated
-)
+Node: TypeAlias = Scalar | Fixed | Index | Converted | Mapped | Einsum | Reduced | Along | Repeated
 
 
 def domain_of(kind: Kind) -> Domain:
@@ -182,7 +196,12 @@ def domain_of(kind: Kind) -> Domain:
         case "complex":
             return "complex"
         case _:
-            return "real"
+            return cast(Domain, kind.format) if kind.format in FORMATS else "real"
+
+
+def is_real(domain: Domain) -> bool:
+    """Whether values are reals in a format of their own, not `wide`."""
+    return domain == "real" or domain in FORMATS
 
 
 def mapped(

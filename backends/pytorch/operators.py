@@ -23,7 +23,7 @@ from .nodes import (
     repeated,
 )
 from .planning import Plan
-from .pointwise import as_reals, as_tensor, cast, common_format, pointwise
+from .pointwise import as_tensor, cast, common_format, in_format, pointwise
 from .registry import native
 from .render import Writer, dims_text, operands, render
 
@@ -37,7 +37,7 @@ def contraction(w: Writer, operator: Contraction, kind: Kind, nodes: Sequence[No
     if missing or not tensors:
         # Nothing has these axes: the sum over them is a sum of equal terms.
         tensors = [repeated(tensors[0] if tensors else numbers.pop(), missing), *tensors[1:]]
-    tensors, domain = common_format(w, tensors)
+    tensors, domain = common_format(w, tensors, domain_of(kind))
     tensors = [cast(w, n, "wide") if isinstance(n, Converted) else n for n in tensors]
     kinds = {node.domain for node in tensors}
     if len(tensors) == 1 or domain == "integer" or len(kinds) > 1:
@@ -58,7 +58,7 @@ def _summed(w: Writer, axes: Axes, node: Node) -> Node:
     return reduction(w, Reduction("sum", axes), Kind("real"), node)
 
 
-# ---- reductions -----------------------------------------------------------------------------------
+# ---- reductions ----------------------------------------------------------------------------------
 
 
 def reduction(w: Writer, operator: Reduction, kind: Kind, node: Node) -> Node:
@@ -115,7 +115,7 @@ def _product(code: Code, dims: Sequence[int]) -> Code:
     return code
 
 
-# ---- calls ----------------------------------------------------------------------------------------
+# ---- calls ---------------------------------------------------------------------------------------
 
 
 def library(w: Writer, edge: Edge, nodes: list[Node], plan: Plan) -> Node:
@@ -153,7 +153,8 @@ def call_arguments(w: Writer, edge: Edge, nodes: Sequence[Node]) -> tuple[list[s
         formal = operator.callee.parameters[i].type.axes
         targets = operand_targets(edge, i)
         tiled = [axis for entry in operand.reindexing for axis in entry.axes()]
-        node = repeated(as_reals(w, node), tuple(dict.fromkeys((*tiled, *targets))))
+        node = in_format(w, node, domain_of(operator.callee.parameters[i].type.kind))
+        node = repeated(node, tuple(dict.fromkeys((*tiled, *targets))))
         if isinstance(node, Scalar):
             node = as_tensor(w, node, node.domain)
         if any(axis in edge.degree for axis in targets):
@@ -169,21 +170,17 @@ def operand_targets(edge: Edge, position: int) -> Axes:
     operator, operand = edge.operator, edge.inputs[position]
     assert isinstance(operator, Library)
     formal = operator.callee.parameters[position].type.axes
-    return _in_formal_order(
-        operand.wire, operand.weave, operator.input_targets[position], formal
-    )
+    return _in_formal_order(operand.wire, operand.weave, operator.input_targets[position], formal)
 
 
-def _renamed(
-    w: Writer, node: Node, degree: Axes, targets: Axes, formal: Axes
-) -> tuple[Node, Axes]:
+def _renamed(w: Writer, node: Node, degree: Axes, targets: Axes, formal: Axes) -> tuple[Node, Axes]:
     """A target of one argument that another argument lifts gets the callee's name."""
     tiled = tuple(axis for axis in degree if axis in node.axes and axis not in targets)
     code = render(w, node, (*tiled, *targets))
     return Fixed(code, (*tiled, *formal), node.batched, node.domain), formal
 
 
-# ---- rows of only -inf --------------------------------------------------------------------------------
+# ---- rows of only -inf ---------------------------------------------------------------------------
 
 
 def may_be_empty(plan: Plan, wire: Wire) -> bool:
@@ -219,4 +216,3 @@ def may_be_empty(plan: Plan, wire: Wire) -> bool:
                 return False
 
     return empty(wire)
-

@@ -1,8 +1,8 @@
-"""What has to be emitted for a diagram: its graph, what is alive in it, and which sizes it needs."""
+"""What has to be emitted for a diagram: its graph, what is alive in it, the sizes it needs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ncdlang.ir.diagram import Edge, Graph, Iota, Library, Number, Operand, Pointwise
@@ -47,13 +47,17 @@ class Plan:
 
     def calls(self) -> Iterator[Library]:
         """The calls of other diagrams that need a module, once for each edge."""
-        for edge in self.live:
-            if isinstance(edge.operator, Library) and not is_native(edge):
-                yield edge.operator
+        return _calls(self.live)
+
+
+def _calls(edges: Iterable[Edge]) -> Iterator[Library]:
+    for edge in edges:
+        if isinstance(edge.operator, Library) and not is_native(edge):
+            yield edge.operator
 
 
 def make_plans(root: CheckedDiagram, extra: tuple[Symbol, ...], lower: Lower) -> list[Plan]:
-    """Plans of a diagram and of all that it uses, callees first. `extra` sizes are built in, too."""
+    """Plans of a diagram and all that it uses, callees first. `extra` sizes are built in, too."""
     plans: dict[CheckedDiagram, Plan] = {}
     _collect(root, extra, lower, plans)
     for plan in reversed(plans.values()):
@@ -72,21 +76,20 @@ def _collect(
         return
     graph = shared(lower(diagram))
     equal = equality(diagram)
-    attentions = find_attention(graph, _count(graph, graph.edges, {}), equal)
+    attentions = find_attention(graph, _count(graph.edges, {}), equal)
     live = _live(graph, attentions)
     used: list[CheckedDiagram] = [instance.callee for instance in diagram.instances]
-    for edge in live:
-        if isinstance(edge.operator, Library) and not is_native(edge):
-            used.append(edge.operator.callee)
+    used += [operator.callee for operator in _calls(live)]
     for callee in dict.fromkeys(used):
         if not ready_made(callee):
             _collect(callee, (), lower, plans)
     wanted = dict.fromkeys((*diagram.needed, *_free(diagram), *extra))
     for instance in diagram.instances:
         wanted.update(dict.fromkeys(_instance_symbols(instance, plans)))
-    uses = _count(graph, live, attentions)
+    uses = _count(live, attentions)
     sizes = layout(diagram, wanted)
-    plans[diagram] = Plan(diagram, graph, equal, attentions, live, uses, sizes, _fused(graph, attentions, live))
+    fused = _fused(graph, attentions, live)
+    plans[diagram] = Plan(diagram, graph, equal, attentions, live, uses, sizes, fused)
 
 
 def _free(diagram: CheckedDiagram) -> Iterator[Symbol]:
@@ -94,9 +97,7 @@ def _free(diagram: CheckedDiagram) -> Iterator[Symbol]:
         yield from sorted(free.axis.size.symbols())
 
 
-def _instance_symbols(
-    instance: Instance, plans: dict[CheckedDiagram, Plan]
-) -> Iterator[Symbol]:
+def _instance_symbols(instance: Instance, plans: dict[CheckedDiagram, Plan]) -> Iterator[Symbol]:
     """The caller's sizes that an instance is built with."""
     callee = instance.callee
     symbols = plans[callee].layout.built if callee in plans else callee.needed
@@ -154,7 +155,7 @@ def _said(edge: Edge) -> Hashable:
     return (operator, kind, edge.degree, edge.inputs, wire.type)
 
 
-# ---- what is alive ----------------------------------------------------------------------------------
+# ---- what is alive -------------------------------------------------------------------------------
 
 
 def _reads(edge: Edge, attentions: dict[Edge, Attention]) -> Iterator[Wire]:
@@ -196,9 +197,7 @@ def _fused(
     return found
 
 
-def _count(
-    graph: Graph, edges: tuple[Edge, ...], attentions: dict[Edge, Attention]
-) -> dict[Wire, int]:
+def _count(edges: tuple[Edge, ...], attentions: dict[Edge, Attention]) -> dict[Wire, int]:
     found: dict[Wire, int] = {}
     for edge in edges:
         for wire in _reads(edge, attentions):

@@ -26,7 +26,7 @@ from .code import (
     infix,
     number,
 )
-from .nodes import Converted, Domain, Index, Node, Scalar, domain_of, mapped
+from .nodes import Converted, Domain, Index, Node, Scalar, domain_of, is_real, mapped
 from .render import Writer
 
 _INFIX = {
@@ -89,36 +89,38 @@ def _arange_as(code: Code, dtype: str) -> Code:
     return code.method(f"to({dtype})")
 
 
-def as_reals(w: Writer, node: Node) -> Node:
-    """The value in the module's own format, if it is a real."""
-    return cast(w, node, "real") if node.domain == "wide" else node
+def in_format(w: Writer, node: Node, domain: Domain) -> Node:
+    """A real in the format of `domain`; anything else as it is."""
+    real = is_real(node.domain) or node.domain == "wide"
+    return cast(w, node, domain) if real and is_real(domain) else node
 
 
-def common_format(w: Writer, nodes: Sequence[Node]) -> tuple[list[Node], Domain]:
-    """Reals of several operands in one format, for operators that convert nothing themselves."""
-    tensors = [node.domain for node in nodes if not isinstance(node, Scalar)]
-    if "complex" in tensors:
+def common_format(w: Writer, nodes: Sequence[Node], result: Domain) -> tuple[list[Node], Domain]:
+    """Operands of an operator that converts nothing itself, in the format of its result."""
+    domains: list[Domain] = [node.domain for node in nodes]
+    if "complex" in domains:
         return list(nodes), "complex"
-    if "real" in tensors or "wide" in tensors:
-        domain: Domain = "real" if "real" in tensors else "wide"
-        return [cast(w, node, domain) for node in nodes], domain
-    return list(nodes), tensors[0]
+    if any(is_real(domain) for domain in domains):
+        return [cast(w, node, result) for node in nodes], result
+    if "wide" in domains:
+        return [cast(w, node, "wide") for node in nodes], "wide"
+    return list(nodes), domains[0]
 
 
-# ---- formats --------------------------------------------------------------------------------------
+# ---- formats -------------------------------------------------------------------------------------
 
 
 def _one_format(
     w: Writer, name: str, result: Domain, children: Sequence[Node]
 ) -> tuple[list[Node], Domain]:
     """The operands of an elementwise function in formats that PyTorch promotes rightly."""
-    domains = [child.domain for child in children if not isinstance(child, Scalar)]
+    domains: list[Domain] = [child.domain for child in children if not isinstance(child, Scalar)]
     if name in COMPARISONS:
         return [_beside(child, domains) for child in children], "boolean"
     if result in ("integer", "boolean") or "complex" in domains:
         return list(children), result
-    if "real" in domains:
-        return [_into_reals(w, child) for child in children], "real"
+    if any(is_real(domain) for domain in domains):
+        return [_into_reals(w, child, result) for child in children], result
     plain = all(isinstance(child, (Scalar, Converted)) for child in children)
     if plain:
         return [cast(w, child, "wide") for child in children], "wide"
@@ -130,10 +132,10 @@ def _beside(child: Node, domains: list[Domain]) -> Node:
     return child.child if isinstance(child, Converted) and domains else child
 
 
-def _into_reals(w: Writer, child: Node) -> Node:
-    if isinstance(child, Converted):
+def _into_reals(w: Writer, child: Node, domain: Domain) -> Node:
+    if isinstance(child, Converted) and child.promotes:
         return child.child
-    return as_reals(w, child)
+    return in_format(w, child, domain)
 
 
 def _real(w: Writer, child: Node) -> Node:
@@ -148,7 +150,7 @@ def _real(w: Writer, child: Node) -> Node:
             return child
 
 
-# ---- on tensors -------------------------------------------------------------------------------------
+# ---- on tensors ----------------------------------------------------------------------------------
 
 
 def _short(nodes: Sequence[Node], codes: Sequence[Code]) -> list[Code]:
@@ -205,26 +207,31 @@ def _select(w: Writer, kind: Kind, children: Sequence[Node]) -> Node:
     domain = domain_of(kind)
     if isinstance(condition, Scalar):
         condition = as_tensor(w, condition, "boolean")
+    if not is_real(domain):
+        return mapped(_write_where, [condition, *branches], domain)
     if all(isinstance(branch, Scalar) for branch in branches):
-        # Without a tensor among them torch.where takes the default format.
-        if domain == "real":
-            domain = "wide"
-            if not all(isinstance(b, Scalar) and _is_exact(b) for b in branches):
-                branches = [as_tensor(w, branches[0], "wide"), branches[1]]
-        nodes: list[Node] = [condition, *branches]
-    elif domain == "real":
-        nodes, domain = _one_format(w, "select", domain, branches)
-        nodes = [condition, *nodes]
-    else:
-        nodes = [condition, *branches]
-    return mapped(lambda c: call("torch.where", *(code.text for code in c)), nodes, domain)
+        return _choice_of_numbers(w, condition, branches)
+    nodes, domain = _one_format(w, "select", domain, branches)
+    return mapped(_write_where, [condition, *nodes], domain)
 
 
-def _is_exact(scalar: Scalar) -> bool:
-    """Whether a literal is the same number in every format that torch.where may take."""
-    value = scalar.value
-    if value is None:
-        return False
+def _choice_of_numbers(w: Writer, condition: Node, branches: Sequence[Node]) -> Node:
+    """Without a tensor among the branches torch.where gives the default format."""
+    values = [branch.value for branch in branches if isinstance(branch, Scalar)]
+    exact = [float(value) for value in values if value is not None and _is_exact(value)]
+    if len(exact) < 2:
+        first = as_tensor(w, branches[0], "wide")
+        return mapped(_write_where, [condition, first, branches[1]], "wide")
+    literals = [Scalar(number(value), value, "real") for value in exact]
+    return Converted(mapped(_write_where, [condition, *literals], "wide"), promotes=False)
+
+
+def _write_where(codes: Sequence[Code]) -> Code:
+    return call("torch.where", *(code.text for code in codes))
+
+
+def _is_exact(value: float) -> bool:
+    """Whether a number is the same in every format that torch.where may take."""
     try:
         return struct.unpack("<f", struct.pack("<f", value))[0] == value
     except OverflowError:
@@ -241,14 +248,15 @@ def as_tensor(w: Writer, scalar: Node, domain: Domain) -> Node:
     return mapped(write, (scalar,), domain)
 
 
-# ---- on plain numbers -------------------------------------------------------------------------------
+# ---- on plain numbers ----------------------------------------------------------------------------
 
 
 def _on_numbers(w: Writer, name: str, domain: Domain, numbers: Sequence[Scalar]) -> Scalar:
     codes = [n.code for n in numbers]
     if name == "real":
         value = numbers[0].value
-        return Scalar(codes[0], float(value) if value is not None else None, "real")
+        code = codes[0] if value is None else number(float(value))
+        return Scalar(code, None if value is None else float(value), "real")
     if name == "div":
         return _quotient(w, *numbers)
     if name == "rsqrt":
@@ -261,7 +269,9 @@ def _on_numbers(w: Writer, name: str, domain: Domain, numbers: Sequence[Scalar])
         for scalar, other in (numbers, reversed(numbers)):
             if scalar.quotient is not None:
                 above, below = scalar.quotient
-                product = other.code if above.text == "1" else _number_code(name, [above, other.code])
+                product = (
+                    other.code if above.text == "1" else _number_code(name, [above, other.code])
+                )
                 top, bottom = Scalar(product, None, "real"), Scalar(below, None, "real")
                 return _quotient(w, top, bottom)
     return Scalar(_number_code(name, codes), None, domain)
@@ -271,9 +281,7 @@ _ONE = Scalar(Code("1"), 1.0, "real")
 
 
 def _quotient(w: Writer, above: Scalar, below: Scalar) -> Scalar:
-    top, bottom = (
-        number(n.value, True) if n.value is not None else n.code for n in (above, below)
-    )
+    top, bottom = (number(n.value, True) if n.value is not None else n.code for n in (above, below))
     if below.value:
         return Scalar(infix("/", PRODUCT, top, bottom), None, "real")
     code = call(w.helper("_ratio"), top.text, bottom.text)

@@ -13,7 +13,7 @@ from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.types import Axis
 
 from .code import Code, call, number
-from .nodes import Along, Node, Scalar, mapped, repeated
+from .nodes import Along, Node, Scalar, domain_of, mapped, repeated
 from .pointwise import as_tensor, cast, common_format
 from .render import Writer
 
@@ -58,7 +58,7 @@ def _function(w: Writer, name: str, arguments: Sequence[Node]) -> Node:
     return mapped(lambda codes: call(name, codes[0].text), (child,), child.domain)
 
 
-# ---- along one axis -------------------------------------------------------------------------------
+# ---- along one axis ------------------------------------------------------------------------------
 
 
 def _along(
@@ -68,10 +68,12 @@ def _along(
     write: Callable[[Sequence[Code], int], Code],
 ) -> Along:
     places = [_target(operand.wire.type.axes, operand.weave) for operand in edge.inputs]
-    nodes, domain = common_format(
-        w, [repeated(node, (place,)) for node, place in zip(arguments, places, strict=True)]
-    )
     result = edge.outputs[0]
+    nodes, domain = common_format(
+        w,
+        [repeated(node, (place,)) for node, place in zip(arguments, places, strict=True)],
+        domain_of(result.wire.type.kind),
+    )
     axis = _target(result.wire.type.axes, result.weave)
     return Along(write, tuple(nodes), tuple(places), axis, domain)
 

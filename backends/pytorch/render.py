@@ -118,7 +118,7 @@ def full(w: Writer, node: Node, axes: Axes) -> Code:
     return render(w, node, axes)
 
 
-# ---- dimensions -----------------------------------------------------------------------------------
+# ---- dimensions ----------------------------------------------------------------------------------
 
 
 def align(code: Code, axes: Axes, batched: bool, order: Axes) -> Code:
@@ -184,7 +184,7 @@ def _reduced(w: Writer, node: Reduced, order: Axes) -> Code:
     return align(code, kept, node.batched, order)
 
 
-# ---- einsum ----------------------------------------------------------------------------------------
+# ---- einsum --------------------------------------------------------------------------------------
 
 
 def letters_for(axes: Axes) -> dict[Axis, str]:
@@ -217,7 +217,7 @@ def _einsum(w: Writer, node: Einsum, order: Axes) -> Code:
 
 
 def _arranged(nodes: tuple[Node, ...], order: Axes) -> tuple[Node, ...]:
-    """The operand whose own axes lead in the result goes first, so that the result is contiguous."""
+    """The operand whose own axes lead in the result goes first: then the result is contiguous."""
     if len(nodes) != 2:
         return nodes
 

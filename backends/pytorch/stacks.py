@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from ncdlang.ir.diagram import Edge, Graph, Library
 from ncdlang.semantics.types import Wire
@@ -25,8 +26,7 @@ def find_stacks(
         names = [_name(edge) for edge in edges]
         if names != [f"{stem}.{i}" for i in range(count)] or count < 2:
             continue
-        links = zip(edges, edges[1:], strict=False)
-        if all(_feeds(graph, uses, first, second) for first, second in links):
+        if all(_feeds(graph, uses, first, second) for first, second in pairwise(edges)):
             found[edges[0]] = edges
     return found
 

@@ -68,7 +68,7 @@ class Reader:
         view.split(todo)
         result = view.diagonals()
         lookups = [
-            (axis, plan) for axis, plan in zip(stands, todo, strict=True) if isinstance(plan, Lookup)
+            (a, plan) for a, plan in zip(stands, todo, strict=True) if isinstance(plan, Lookup)
         ]
         return self._looked_up(result, lookups) if lookups else result
 
@@ -125,7 +125,9 @@ class Reader:
             return index
         last = self.w.size(plan.size - 1).text
         if isinstance(index, Scalar):
-            return Scalar(call("min", call("max", index.code.text, "0"), last), None, "integer")
+            return Scalar(
+                call("min", call("max", index.code.text, "0").text, last), None, "integer"
+            )
         if plan.below and plan.above:
             bounds = f"0, {last}"
         else:

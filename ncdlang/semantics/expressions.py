@@ -105,13 +105,12 @@ class Expressions:
             case tree.Call():
                 return self._call(expr, context)
             case tree.Binary() | tree.BlockExpr():
-                what = f"`{expr.op}`" if isinstance(expr, tree.Binary) else "a block"
                 self.body.fail(
-                    "NCD5001",
-                    f"{what} composes diagrams, which has no meaning yet here",
-                    expr.op_span if isinstance(expr, tree.Binary) else expr.span,
-                    label="composition of diagrams",
-                    help="write the calls one by one: `H = f(X)`, then `g(H)`",
+                    "NCD2012",
+                    "a pipeline is a diagram, not an array",
+                    expr.span,
+                    label="needs arguments",
+                    help=f"call it: `({_shortened(expr.span.text)})(...)`",
                 )
             case tree.Composite():
                 self.body.fail(

@@ -98,7 +98,7 @@ def check_pipeline(body: Body, pipeline: tree.Expr) -> None:
     from ncdlang.semantics.pipelines import Pipeline
 
     promised = _promised(body.declaration.result)
-    wires = Pipeline(body).run(pipeline, tuple(body.parameters), pipeline.span)
+    wires = Pipeline(body).apply(pipeline, tuple(body.parameters))
     fitted = fit_result(body, wires, promised, pipeline.span)
     _check_results(body, [(wire, pipeline.span) for wire in fitted], promised, pipeline.span, None)
 
@@ -174,9 +174,18 @@ def fit_result(
     )
 
 
+def _are_others(body: Body, items: list[tree.Expr | tree.Pack], wire: Wire) -> bool:
+    """Whether the result has another axis of the signature than is promised there."""
+    own = body.signature_axes.values()
+    return any(
+        isinstance(item, tree.Name) and axis in own and body.scope.find(item.text) is not axis
+        for item, axis in zip(items, wire.type.axes, strict=True)
+    )
+
+
 def _fitted(body: Body, wire: Wire, expr: tree.ArrayTypeExpr, span: Span) -> Wire:
     items = [item for slot in expr.axes.slots for item in slot.items]
-    if len(items) != len(wire.type.axes):
+    if len(items) != len(wire.type.axes) or _are_others(body, items, wire):
         return wire
     axes: list[Axis] = []
     for item, axis in zip(items, wire.type.axes, strict=True):

@@ -144,11 +144,9 @@ def _einsum(body: Body, brackets: tree.Brackets, wires: Wires, span: Span) -> Wi
     reads: list[Expression] = []
     for slot, wire in zip(brackets.slots, wires, strict=True):
         reads.append(_einsum_input(body, slot, wire, own, lifted))
-    results = [_result_name(body, item, own) for item in _items(brackets.arrow or ())]
-    if len(set(results)) < len(results):
-        body.fail(
-            "NCD2007", "an array type can't name an axis twice", brackets.span, label="named twice"
-        )
+    results: list[str] = []
+    for item in _items(brackets.arrow or ()):
+        results.append(_result_name(body, item, own, results))
     axes = (*lifted, *(own[name] for name in results))
     bound = tuple(axis for name, axis in own.items() if name not in results)
     value: Expression
@@ -167,7 +165,16 @@ def _einsum(body: Body, brackets: tree.Brackets, wires: Wires, span: Span) -> Wi
     return wire
 
 
-def _result_name(body: Body, item: tree.Expr | tree.Pack, own: dict[str, Axis]) -> str:
+def _result_name(
+    body: Body, item: tree.Expr | tree.Pack, own: dict[str, Axis], earlier: list[str]
+) -> str:
+    if isinstance(item, tree.Name) and item.text in earlier:
+        body.fail(
+            "NCD2007",
+            f"an array type can't name axis `{item.text}` twice",
+            item.span,
+            label="named again",
+        )
     if isinstance(item, tree.Name) and item.text in own:
         return item.text
     body.fail(

@@ -130,7 +130,7 @@ def check_statement(body: Body, statement: tree.Statement) -> None:
         break_names(body, statement)
     except RecursionError:
         body.error(
-            "NCD1090",
+            "NCD1014",
             "this statement is nested too deeply",
             statement.span,
             label="too deep",
