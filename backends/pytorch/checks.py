@@ -63,11 +63,14 @@ class Checks:
     def _sizes(self) -> list[str]:
         """Local variables for the solved sizes that are used, in the order of their dependence."""
         deferred = self.method.owner.deferred
-        used = set(self.method.used)
+        # A size that has to come out whole is checked whether it is used or not.
+        solved = self.plan.layout.solved
+        used = {s.symbol for s in solved if s.factor.value != 1 or s.rest.terms}
+        used |= set(self.method.used)
         for symbol in used & set(deferred):
             used |= deferred[symbol].symbols()
         chosen: list[Solution] = []
-        for solution in reversed(self.plan.layout.solved):
+        for solution in reversed(solved):
             if solution.symbol in used:
                 chosen.append(solution)
                 used |= solution.factor.symbols() | solution.rest.symbols()

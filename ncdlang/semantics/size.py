@@ -7,6 +7,7 @@ Floor division by something that does not divide becomes an atom of its own; `%`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 
@@ -39,6 +40,7 @@ def _atom_key(atom: Atom) -> tuple[int, str, int]:
     return (1, atom.name, 0)
 
 
+@lru_cache(maxsize=10_000)
 def _monomial_key(monomial: Monomial) -> tuple[int, tuple[tuple[int, str, int], ...]]:
     degree = sum(power for _, power in monomial)
     return (-degree, tuple(_atom_key(atom) for atom, power in monomial for _ in range(power)))
@@ -82,19 +84,39 @@ class Size:
 
     def __add__(self, other: Size | int) -> Size:
         right = other if isinstance(other, Size) else constant(other)
+        if not right.terms:
+            return self
+        if not self.terms:
+            return right
         terms = dict(self.terms)
         for monomial, c in right.terms:
             terms[monomial] = terms.get(monomial, 0) + c
         return Size(terms)
 
     def __neg__(self) -> Size:
-        return Size({monomial: -c for monomial, c in self.terms})
+        return self._scaled(-1)
 
     def __sub__(self, other: Size | int) -> Size:
-        return self + (-other)
+        right = other if isinstance(other, Size) else constant(other)
+        if not right.terms:
+            return self
+        terms = dict(self.terms)
+        for monomial, c in right.terms:
+            terms[monomial] = terms.get(monomial, 0) - c
+        return Size(terms)
+
+    def _scaled(self, factor: int) -> Size:
+        """The product with a number that is not 0, which keeps the order of the terms."""
+        scaled = Size.__new__(Size)
+        scaled.terms = tuple((monomial, c * factor) for monomial, c in self.terms)
+        scaled._hash = hash(scaled.terms)
+        return scaled
 
     def __mul__(self, other: Size | int) -> Size:
         right = other if isinstance(other, Size) else constant(other)
+        if right.value is not None or self.value is not None:
+            size, factor = (self, right.value) if right.value is not None else (right, self.value)
+            return size._scaled(factor) if factor else ZERO
         terms: dict[Monomial, int] = {}
         for left_monomial, left_c in self.terms:
             for right_monomial, right_c in right.terms:
@@ -206,6 +228,7 @@ def _as_zero(values: Mapping[Symbol, Size], symbol: Symbol) -> Size:
     return values[symbol] if symbol in values else Size.of(symbol)
 
 
+@lru_cache(maxsize=1000)
 def constant(value: int) -> Size:
     """The size that is a number."""
     return Size({(): value})
