@@ -90,6 +90,14 @@ def inputs(
     return made
 
 
+def admits(wire: Wire, sizes: Mapping[str, int], array: Tensor) -> bool:
+    """Whether there are values for the array: none are naturals below 0."""
+    bound = wire.type.kind.bound
+    if bound is None or array.numel() == 0:
+        return True
+    return bound.evaluate({s: sizes[s.name] for s in bound.symbols()}) > 0
+
+
 def batches(count: int) -> Iterator[list[Shape]]:
     """Batch axes of `count` inputs: none, one, two, on one input only, of different ranks."""
     yield [()] * count

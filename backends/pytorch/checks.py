@@ -33,6 +33,10 @@ class Checks:
 
     def preamble(self) -> list[str]:
         """Checks of the inputs, then the sizes that the method uses."""
+        # What the statements asked for and then dropped is not used.
+        for symbol in list(self.method.used):
+            if not self.method.mentions(self.method.symbol(symbol).text):
+                del self.method.used[symbol]
         late = [r for r in self.plan.diagram.requirements if not self._is_early(r)]
         requirements = [line for r in late for line in self._raise(r, self.method.size)]
         equations = [line for place in self.plan.layout.equations for line in self._equation(place)]
@@ -150,7 +154,7 @@ class Checks:
         return statement(call(helper, *arguments).text, INDENT)
 
     def _wide(self) -> list[str]:
-        if not self.method.wide:
+        if not self.method.wide or not self.method.mentions(self.method.wide):
             return []
         dtype = f"{self.method.real_tensor()}.dtype"
         line = f"{self.method.wide} = torch.promote_types({dtype}, torch.float32)"

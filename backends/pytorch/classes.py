@@ -157,7 +157,6 @@ class ClassWriter:
         plan = self.plan
         body: list[str] = []
         defaulted = [line for symbol in plan.built for line in self._default_line(symbol)]
-        body += defaulted
         body += checks.early(self._early_size)
         for learned in plan.graph.learned:
             body += self._parameter_lines(learned)
@@ -180,7 +179,7 @@ class ClassWriter:
             return []
         parameters = ", ".join(["self", *(["*", *arguments] if arguments else [])])
         head = f"def __init__({parameters}) -> None:"
-        return [*_head(head), f"{INDENT}super().__init__()", *lines, *body, ""]
+        return [*_head(head), f"{INDENT}super().__init__()", *defaulted, *lines, *body, ""]
 
     def _reset(self) -> list[str]:
         """Initialises the raw parameters; instances do it themselves."""

@@ -407,6 +407,11 @@ class Method:
         found.update(w for w in self.plan.graph.inputs if w in needed)
         return frozenset(found)
 
+    def mentions(self, name: str) -> bool:
+        """Whether a statement uses a local variable; what asked for it may have been dropped."""
+        code = (re.sub(r'"[^"]*"', "", line.text) for line in self.lines)
+        return any(re.search(rf"(?<![\w.]){name}\b", text) for text in code)
+
     def body(self) -> list[str]:
         """The statements as lines, with a comment where a block begins."""
         text: list[str] = []

@@ -10,10 +10,10 @@ def _check(name: str, sizes: dict[str, int], *arrays: tuple[str, Tensor, str]) -
     seen = {axis: (size, "the module") for axis, size in sizes.items()}
     for wire, array, spec in arrays:
         kind, _, inner = spec.removesuffix("]").partition("[")
-        axes = inner.split(", ") if ", " in inner else inner.split()
+        axes = inner.split(", ") if "(" in inner else inner.split()
         if array.dim() < len(axes):
             raise ValueError(f"{name}: {wire} is {spec}, but its shape is {tuple(array.shape)}")
-        for axis, size in zip(axes, array.shape[array.dim() - len(axes) :]):
+        for axis, size in zip(axes, array.shape[array.dim() - len(axes) :], strict=True):
             known, where = seen.setdefault(axis, (size, wire))
             if known != size:
                 raise ValueError(f"{name}: axis {axis} is {known} in {where} but {size} in {wire}")

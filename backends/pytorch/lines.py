@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 WIDTH = 100
 _OPEN, _CLOSE = "([{", ")]}"
 _STEP = "    "
@@ -61,6 +63,10 @@ def _parenthesised(text: str, indent: str) -> list[str]:
 
 
 def _assignment(text: str) -> list[str]:
+    """`name = ` of a statement, or `name=` of an argument."""
+    argument = re.match(r"\w+=(?!=)", text)
+    if argument:
+        return [argument.group()]
     parts = split_top(text, " = ")
     return [f"{parts[0]} = "] if len(parts) > 1 else []
 

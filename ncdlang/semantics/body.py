@@ -88,6 +88,7 @@ class Body(Names):
         self.later: dict[str, Span] = {}
         self._fresh = count(1)
         self.copies: list[int] = []
+        self.copies_in_all = 1
         self.within: LearnedPipeline | None = None
         self._instance_names: set[str] = set()
         self._copied: dict[Span, str] = {}

@@ -11,6 +11,7 @@ from ncdlang.semantics.binding import InstanceKey, Template
 from ncdlang.semantics.body import Body
 from ncdlang.semantics.configs import Configs
 from ncdlang.semantics.numbers import evaluate
+from ncdlang.semantics.order import callees_first
 from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.report import Reported, Reporter, listed, rename
 from ncdlang.semantics.scope import Broken, DiagramRef, Meaning, Scope, closest
@@ -322,18 +323,17 @@ class ModuleChecker(Reporter):
 
     def check_all(self, only: str | None = None) -> tuple[CheckedDiagram, ...]:
         """Check every diagram that is complete without a use, and the configs."""
-        checked: list[CheckedDiagram] = []
         configs = Configs(self)
         for declared in self.tree.declarations:
             if isinstance(declared, tree.Config):
                 self.configs.append(configs.check(declared))
-            elif isinstance(declared, tree.Diagram) and _is_complete(declared):
-                if only is not None and declared.name.text != only:
-                    continue
-                template = self._checked(declared, InstanceKey())
-                if template is not None:
-                    checked.append(template.checked)
-        return tuple(checked)
+        diagrams = [d for d in self.tree.declarations if isinstance(d, tree.Diagram)]
+        wanted = [d for d in diagrams if _is_complete(d) and (only is None or d.name.text == only)]
+        if only is None:
+            for declared in callees_first(wanted):
+                self._checked(declared, InstanceKey())
+        templates = [self._checked(declared, InstanceKey()) for declared in wanted]
+        return tuple(template.checked for template in templates if template is not None)
 
     def template(
         self, declaration: tree.Diagram, key: InstanceKey, user: Body, span: Span

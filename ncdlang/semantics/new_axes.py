@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Label
@@ -29,11 +29,14 @@ class _Use:
 
 def introduce_axes(body: Body, value: tree.Expr) -> None:
     """Define the axes that first appear in an equation, with the sizes that their uses give."""
-    uses = list(_uses(body, value))
+    nodes = tuple(walk_expression(value))
+    if all(body.scope.find(n.text) is not None for n in nodes if isinstance(n, tree.Name)):
+        return
+    uses = list(_uses(body, nodes))
     names = _unknown_names(body, uses)
     if names:
         _introduce(body, names, uses)
-    _break_blameless(body, value)
+    _break_blameless(body, nodes)
 
 
 def _introduce(body: Body, names: list[tree.Name], uses: list[_Use]) -> None:
@@ -53,9 +56,9 @@ def _introduce(body: Body, names: list[tree.Name], uses: list[_Use]) -> None:
         _undetermined(body, names, uses)
 
 
-def _break_blameless(body: Body, value: tree.Expr) -> None:
+def _break_blameless(body: Body, nodes: Sequence[tree.Expr]) -> None:
     """Axes that have no size because a read of theirs is mistaken are not to be reported."""
-    for node in walk_expression(value):
+    for node in nodes:
         if isinstance(node, tree.Bracketed) and _is_mistaken(body, node):
             items = [item for slot in node.brackets.slots for item in slot.items]
             for name in (name for item in items for name in _names_in(item)):
@@ -75,8 +78,8 @@ def _is_mistaken(body: Body, read: tree.Bracketed) -> bool:
     return isinstance(meaning, Broken) or (meaning is None and read.head.text not in body.later)
 
 
-def _uses(body: Body, expr: tree.Expr) -> Iterator[_Use]:
-    for node in walk_expression(expr):
+def _uses(body: Body, nodes: Sequence[tree.Expr]) -> Iterator[_Use]:
+    for node in nodes:
         if not isinstance(node, tree.Bracketed) or not isinstance(node.head, tree.Name):
             continue
         meaning = body.scope.find(node.head.text)

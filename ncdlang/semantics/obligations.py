@@ -37,27 +37,29 @@ def _check(body: Body, obligation: Obligation) -> None:
 
     constraints = body.constraints
     index, size, guards = obligation.index, obligation.axis.size, obligation.guards
-    if isinstance(prove_inside(index, size, guards, Facts(constraints.relations)), Inside):
-        return
-    if not guards and _require_kind(body, obligation):
-        return
     verdict = prove_inside(index, size, guards, Facts(constraints.relations_at_defaults))
-    if isinstance(verdict, Outside):
+    if isinstance(verdict, Inside) and (guards or not constraints.defaults):
+        return
+    if isinstance(verdict, Outside) and has_gathered(index) and verdict.sizes:
         # What data a wire of naturals holds shows at run time, unless all sizes are known.
-        if not (has_gathered(index) and verdict.sizes):
-            _outside(body, obligation, verdict)
-        return
-    reason = (
-        f"index `{obligation.index}` must stay inside axis {obligation.axis} of {_name(obligation)}"
-    )
-    reach = _reach(obligation.index)
-    if reach is None or obligation.guards:
-        if not isinstance(verdict, Inside):
-            _undecided(body, obligation)
-        return
-    lowest, highest = reach
-    inside = constraints.require(lowest, ">=", ZERO, reason, obligation.span)
-    if not (inside and constraints.require(highest, "<", size, reason, obligation.span)):
+        if guards or not _require_kind(body, obligation):
+            return
+    elif isinstance(verdict, Outside):
+        _outside(body, obligation, verdict)
+    elif (reach := _reach(index)) is not None and not guards:
+        _require_inside(body, obligation, *reach)
+    elif not isinstance(verdict, Inside):
+        _undecided(body, obligation)
+
+
+def _require_inside(body: Body, obligation: Obligation, lowest: Size, highest: Size) -> None:
+    """Leave to callers and the emitted code what holds at the default sizes, or was not decided."""
+    name, span, size = _name(obligation), obligation.span, obligation.axis.size
+    reason = f"index `{obligation.index}` must stay inside axis {obligation.axis} of {name}"
+    require = body.constraints.require
+    if not (
+        require(lowest, ">=", ZERO, reason, span) and require(highest, "<", size, reason, span)
+    ):
         _always_outside(body, obligation, lowest, highest)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Wires = tuple[Wire, ...]
 MAX_COPIES = 1000
+MAX_COPIES_IN_ALL = 10_000
 
 
 class Pipeline:
@@ -177,13 +178,23 @@ class Pipeline:
                 expr.span,
                 label=f"takes {takes}, gives {gives}",
             )
+        outer = self.body.copies_in_all
+        if outer * number > MAX_COPIES_IN_ALL:
+            self.body.fail(
+                "NCD3004",
+                f"{outer * number} copies in all are more than {MAX_COPIES_IN_ALL}",
+                expr.right.span,
+                label=f"{number} copies, {outer} times" if outer > 1 else f"{number} copies",
+            )
         current, extra = wires[:gives], wires[gives:]
+        self.body.copies_in_all = outer * max(number, 1)
         for i in range(number):
             self.body.copies.append(i)
             try:
                 current = self.apply(expr.left, (*current, *extra))
             finally:
                 self.body.copies.pop()
+        self.body.copies_in_all = outer
         return current
 
     def _combine(self, expr: tree.Binary, wires: Wires) -> Wires:

@@ -114,9 +114,9 @@ class Size:
 
     def __mul__(self, other: Size | int) -> Size:
         right = other if isinstance(other, Size) else constant(other)
-        if right.value is not None or self.value is not None:
-            size, factor = (self, right.value) if right.value is not None else (right, self.value)
-            return size._scaled(factor) if factor else ZERO
+        for size, number in ((self, right.value), (right, self.value)):
+            if number is not None:
+                return size if number == 1 else size._scaled(number) if number else ZERO
         terms: dict[Monomial, int] = {}
         for left_monomial, left_c in self.terms:
             for right_monomial, right_c in right.terms:

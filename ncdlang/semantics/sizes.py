@@ -9,7 +9,16 @@ from ncdlang.semantics.kinds import plural
 from ncdlang.semantics.report import Reported
 from ncdlang.semantics.scope import Broken
 from ncdlang.semantics.size import ONE, ZERO, Size, constant, product
-from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, IndexVariable, Mod, Wire
+from ncdlang.semantics.types import (
+    Affine,
+    Axis,
+    Floor,
+    Gathered,
+    IndexVariable,
+    Mod,
+    Wire,
+    plain_index,
+)
 from ncdlang.syntax import tree
 
 if TYPE_CHECKING:
@@ -162,7 +171,7 @@ def _named_index(body: Body, name: tree.Name) -> Affine:
     meaning = body.look_up(name, "axis")
     match meaning:
         case Axis():
-            return composite_index([meaning])
+            return composite_index([meaning]) if meaning.parts else plain_index(meaning)
         case int():
             return Affine(constant(meaning))
         case Wire() if not meaning.type.axes and meaning.type.kind.name in ("natural", "integer"):

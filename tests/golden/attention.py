@@ -1,0 +1,68 @@
+# Emitted by ncdc from attention.ncd, diagram attention.
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def _check(name: str, sizes: dict[str, int], *arrays: tuple[str, Tensor, str]) -> None:
+    """Check trailing axes and kind of every array: ("tok", tok, "N[n]"). Batch axes may lead."""
+    seen = {axis: (size, "the module") for axis, size in sizes.items()}
+    for wire, array, spec in arrays:
+        kind, _, inner = spec.removesuffix("]").partition("[")
+        axes = inner.split(", ") if "(" in inner else inner.split()
+        if array.dim() < len(axes):
+            raise ValueError(f"{name}: {wire} is {spec}, but its shape is {tuple(array.shape)}")
+        for axis, size in zip(axes, array.shape[array.dim() - len(axes) :], strict=True):
+            known, where = seen.setdefault(axis, (size, wire))
+            if known != size:
+                raise ValueError(f"{name}: axis {axis} is {known} in {where} but {size} in {wire}")
+        found = "C" if array.is_complex() else "B" if array.dtype == torch.bool else "N"
+        if ("" if array.is_floating_point() else found) != kind:
+            raise TypeError(f"{name}: {wire} is {spec}, but its dtype is {array.dtype}")
+
+
+def _attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """F.scaled_dot_product_attention for any number of broadcast leading axes.
+
+    Its fast kernels want exactly two of them, so the leading axes but one are flattened.
+    A row whose scores are all -inf is 0 (torch >= 2.5); `scale` is 1 / sqrt(k.shape[-1]) if None.
+    """
+    leading = [t.shape[:-2] for t in (q, k, v)]
+    if mask is not None:
+        mask = mask if mask.dim() > 1 else mask[None]
+        leading.append(mask.shape[:-2])
+    batch = torch.broadcast_shapes(*leading)
+    flat = (math.prod(batch[:-1]), batch[-1] if batch else 1)
+    q, k, v = (t.expand(*batch, *t.shape[-2:]).reshape(*flat, *t.shape[-2:]) for t in (q, k, v))
+    if mask is not None and mask.dim() > 2:
+        mask = mask.expand(*batch, *mask.shape[-2:]).reshape(*flat, *mask.shape[-2:])
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, scale=scale)
+    return out.reshape(*batch, *out.shape[-2:])
+
+
+class Attention(nn.Module):
+    """Scaled dot-product attention (Vaswani et al., 2017).
+
+    attention(Q: [q h k], K: [x h k], V: [x h k]) -> [q h k]
+    """
+
+    def forward(self, Q: Tensor, K: Tensor, V: Tensor) -> Tensor:
+        _check("attention", {}, ("Q", Q, "[q h k]"), ("K", K, "[x h k]"), ("V", V, "[x h k]"))
+        # S, P and O[q h k]
+        return _attention(
+            Q.transpose(-3, -2),
+            K.transpose(-3, -2),
+            V.transpose(-3, -2),
+        ).transpose(-3, -2)
