@@ -23,7 +23,7 @@ lint: ready
 	$(BIN)/ruff format --check .
 
 types: ready
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 # Writes the sections of the README, the picture and the other goldens that the program makes.
 docs: ready
