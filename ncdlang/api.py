@@ -49,10 +49,15 @@ class Checked:
 
 
 def check(
-    source: Source, find: Find, config: str | None = None, values: Values | None = None
+    source: Source,
+    find: Find,
+    config: str | None = None,
+    values: Values | None = None,
+    target: str | None = None,
 ) -> Checked:
     """Check a source, with a config's values and then `values` in place of its own.
 
+    Sizes hold in the diagram `target` alone, "" being the last one of the file, None all.
     Raises NcdError for a config that the file lacks, for a value of nothing in it and for a size
     that is none; mistakes in the file are returned.
     """
@@ -66,7 +71,10 @@ def check(
         if config not in configs:
             raise NcdError(f"{source.name} has no config `{config}`{_near(config, configs)}")
         overrides = dict(configs[config]) | given
-    program, diagnostics = check_source(source, find, overrides)
+    if target == "" and overrides:
+        names = [diagram.name for diagram in check_source(source, find)[0].diagrams]
+        target = names[-1] if names else None
+    program, diagnostics = check_source(source, find, overrides, target=target)
     checked = Checked(program, diagnostics, overrides)
     if given and not checked.has_errors:
         _check_values(program, given)
@@ -216,13 +224,15 @@ class Library:
         **options: str,
     ) -> Drawing:
         """A drawing of the diagram. Options are those of `ncdc draw`: `theme`, `labels`, ..."""
-        checked = self._check(config, sizes)
+        checked = self._check(config, sizes, name)
         return Drawing(checked, choose(checked.program, name), {"style": style, **options})
 
-    def _check(self, config: str | None, values: Values | None) -> Checked:
+    def _check(
+        self, config: str | None, values: Values | None, name: str | None = None
+    ) -> Checked:
         if config is None and not values and hasattr(self, "_checked"):
             return self._checked
-        checked = check(self._source, self._find, config, values)
+        checked = check(self._source, self._find, config, values, _name(name or ""))
         if checked.has_errors:
             from ncdlang.report import render
 
@@ -239,7 +249,7 @@ class Library:
         dtype: str,
         options: Mapping[str, str],
     ) -> Any:
-        checked = self._check(config, sizes)
+        checked = self._check(config, sizes, name)
         wanted = request(checked, choose(checked.program, name), dtype, options=options)
         return ask(backend, method, wanted)
 

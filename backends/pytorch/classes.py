@@ -32,7 +32,7 @@ class Module(Protocol):
         ...
 
     def taken(self) -> frozenset[str]:
-        """The names of classes and helpers."""
+        """The names of helpers."""
         ...
 
     def class_of(self, diagram: CheckedDiagram) -> str:

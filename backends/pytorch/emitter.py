@@ -43,8 +43,8 @@ class _File:
         return name
 
     def taken(self) -> frozenset[str]:
-        """The names that the file gives a meaning."""
-        return frozenset((*SOURCES, *self.names.values()))
+        """The names that methods may refer to."""
+        return frozenset(SOURCES)
 
     def class_of(self, diagram: CheckedDiagram) -> str:
         """The class of a diagram; a ready-made one is written when it is first asked for."""

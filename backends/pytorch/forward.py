@@ -22,7 +22,9 @@ from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import REAL, Axis, Wire
 
 from . import operators
+from .attention import Attention
 from .code import Code, call, number
+from .convolution import convolution_node
 from .fused import attention_node
 from .lines import statement
 from .names import Scope, comment, local_scope
@@ -83,7 +85,7 @@ class Owner(Protocol):
         ...
 
     def taken(self) -> frozenset[str]:
-        """The names of the module's classes and helpers."""
+        """The names of the module's helpers."""
         ...
 
 
@@ -210,8 +212,12 @@ class Method:
     def edge(self, edge: Edge) -> None:
         """Add what makes the outputs of an edge."""
         self.blocks = edge.blocks
-        if edge in self.plan.attentions:
-            node = attention_node(self, self.reader, self.plan.attentions[edge])
+        fusion = self.plan.fusions.get(edge)
+        if fusion is not None:
+            if isinstance(fusion, Attention):
+                node = attention_node(self, self.reader, fusion)
+            else:
+                node = convolution_node(self, self.reader, fusion)
             self._made(edge.outputs[0].wire, node, fused=self.plan.fused[edge])
             return
         if any(edge in edges[1:] for edges in self.stacks.values()):
@@ -271,7 +277,7 @@ class Method:
             node = pointwise(self, "real", REAL, [node])
         if node.domain != "wide" and not isinstance(node, Scalar):
             node = in_format(self, node, domain_of(kind))
-        order = _order(wire, whole)
+        order = _order(wire, whole.union(node.axes))
         plain = order == wire.type.axes
         uses = self.plan.uses.get(wire, 0)
         results = self.plan.graph.outputs.count(wire)
@@ -401,9 +407,8 @@ class Method:
         needed = {wire}
         for edge in reversed(self.plan.live):
             if any(result.wire in needed for result in edge.outputs):
-                attention = self.plan.attentions.get(edge)
-                operands = attention.wires() if attention else (o.wire for o in edge.inputs)
-                needed.update(operands)
+                fusion = self.plan.fusions.get(edge)
+                needed.update(fusion.wires() if fusion else (o.wire for o in edge.inputs))
         found.update(w for w in self.plan.graph.inputs if w in needed)
         return frozenset(found)
 

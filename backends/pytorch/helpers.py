@@ -70,6 +70,29 @@ def _nonempty(x: Tensor, dim: int) -> Tensor:
     return x.new_zeros([1 if d == x.dim() + dim else size for d, size in enumerate(x.shape)])
 '''
 
+SOURCES["_convolve"] = '''
+def _convolve(
+    x: Tensor,
+    weight: Tensor,
+    stride: int | tuple[int, ...] = 1,
+    dilation: int | tuple[int, ...] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Convolution without padding of [... channels space], with any number of leading axes."""
+    count = weight.dim() - 2
+    steps = (stride,) * count if isinstance(stride, int) else stride
+    gaps = (dilation,) * count if isinstance(dilation, int) else dilation
+    sizes = zip(x.shape[-count:], weight.shape[2:], steps, gaps, strict=True)
+    space = [(size - gap * (width - 1) - 1) // step + 1 for size, width, step, gap in sizes]
+    lead = x.shape[: -count - 1]
+    if 0 in (*lead, *space, *weight.shape):
+        return x.new_zeros((*lead, weight.shape[0], *space))
+    flat = x.reshape(math.prod(lead), *x.shape[-count - 1 :])
+    convolve = (F.conv1d, F.conv2d, F.conv3d)[count - 1]
+    y = convolve(flat, weight, None, stride, 0, dilation, groups)
+    return y.reshape(*lead, *y.shape[1:])
+'''
+
 SOURCES["_gather"] = '''
 def _gather(x: Tensor, index: tuple[Tensor, ...], kept: int, new: int) -> Tensor:
     """x[index] for each batch index, which x and the index may both have.

@@ -11,12 +11,14 @@ from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import Wire
 
 from .attention import Attention, find_attention
+from .convolution import Convolution, find_convolutions
 from .reads import Equal
 from .ready import ready_made
 from .registry import is_native
 from .sizes import Layout, layout
 
 Lower = Callable[[CheckedDiagram], Graph]
+Fusion = Attention | Convolution
 Binding = tuple[tuple[Symbol, Size], ...]
 
 
@@ -24,8 +26,8 @@ Binding = tuple[tuple[Symbol, Size], ...]
 class Plan:
     """One diagram on its way to a class.
 
-    `live` are the edges that the results depend on, an attention standing for its last edge;
-    `uses` counts how often they read each wire, `fused` are the named wires that an attention never
+    `live` are the edges that the results depend on, a fusion standing for its last edge;
+    `uses` counts how often they read each wire, `fused` are the named wires that a fusion never
     makes. `layout` says which sizes are built in, `late`
     those of them that a caller only knows when it calls.
     """
@@ -33,7 +35,7 @@ class Plan:
     diagram: CheckedDiagram
     graph: Graph
     equal: Equal
-    attentions: dict[Edge, Attention]
+    fusions: dict[Edge, Fusion]
     live: tuple[Edge, ...]
     uses: dict[Wire, int]
     layout: Layout
@@ -76,8 +78,12 @@ def _collect(
         return
     graph = shared(lower(diagram))
     equal = equality(diagram)
-    attentions = find_attention(graph, _count(graph.edges, {}), equal)
-    live = _live(graph, attentions)
+    counted = _count(graph.edges, {})
+    fusions: dict[Edge, Fusion] = {
+        **find_attention(graph, counted, equal),
+        **find_convolutions(graph, counted, equal),
+    }
+    live = _live(graph, fusions)
     used: list[CheckedDiagram] = [instance.callee for instance in diagram.instances]
     used += [operator.callee for operator in _calls(live)]
     for callee in dict.fromkeys(used):
@@ -86,10 +92,10 @@ def _collect(
     wanted = dict.fromkeys((*diagram.needed, *_free(diagram), *extra))
     for instance in diagram.instances:
         wanted.update(dict.fromkeys(_instance_symbols(instance, plans)))
-    uses = _count(live, attentions)
+    uses = _count(live, fusions)
     sizes = layout(diagram, wanted)
-    fused = _fused(graph, attentions, live)
-    plans[diagram] = Plan(diagram, graph, equal, attentions, live, uses, sizes, fused)
+    fused = _fused(graph, fusions, live)
+    plans[diagram] = Plan(diagram, graph, equal, fusions, live, uses, sizes, fused)
 
 
 def _free(diagram: CheckedDiagram) -> Iterator[Symbol]:
@@ -158,32 +164,32 @@ def _said(edge: Edge) -> Hashable:
 # ---- what is alive -------------------------------------------------------------------------------
 
 
-def _reads(edge: Edge, attentions: dict[Edge, Attention]) -> Iterator[Wire]:
-    if edge in attentions:
-        yield from attentions[edge].wires()
+def _reads(edge: Edge, fusions: dict[Edge, Fusion]) -> Iterator[Wire]:
+    if edge in fusions:
+        yield from fusions[edge].wires()
     else:
         for operand in edge.inputs:
             yield operand.wire
 
 
-def _live(graph: Graph, attentions: dict[Edge, Attention]) -> tuple[Edge, ...]:
+def _live(graph: Graph, fusions: dict[Edge, Fusion]) -> tuple[Edge, ...]:
     """The edges that the results need, in order."""
     needed = set(graph.outputs)
     kept: list[Edge] = []
     for edge in reversed(graph.edges):
         if any(result.wire in needed for result in edge.outputs):
             kept.append(edge)
-            needed.update(_reads(edge, attentions))
+            needed.update(_reads(edge, fusions))
     return tuple(reversed(kept))
 
 
 def _fused(
-    graph: Graph, attentions: dict[Edge, Attention], live: tuple[Edge, ...]
+    graph: Graph, fusions: dict[Edge, Fusion], live: tuple[Edge, ...]
 ) -> dict[Edge, tuple[Wire, ...]]:
-    """The named wires behind each attention that are not made."""
+    """The named wires behind each fusion that are not made."""
     makers = graph.makers()
     found: dict[Edge, tuple[Wire, ...]] = {}
-    for edge in attentions:
+    for edge in fusions:
         behind: set[Wire] = set()
         pending = [operand.wire for operand in edge.inputs]
         while pending:
@@ -197,10 +203,10 @@ def _fused(
     return found
 
 
-def _count(edges: tuple[Edge, ...], attentions: dict[Edge, Attention]) -> dict[Wire, int]:
+def _count(edges: tuple[Edge, ...], fusions: dict[Edge, Fusion]) -> dict[Wire, int]:
     found: dict[Wire, int] = {}
     for edge in edges:
-        for wire in _reads(edge, attentions):
+        for wire in _reads(edge, fusions):
             found[wire] = found.get(wire, 0) + 1
     return found
 

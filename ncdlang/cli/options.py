@@ -77,7 +77,8 @@ def load(options: Namespace) -> api.Checked:
     project = Project(options.include)
     source = open_file(options, project)
     try:
-        checked = api.check(source, project.find, options.config, sizes(options))
+        target = getattr(options, "diagram", None) or ""
+        checked = api.check(source, project.find, options.config, sizes(options), target)
     except api.NcdError as error:
         raise CommandError(str(error)) from error
     if checked.diagnostics:

@@ -32,7 +32,7 @@ from ncdlang.semantics.program import (
 from ncdlang.semantics.reads import read_indices
 from ncdlang.semantics.report import Reported
 from ncdlang.semantics.scope import LearnedPipeline, Scope
-from ncdlang.semantics.size import Size, Symbol
+from ncdlang.semantics.size import Size, Symbol, TooComplexError
 from ncdlang.semantics.types import Affine, ArrayType, Axis, Wire, plain_index
 from ncdlang.source import Span
 from ncdlang.syntax import tree
@@ -99,7 +99,11 @@ class Body(Names):
         """Check signature and body. Raises Reported if a mistake makes the diagram unusable."""
         before = len(self.sink)
         declared = self.declaration.span
-        signature.check_signature(self)
+        try:
+            signature.check_signature(self)
+        except TooComplexError:
+            self.too_complex(self.declaration.header)
+            raise Reported from None
         statements.check_body(self)
         if not self.failed and len(self.sink) == before and not self.has_broken(declared):
             check_obligations(self)

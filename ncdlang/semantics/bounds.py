@@ -18,6 +18,7 @@ from ncdlang.semantics.facts import (
     Outside,
     Unknown,
     Verdict,
+    giving_up,
 )
 from ncdlang.semantics.formulas import (
     NEGATED,
@@ -61,8 +62,10 @@ __all__ = [
 
 _CORNERS = 4000
 _WITNESSES = 200
+_FACTS = 12
 
 
+@giving_up(Unknown())
 def prove_inside(
     index: Affine,
     size: Size,
@@ -80,6 +83,7 @@ def prove_inside(
     return _Question(index, size, guards, facts).answer()
 
 
+@giving_up(False)
 def prove_at_least(
     index: Affine,
     least: int,
@@ -97,6 +101,7 @@ def prove_at_least(
     return contradictory((*question.formulas, AtLeastZero(-goal - 1)))
 
 
+@giving_up(None)
 def decide(left: Size, op: Comparison, right: Size, facts: Facts = NO_FACTS) -> bool | None:
     """True if `left op right` holds at all sizes that satisfy the facts, False if at none.
 
@@ -105,19 +110,21 @@ def decide(left: Size, op: Comparison, right: Size, facts: Facts = NO_FACTS) -> 
     goal, failure = relation(left, op, right), relation(left, NEGATED[op], right)
     if (left - right).value is not None:
         return holds(goal, {})
-    conditions = defined((goal, *known(facts, (goal,))))[1:]
+    # What follows from some of the facts follows from all: the nearest ones are enough.
+    conditions = defined((goal, *known(facts, (goal,))[:_FACTS]))[1:]
     system = System(conditions)
     if _implied(system, goal):
         return True
     if _implied(system, failure):
         return False
-    if _undecided(goal, conditions):
+    if _undecided(goal, conditions, system):
         return None
     if contradictory((*conditions, failure)):
         return True
     return False if contradictory((*conditions, goal)) else None
 
 
+@giving_up(False)
 def contradictory(formulas: Sequence[Formula]) -> bool:
     """Whether isl proves that no sizes and indices satisfy all the formulas.
 
@@ -149,11 +156,11 @@ def _implied(system: System, goal: Formula) -> bool:
             return any(_implied(system, part) for part in goal.parts)
 
 
-def _undecided(goal: Formula, conditions: Sequence[Formula]) -> bool:
+def _undecided(goal: Formula, conditions: Sequence[Formula], system: System) -> bool:
     """Whether small sizes show that the goal holds at some sizes and fails at others."""
     symbols = symbols_of((goal, *conditions))
     seen: set[bool] = set()
-    for sizes in small_sizes(symbols, conditions, _WITNESSES):
+    for sizes in small_sizes(symbols, conditions, _WITNESSES, system):
         seen.add(holds(goal, sizes))
         if len(seen) == 2:
             return True

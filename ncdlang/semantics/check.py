@@ -43,14 +43,16 @@ def check_source(
     find: Find = find_nothing,
     overrides: Mapping[str, int | float] = NOTHING,
     only: str | None = None,
+    target: str | None = None,
 ) -> tuple[CheckedProgram, tuple[Diagnostic, ...]]:
     """Parse and check a file and what it uses. Never raises; mistakes are in the diagnostics.
 
     `find` gives the source of a dotted module name, seen from an importing file. `overrides`
     are sizes of axes and numbers of consts that hold instead of the declared ones (a config, or
-    the command line). `only` restricts the check to one diagram and what it calls.
+    the command line); those of axes of signatures hold in the diagram `target` alone, if one is
+    named. `only` restricts the check to one diagram and what it calls.
     """
-    compilation = Compilation(find, overrides)
+    compilation = Compilation(find, overrides, target)
     module = compilation.module(source, "")
     diagrams = module.check_all(only)
     sink = Sink()

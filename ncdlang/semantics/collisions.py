@@ -11,7 +11,7 @@ from itertools import product
 from math import prod
 
 from ncdlang.semantics.bounds import contradictory
-from ncdlang.semantics.facts import NO_FACTS, Collision, Facts, Unknown
+from ncdlang.semantics.facts import NO_FACTS, Collision, Facts, Unknown, giving_up
 from ncdlang.semantics.formulas import (
     All,
     AtLeastZero,
@@ -36,6 +36,7 @@ _ENUMERATED = 256
 _SECOND = -100_000
 
 
+@giving_up(Unknown())
 def find_collision(
     indices: Sequence[Affine], axes: Sequence[Axis], facts: Facts = NO_FACTS
 ) -> Collision | Unknown | None:
@@ -53,6 +54,7 @@ def find_collision(
     return _meeting(first, second, (earlier,), facts)
 
 
+@giving_up(Unknown())
 def disjoint(
     indices_a: Sequence[Affine],
     axes_a: Sequence[Axis],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ncdlang.semantics.numbers import evaluate
+from ncdlang.semantics.numbers import check_size, evaluate
 from ncdlang.semantics.report import Reported, rename
 from ncdlang.semantics.scope import closest
 from ncdlang.semantics.types import Axis
@@ -57,13 +57,7 @@ class Configs:
     def _check_size(self, name: str, value: int | float, span: Span) -> None:
         if not isinstance(value, int):
             self.module.fail("NCD3004", "a size is a whole number", span, label="not whole")
-        if value < 0:
-            self.module.fail(
-                "NCD3005",
-                f"axis `{name}` can't have size {value}",
-                span,
-                label="a size is at least 0",
-            )
+        check_size(self.module, f"axis `{name}`", value, span)
 
     def _is_axis(self, name: str) -> bool:
         """Whether a name of a config is that of an axis, of the file or of a signature."""

@@ -95,7 +95,9 @@ class Constraints:
         verdict = self.decide(left, op, right)
         if verdict is True:
             return True
-        if verdict is False or self.decide_at_defaults(left, op, right) is False:
+        if verdict is False:
+            return False
+        if self.defaults and self.decide_at_defaults(left, op, right) is False:
             return False
         self.requirements.append(Requirement(left, op, right, reason, span))
         self.assume(left, op, right)

@@ -7,6 +7,7 @@ from itertools import product
 from math import prod
 from typing import assert_never
 
+from ncdlang.semantics.facts import giving_up
 from ncdlang.semantics.formulas import Variables, extent
 from ncdlang.semantics.positivity import is_positive_form
 from ncdlang.semantics.size import ZERO, Size
@@ -15,6 +16,7 @@ from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, IndexVariable
 _ENUMERATED = 4096
 
 
+@giving_up(None)
 def largest_size(uses: Sequence[tuple[Affine, Size]], axis: Axis) -> Size | None:
     """The largest size of `axis` that keeps every index inside its array.
 

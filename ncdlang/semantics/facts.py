@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from collections.abc import Callable
+from functools import wraps
+from typing import Literal, ParamSpec, TypeAlias, TypeVar
 
 from ncdlang.records import record
-from ncdlang.semantics.size import Size, Symbol
+from ncdlang.semantics.size import Size, Symbol, TooComplexError
 from ncdlang.semantics.types import Axis, Gathered
+
+P = ParamSpec("P")
+T = TypeVar("T")
+A = TypeVar("A")
+
+
+def giving_up(answer: A) -> Callable[[Callable[P, T]], Callable[P, T | A]]:
+    """Gives `answer` where a polynomial grows too large to be worked with."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T | A]:
+        @wraps(function)
+        def answered(*args: P.args, **kwargs: P.kwargs) -> T | A:
+            try:
+                return function(*args, **kwargs)
+            except TooComplexError:
+                return answer
+
+        return answered
+
+    return decorate
+
 
 Comparison = Literal["==", "!=", "<=", "<", ">=", ">"]
 Relation: TypeAlias = tuple[Size, Comparison, Size]

@@ -10,12 +10,12 @@ from ncdlang.diagnostics import Diagnostic, Label, Sink
 from ncdlang.semantics.binding import InstanceKey, Template
 from ncdlang.semantics.body import Body
 from ncdlang.semantics.configs import Configs
-from ncdlang.semantics.numbers import evaluate
+from ncdlang.semantics.numbers import check_size, evaluate
 from ncdlang.semantics.order import callees_first
 from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.report import Reported, Reporter, listed, rename
 from ncdlang.semantics.scope import Broken, DiagramRef, Meaning, Scope, closest
-from ncdlang.semantics.size import Size, Symbol, constant
+from ncdlang.semantics.size import Size, Symbol, TooComplexError, constant
 from ncdlang.semantics.types import Axis
 from ncdlang.source import Source, Span
 from ncdlang.syntax import tree
@@ -28,9 +28,12 @@ PRELUDE = ("std", "prelude")
 class Compilation:
     """What all files of one run share: the modules read so far, and the numbering of unknowns."""
 
-    def __init__(self, find: Find, overrides: Mapping[str, int | float]) -> None:
+    def __init__(
+        self, find: Find, overrides: Mapping[str, int | float], target: str | None = None
+    ) -> None:
         self.find = find
         self.overrides = overrides
+        self.target = target
         self.modules: dict[str, ModuleChecker] = {}
         self.open_files: list[str] = []
         self.open_diagrams: list[tuple[tree.Diagram, str]] = []
@@ -149,6 +152,9 @@ class ModuleChecker(Reporter):
                 self._declare_one(declared)
             except Reported:
                 self._break(declared)
+            except TooComplexError:
+                self.too_complex(declared.span)
+                self._break(declared)
 
     def _break(self, declared: tree.Declared) -> None:
         """Silence every use of what a mistaken declaration would have defined."""
@@ -211,13 +217,7 @@ class ModuleChecker(Reporter):
             size = self._size(item.size)
         else:
             size = self.new_size(item.name.text)
-        if (size.value or 0) < 0:
-            self.fail(
-                "NCD3005",
-                f"axis `{item.name.text}` can't have size {size}",
-                item.span,
-                label="a size is at least 0",
-            )
+        check_size(self, f"axis `{item.name.text}`", size.value, item.span)
         structure = item.structure.text if item.structure is not None else None
         self._define(item.name, Axis(item.name.text, size, structure=structure))
 

@@ -58,12 +58,13 @@ def _introduce(body: Body, names: list[tree.Name], uses: list[_Use]) -> None:
 
 def _break_blameless(body: Body, nodes: Sequence[tree.Expr]) -> None:
     """Axes that have no size because a read of theirs is mistaken are not to be reported."""
-    for node in nodes:
-        if isinstance(node, tree.Bracketed) and _is_mistaken(body, node):
-            items = [item for slot in node.brackets.slots for item in slot.items]
-            for name in (name for item in items for name in _names_in(item)):
-                if body.scope.find(name.text) is None:
-                    body.scope.define(name.text, Broken("axis"), name.span)
+    mistaken = [n for n in nodes if isinstance(n, tree.Bracketed) and _is_mistaken(body, n)]
+    heads = {node.head.text for node in mistaken if isinstance(node.head, tree.Name)}
+    for node in mistaken:
+        items = [item for slot in node.brackets.slots for item in slot.items]
+        for name in (name for item in items for name in _names_in(item)):
+            if name.text not in heads and body.scope.find(name.text) is None:
+                body.scope.define(name.text, Broken("axis"), name.span)
 
 
 def _is_mistaken(body: Body, read: tree.Bracketed) -> bool:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.semantics.report import Reported, rename
 from ncdlang.semantics.scope import Broken, Scope, closest
+from ncdlang.source import Span
 from ncdlang.syntax import tree
 
 if TYPE_CHECKING:
     from ncdlang.semantics.report import Reporter
 
+LARGEST = 2**63 - 1
 _LARGEST_EXPONENT = 1000
 
 
@@ -71,25 +73,51 @@ def _combine(
     names: Reporter, item: tree.Binary, left: int | float, right: int | float
 ) -> int | float:
     try:
-        match item.op:
-            case "+":
-                return left + right
-            case "-":
-                return left - right
-            case "*":
-                return left * right
-            case "/":
-                return left / right
-            case "//":
-                return left // right
-            case "%":
-                return left % right
-            case _:
-                if abs(right) > _LARGEST_EXPONENT:
-                    _impossible(names, item)
-                return left**right if not (left < 0 and right % 1) else _impossible(names, item)
+        value = _value(item.op, left, right)
     except (ZeroDivisionError, OverflowError):
         _impossible(names, item)
+    if value is None or value != value:
+        _impossible(names, item)
+    if isinstance(value, int) and abs(value) > LARGEST:
+        names.fail(
+            "NCD3004",
+            f"`{item.span.text}` is larger than {LARGEST}",
+            item.span,
+            label="too large",
+            help="as a real number it can be written with a point: `2.0^100`",
+        )
+    return value
+
+
+def _value(op: str, left: int | float, right: int | float) -> int | float | None:
+    match op:
+        case "+":
+            return left + right
+        case "-":
+            return left - right
+        case "*":
+            return left * right
+        case "/":
+            return left / right
+        case "//":
+            return left // right
+        case "%":
+            return left % right
+        case _:
+            if abs(right) > _LARGEST_EXPONENT or (left < 0 and right % 1):
+                return None
+            return left**right
+
+
+def check_size(names: Reporter, what: str, value: int | None, span: Span) -> None:
+    """A size is from 0 to the largest integer of 64 bits. Raises Reported."""
+    if value is not None and not 0 <= value <= LARGEST:
+        names.fail(
+            "NCD3005",
+            f"{what} can't have size {value if abs(value) <= LARGEST else 'beyond 64 bits'}",
+            span,
+            label="a size is at least 0" if value < 0 else "too large",
+        )
 
 
 def _impossible(names: Reporter, item: tree.Binary) -> NoReturn:

@@ -43,6 +43,16 @@ class Reporter:
             Diagnostic(code, message, span, label, tuple(labels), tuple(notes), help, fix)
         )
 
+    def too_complex(self, span: Span) -> None:
+        """Report sizes that have grown beyond what can be worked with."""
+        self.error(
+            "NCD3004",
+            "the sizes here are too complicated to work with",
+            span,
+            label="products of too many terms",
+            help="declare an axis for a part of the formula, as an input carries it",
+        )
+
     def fail(
         self,
         code: str,

@@ -130,7 +130,7 @@ def closest(name: str, candidates: Iterable[str]) -> str | None:
     """
     best: tuple[int, str] | None = None
     for candidate in candidates:
-        if candidate == name or candidate.startswith("_"):
+        if candidate.rstrip("'") == name.rstrip("'") or candidate.startswith("_"):
             continue
         shorter = min(len(name), len(candidate))
         limit = 1 if shorter <= 3 else 2 if shorter <= 7 else 3

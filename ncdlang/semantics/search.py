@@ -13,14 +13,17 @@ _LARGEST = 5
 
 
 def small_sizes(
-    symbols: Sequence[Symbol], conditions: Sequence[Formula], budget: int
+    symbols: Sequence[Symbol],
+    conditions: Sequence[Formula],
+    budget: int,
+    system: System | None = None,
 ) -> Iterator[dict[Symbol, int]]:
     """Values of the symbols at which the conditions hold: positive ones first, then by size.
 
     Equations and lower bounds among the conditions are solved first, so that sizes which satisfy
-    them are found even if they are not small themselves.
+    them are found even if they are not small themselves; `system` is that of the conditions.
     """
-    system = System(conditions)
+    system = system or System(conditions)
     images = [system.images.get(symbol, Size.of(symbol)) for symbol in symbols]
     free = list(dict.fromkeys(s for image in images for s in sorted(image.symbols())))
     top = _LARGEST

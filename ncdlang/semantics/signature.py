@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
+from ncdlang.semantics.numbers import check_size
 from ncdlang.semantics.program import FreeAxis
 from ncdlang.semantics.report import Reported
 from ncdlang.semantics.size import Size, constant
@@ -282,13 +283,7 @@ def _default(body: Body, entry: tree.Formal) -> Size | None:
         value = changed[entry.name.text]
         return constant(value) if value is not None else None
     size = size_expression(body, entry.default)
-    if (size.value or 0) < 0:
-        body.fail(
-            "NCD3005",
-            f"axis `{entry.name.text}` can't have size {size}",
-            entry.default.span,
-            label="a size is at least 0",
-        )
+    check_size(body, f"axis `{entry.name.text}`", size.value, entry.default.span)
     return size
 
 
@@ -303,6 +298,8 @@ def _free_packs(body: Body, entries: tuple[tree.Formal, ...]) -> None:
 
 def _apply_overrides(body: Body) -> None:
     """Sizes that a config or the command line gives hold as defaults do."""
+    if body.module.compilation.target not in (None, body.declaration.name.text):
+        return
     for name, axis in body.signature_axes.items():
         value = body.module.overridden(name, None)
         symbol = axis.symbol

@@ -10,6 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
+MAX_WEIGHT = 10_000
+
+
+class TooComplexError(ArithmeticError):
+    """A polynomial has grown beyond what can be worked with."""
+
 
 class Symbol(NamedTuple):
     """An unknown size: that of the axis `name`. `uid` tells symbols of one name apart."""
@@ -60,15 +66,18 @@ def _multiply_monomials(left: Monomial, right: Monomial) -> Monomial:
 class Size:
     """An immutable polynomial. Make one with `constant`, `Size.of` and the operators."""
 
-    __slots__ = ("_hash", "terms")
+    __slots__ = ("_hash", "terms", "weight")
 
     terms: tuple[tuple[Monomial, int], ...]
+    weight: int
+    """How much there is to write: the number of unknowns and terms, nested ones included."""
 
     def __init__(self, terms: Mapping[Monomial, int]) -> None:
         kept = [(monomial, c) for monomial, c in terms.items() if c]
         if len(kept) > 1:
             kept.sort(key=lambda item: _monomial_key(item[0]))
         self.terms = tuple(kept)
+        self.weight = _weight(self.terms)
         self._hash = hash(self.terms)
 
     @staticmethod
@@ -109,6 +118,7 @@ class Size:
         """The product with a number that is not 0, which keeps the order of the terms."""
         scaled = Size.__new__(Size)
         scaled.terms = tuple((monomial, c * factor) for monomial, c in self.terms)
+        scaled.weight = self.weight
         scaled._hash = hash(scaled.terms)
         return scaled
 
@@ -117,6 +127,8 @@ class Size:
         for size, number in ((self, right.value), (right, self.value)):
             if number is not None:
                 return size if number == 1 else size._scaled(number) if number else ZERO
+        if self.weight * right.weight > MAX_WEIGHT:
+            raise TooComplexError
         terms: dict[Monomial, int] = {}
         for left_monomial, left_c in self.terms:
             for right_monomial, right_c in right.terms:
@@ -222,6 +234,19 @@ class Size:
 
     def __repr__(self) -> str:
         return f"Size({self})"
+
+
+def _weight(terms: tuple[tuple[Monomial, int], ...]) -> int:
+    total = len(terms)
+    for monomial, _ in terms:
+        for atom, power in monomial:
+            if isinstance(atom, Symbol):
+                total += power
+            else:
+                total += power * (atom.numerator.weight + atom.denominator.weight)
+    if total > MAX_WEIGHT:
+        raise TooComplexError
+    return total
 
 
 def _as_zero(values: Mapping[Symbol, Size], symbol: Symbol) -> Size:

@@ -9,12 +9,13 @@ from ncdlang.diagnostics import Label
 from ncdlang.semantics import equations, results
 from ncdlang.semantics.binding import Opened, open_diagram
 from ncdlang.semantics.constraints import Relation
+from ncdlang.semantics.numbers import check_size
 from ncdlang.semantics.pipelines import Pipeline
 from ncdlang.semantics.program import Learned
 from ncdlang.semantics.report import Reported, counted, listed, rename
 from ncdlang.semantics.scope import Broken, DiagramRef, LearnedPipeline, closest
 from ncdlang.semantics.signature import FORMATS, already_defined, array_type_of
-from ncdlang.semantics.size import ZERO, Size
+from ncdlang.semantics.size import ZERO, Size, TooComplexError
 from ncdlang.semantics.sizes import size_expression
 from ncdlang.semantics.types import ArrayType, Wire
 from ncdlang.source import Span
@@ -128,7 +129,12 @@ def check_statement(body: Body, statement: tree.Statement) -> None:
     except Reported:
         body.failed = True
         break_names(body, statement)
+    except TooComplexError:
+        body.failed = True
+        body.too_complex(statement.span)
+        break_names(body, statement)
     except RecursionError:
+        body.failed = True
         body.error(
             "NCD1014",
             "this statement is nested too deeply",
@@ -225,15 +231,15 @@ def check_structure(body: Body, item: tree.AxisItem) -> None:
 
 def require_size(body: Body, size: Size, what: str, span: Span, notes: Sequence[str] = ()) -> None:
     """A size is at least 0. Raises Reported where it can't be."""
-    if body.constraints.require(size, ">=", ZERO, f"the size of {what} is at least 0", span):
-        return
-    body.fail(
-        "NCD3005",
-        f"{what} would have size {body.shown(size)}",
-        span,
-        label="a size is at least 0",
-        notes=notes,
-    )
+    if not body.constraints.require(size, ">=", ZERO, f"the size of {what} is at least 0", span):
+        body.fail(
+            "NCD3005",
+            f"{what} would have size {body.shown(size)}",
+            span,
+            label="a size is at least 0",
+            notes=notes,
+        )
+    check_size(body, what, size.value, span)
 
 
 def _block(body: Body, block: tree.Block) -> None:
