@@ -78,9 +78,13 @@ class Checks:
             if solution.symbol in used:
                 chosen.append(solution)
                 used |= solution.factor.symbols() | solution.rest.symbols()
+        wanted = {symbol for s in chosen for symbol in (s.factor.symbols() | s.rest.symbols())}
+        wanted |= set(self.method.used)
+        for symbol in wanted & set(deferred):
+            wanted |= deferred[symbol].symbols()
         lines: list[str] = []
         for solution in reversed(chosen):
-            lines += self._solution(solution)
+            lines += self._solution(solution, solution.symbol in wanted)
         for symbol in deferred:
             if symbol in self.method.used:
                 lines += self._deferred(symbol, deferred[symbol])
@@ -91,42 +95,27 @@ class Checks:
         name, size = self.method.symbol(symbol).text, self.method.size(default).text
         return statement(f"{name} = {size} if {given} is None else {given}", INDENT)
 
-    def _solution(self, solution: Solution) -> list[str]:
+    def _solution(self, solution: Solution, wanted: bool) -> list[str]:
+        """The checks that an unknown comes out whole, and where it is `wanted` its variable."""
         place = self._place(solution.place)
-        name = self.method.symbol(solution.symbol).text
-        if solution.factor.value == 1 and not solution.rest.terms:
-            return statement(f"{name} = {place.text}", INDENT)
-        total = place
+        factor = self.method.size(solution.factor)
+        total, lines = place, list[str]()
+        where = f"{self.name}: axis {solution.place.axis} of {solution.place.wire.name} is "
         if solution.rest.terms:
             total = infix("-", SUM, place, self.method.size(solution.rest))
-        factor = self.method.size(solution.factor)
-        if solution.factor.value == 1:
-            return [*statement(f"{name} = {total.text}", INDENT), *self._negative(name, solution)]
-        rest = infix("%", PRODUCT_LEVEL, total, factor)
-        empty = f"{factor.at(COMPARE)} == 0 or " if solution.factor.value is None else ""
-        axis, wire = solution.place.axis, solution.place.wire
-        quotient = infix("//", PRODUCT_LEVEL, total, factor)
-        return [
-            *raising(
-                f"{empty}{rest.text} != 0",
-                (
-                    f"{self.name}: axis {axis} of {wire.name} is ",
-                    (place.text,),
-                    ", ",
-                ),
+            lines += raising(f"{total.text} < 0", (where, (place.text,), ", which is too small"))
+        if solution.factor.value != 1:
+            empty = f"{factor.at(COMPARE)} == 0 or " if solution.factor.value is None else ""
+            lines += raising(
+                f"{empty}{infix('%', PRODUCT_LEVEL, total, factor).text} != 0",
+                (where, (place.text,), ", "),
                 (f"which leaves no whole size for {solution.symbol.name}",),
-            ),
-            *statement(f"{name} = {quotient.text}", INDENT),
-            *self._negative(name, solution),
-        ]
-
-    def _negative(self, name: str, solution: Solution) -> list[str]:
-        if not solution.rest.terms:
-            return []
-        place = self._place(solution.place)
-        where = f"axis {solution.place.axis} of {solution.place.wire.name}"
-        message = (f"{self.name}: {where} is ", (place.text,), ", which is too small")
-        return raising(f"{name} < 0", message)
+            )
+            total = infix("//", PRODUCT_LEVEL, total, factor)
+        if wanted:
+            name = self.method.symbol(solution.symbol).text
+            lines += statement(f"{name} = {total.text}", INDENT)
+        return lines
 
     def _equation(self, place: Place) -> list[str]:
         """A size of an input that other inputs give, where its axis is not theirs by name."""
