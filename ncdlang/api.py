@@ -227,9 +227,7 @@ class Library:
         checked = self._check(config, sizes, name)
         return Drawing(checked, choose(checked.program, name), {"style": style, **options})
 
-    def _check(
-        self, config: str | None, values: Values | None, name: str | None = None
-    ) -> Checked:
+    def _check(self, config: str | None, values: Values | None, name: str | None = None) -> Checked:
         if config is None and not values and hasattr(self, "_checked"):
             return self._checked
         checked = check(self._source, self._find, config, values, _name(name or ""))

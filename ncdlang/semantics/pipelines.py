@@ -259,7 +259,7 @@ class Pipeline:
             if built_in is not None:
                 return built_in
             return (self._operator(head, expr, wires),)
-        if isinstance(meaning, DiagramRef) and meaning.is_scalar:
+        if isinstance(meaning, DiagramRef) and meaning.is_scalar and expr is head:
             return self._call_by_reads(expr, wires)
         if isinstance(meaning, LearnedPipeline):
             return self._learned(meaning, wires)
