@@ -289,6 +289,52 @@ CALLS = {
         {"m": 3},
         built={"h": 4},
     ),
+    "lifted composites": Case(
+        """diagram norm(X: [m]) -> [m] { return Y[m] = X / (1 + sum[m](X * X)) }
+        diagram f[b](X: [a, (b c), m]) -> [(b c), m, a] {
+          Z = norm(X)
+          V[(b c), m, a] = norm(Z)[a, (b c), m] * 2
+          return U[(b c), m, a] = V[(b c), m, a] + 1 }""",
+        {"a": 2, "c": 3, "m": 4},
+        built={"b": 2},
+    ),
+    "composites inside": Case(
+        """diagram heads[h](X: [(h k)]) -> [h k] { return Y[h k] = X[(h k)] * h }
+        diagram f[h](X: [n m]) -> [n h k] {
+          assert size(m) % size(h) == 0
+          axis k = size(m) // size(h)
+          Y[n h k] = heads[h = h](X)
+          return Y }""",
+        {"n": 2, "m": 6},
+        built={"h": 3},
+    ),
+    "one axis as several": Case(
+        """diagram att(Q: [q k], K: [x k], V: [x k]) -> [q k] {
+          S[q x] = Q * K
+          P = softmax[x](S)
+          return O[q k] = P[q x] * V[x k] }
+        diagram f(X: [b n h k], Z: [m h k]) -> [b n h k] {
+          A = att[q = n, x = n, k = k](X, X, X)
+          B = att[q = n, x = m, k = k](X, Z, Z)
+          return Y[b n h k] = A + B }""",
+        {"b": 2, "n": 3, "h": 2, "k": 4, "m": 5},
+    ),
+    "no inputs": Case(
+        """diagram pos[n, m]() -> [n m] { return Y[n m] = sin(n / 3) + m * 0.1 }
+        diagram f(X: [a b]) -> [a b] {
+          P[a b] = pos[a, b]()
+          return Y[a b] = X + P }""",
+        ABC,
+    ),
+    "three results": Case(
+        """diagram stats(X: [x]) -> ([], [], N(x)[]) {
+          return mean[x](X), max[x](X), argmax[x](X) }
+        diagram f(X: [a x b]) -> ([b a], [a b], [a b]) {
+          M, N, I = stats[x = x](X)
+          T[b a] = M * N
+          return T, N, real(I) }""",
+        {"a": 2, "x": 3, "b": 4},
+    ),
     "elementwise": Case(
         """diagram sq(x: [], y: []) -> [] { return x * x - y }
         diagram f(X: [n m], Z: [m]) -> [n m] { return Y[n m] = sq(X[n m] + 1, Z) }""",

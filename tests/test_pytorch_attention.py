@@ -166,6 +166,12 @@ MATCHES = {
     "scores taken from a bias": attention(
         f"(B[q x] - {SCORES}) * 0.3", types=f"({QKV}, B: [q x]) -> [q h k]"
     ),
+    "a scale for each head": attention(f"({SCORES}) / s[h]", types=f"({QKV}, s: [h]) -> [q h k]"),
+    "a positive scale for each row behind a mask": attention(
+        SCORES,
+        softmax="softmax[x](where(x <= q, S, -inf) * exp(s[q h]))",
+        types=f"({QKV}, s: [q h]) -> [q h k]",
+    ),
     "a bias behind a mask": attention(
         f"{SCORES} + s[h] * (x - q)",
         softmax="softmax[x](where(x <= q, S, -inf))",
@@ -188,6 +194,7 @@ CAUSAL = {
     "causal in sums",
     "a mask by name",
     "masked, then scaled",
+    "a positive scale for each row behind a mask",
 }
 
 OTHERS = {
@@ -219,7 +226,7 @@ OTHERS = {
         softmax="softmax[x](where(x <= q, S, -inf) * (t * t + 0.1))",
         types=f"({QKV}, t: []) -> [q h k]",
     ),
-    "a scale for each head": attention(f"({SCORES}) / s[h]", types=f"({QKV}, s: [h]) -> [q h k]"),
+    "a scale for each key": attention(f"({SCORES}) * s[x]", types=f"({QKV}, s: [x]) -> [q h k]"),
     "heads summed": attention(SCORES, result="P[h q x] * V[x h k]", types=f"({QKV}) -> [q k]"),
     "queries summed": attention(
         SCORES, result="P[h q x] * Q[q h k]", types="(Q: [q h k], K: [x h k]) -> [x h k]"

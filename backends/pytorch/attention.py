@@ -1,7 +1,7 @@
 """Softmax attention in a graph, found by its algebra and never by a name.
 
-The pattern is a contraction of two arrays; then scalings by numbers without axes, additive terms,
-and `where(mask, scores, -inf)` in any order; then the softmax of the library over axes that only
+The pattern is a contraction of two arrays; then scalings by values without key axes, additive
+terms, and `where(mask, scores, -inf)` in any order; then the softmax of the library over axes that only
 one of the two arrays has; then a contraction of the result over exactly those axes. Every value in
 between must have exactly one use and be no result, so that nobody sees that it is never made.
 """
@@ -29,22 +29,22 @@ from ncdlang.semantics.types import Axis, Wire
 
 from .reads import Equal, Reading, plain_axes, reading
 
-_POSITIVE = frozenset({"mul", "div", "add", "sqrt", "rsqrt", "exp", "real", "abs", "max"})
+_POSITIVE = frozenset({"mul", "div", "add", "sqrt", "rsqrt", "real", "abs", "max"})
 _FLIPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 _NEGATED = {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
 
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """A number without axes that scales, or divides if it is `inverted`."""
+    """A value without key axes that scales, or divides if `inverted`; -1 if it reads nothing."""
 
-    wire: Wire | None
+    read: Reading | None
     inverted: bool = False
 
     @property
-    def negates(self) -> bool:
-        """Whether it stands for -1."""
-        return self.wire is None
+    def wire(self) -> Wire | None:
+        """What it reads."""
+        return self.read.wire if self.read is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class _Finder:
         if not isinstance(operator, Contraction):
             return None
         operands = [o for o in edge.inputs if o.wire.type.axes]
-        outer = tuple(Factor(o.wire) for o in edge.inputs if not o.wire.type.axes)
+        outer = tuple(Factor(reading(edge, o)) for o in edge.inputs if not o.wire.type.axes)
         if len(operands) != 2:
             return None
         for weights, value in (operands, reversed(operands)):
@@ -157,7 +157,7 @@ class _Finder:
         scores = softmax.inputs[0]
         if scores.wire.type.axes != softmax.outputs[0].wire.type.axes:
             return None
-        for contracted, seen in self._scores(softmax, scores, _Scores()):
+        for contracted, seen in self._scores(softmax, scores, _Scores(), frozenset(keys)):
             found = self._contracted(contracted, keys)
             if found is None:
                 continue
@@ -191,7 +191,7 @@ class _Finder:
         return self.makers.get(wire)
 
     def _scores(
-        self, reader: Edge, operand: Operand, seen: _Scores
+        self, reader: Edge, operand: Operand, seen: _Scores, keys: frozenset[Axis]
     ) -> Iterator[tuple[Edge, _Scores]]:
         """Every contraction that the operand may be, behind scalings, terms and masks."""
         edge = self._private(reader, operand)
@@ -201,34 +201,41 @@ class _Finder:
             case Contraction():
                 yield edge, seen
             case Reindex(guarded=False) if len(edge.inputs) == 1:
-                yield from self._scores(edge, edge.inputs[0], seen)
+                yield from self._scores(edge, edge.inputs[0], seen, keys)
             case Pointwise(name="neg"):
-                yield from self._scores(edge, edge.inputs[0], _scaled(seen, Factor(None)))
+                negated = _scaled(seen, Factor(None))
+                yield from self._scores(edge, edge.inputs[0], negated, keys)
             case Pointwise(name="mul" | "div" | "add" | "sub" as name):
-                yield from self._binary(edge, name, seen)
+                yield from self._binary(edge, name, seen, keys)
             case Pointwise(name="select"):
-                yield from self._masked(edge, seen)
+                yield from self._masked(edge, seen, keys)
             case _:
                 return
 
-    def _binary(self, edge: Edge, name: str, seen: _Scores) -> Iterator[tuple[Edge, _Scores]]:
+    def _binary(
+        self, edge: Edge, name: str, seen: _Scores, keys: frozenset[Axis]
+    ) -> Iterator[tuple[Edge, _Scores]]:
         left, right = edge.inputs
         pairs = (
             [(left, right, False)] if name == "div" else [(left, right, False), (right, left, True)]
         )
         for scores, other, swapped in pairs:
             if name in ("mul", "div"):
-                if not other.wire.type.axes:
-                    scaled = _scaled(seen, Factor(other.wire, name == "div"))
-                    yield from self._scores(edge, scores, scaled)
+                read = reading(edge, other)
+                if keys.isdisjoint(axis for entry in read.entries for axis in entry.axes()):
+                    scaled = _scaled(seen, Factor(read, name == "div"))
+                    yield from self._scores(edge, scores, scaled, keys)
                 continue
             # The term of `a - b` that is not the scores, and the scores of `b - a`, are negated.
             minus = (Factor(None),) if name == "sub" else ()
             bias = Bias(reading(edge, other), (*seen.factors, *(() if swapped else minus)))
             inner = replace(seen, biases=(*seen.biases, bias))
-            yield from self._scores(edge, scores, _scaled(inner, *minus) if swapped else inner)
+            inner = _scaled(inner, *minus) if swapped else inner
+            yield from self._scores(edge, scores, inner, keys)
 
-    def _masked(self, edge: Edge, seen: _Scores) -> Iterator[tuple[Edge, _Scores]]:
+    def _masked(
+        self, edge: Edge, seen: _Scores, keys: frozenset[Axis]
+    ) -> Iterator[tuple[Edge, _Scores]]:
         condition, then, otherwise = edge.inputs
         # -inf times a number is -inf only if the number is positive.
         if not all(self._is_positive(factor) for factor in seen.factors):
@@ -236,7 +243,8 @@ class _Finder:
         for scores, other, negated in ((then, otherwise, False), (otherwise, then, True)):
             if self._constant(other.wire) == -math.inf:
                 mask = Mask(reading(edge, condition), negated)
-                yield from self._scores(edge, scores, replace(seen, masks=(*seen.masks, mask)))
+                masked = replace(seen, masks=(*seen.masks, mask))
+                yield from self._scores(edge, scores, masked, keys)
 
     def _contracted(
         self, edge: Edge, keys: tuple[Axis, ...]
@@ -245,7 +253,8 @@ class _Finder:
         assert isinstance(edge.operator, Contraction)
         inner = edge.operator.axes
         operands = [o for o in edge.inputs if o.wire.type.axes]
-        factors = tuple(Factor(o.wire) for o in edge.inputs if not o.wire.type.axes)
+        scalars = [o for o in edge.inputs if not o.wire.type.axes]
+        factors = tuple(Factor(reading(edge, operand)) for operand in scalars)
         if len(operands) != 2 or any(set(_targets(o)) != set(inner) for o in operands):
             return None
         reads = [reading(edge, operand) for operand in operands]
@@ -287,6 +296,8 @@ class _Finder:
                 return all(coefficient > 0 for _, coefficient in size.terms) and bool(size.terms)
             case Number(value=int() | float() as value):
                 return 0 < value < math.inf
+            case Pointwise(name="exp" | "sigmoid"):
+                return True
             case Pointwise(name=name) if name in _POSITIVE:
                 return all(self._positive(operand.wire) for operand in edge.inputs)
             case Pointwise(name="pow"):

@@ -136,7 +136,7 @@ def _scale(w: Writer, reader: Reader, factors: Sequence[Factor]) -> tuple[str, t
     dynamic: list[Factor] = []
     plain: list[Factor] = []
     for factor in factors:
-        node = reader.value(factor.wire) if factor.wire is not None else None
+        node = reader.read(factor.read) if factor.read is not None else None
         (plain if node is None or isinstance(node, Scalar) else dynamic).append(factor)
     for factor in sorted(plain, key=lambda f: f.inverted):
         product = _scaled(w, reader, product, factor)
@@ -149,9 +149,9 @@ def _scale(w: Writer, reader: Reader, factors: Sequence[Factor]) -> tuple[str, t
 
 
 def _scaled(w: Writer, reader: Reader, node: Node, factor: Factor) -> Node:
-    if factor.wire is None:
+    if factor.read is None:
         return pointwise(w, "neg", REAL, [node])
-    number = reader.value(factor.wire)
+    number = reader.read(factor.read)
     if isinstance(node, Scalar) and node.value == 1.0 and not factor.inverted:
         return number
     return pointwise(w, "div" if factor.inverted else "mul", REAL, [node, number])

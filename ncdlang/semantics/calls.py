@@ -8,6 +8,7 @@ from ncdlang.diagnostics import Label
 from ncdlang.semantics import kinds
 from ncdlang.semantics.binding import Opened, open_diagram
 from ncdlang.semantics.matching import LearnedUse, Matcher, PlannedCall
+from ncdlang.semantics.primitives import FUNCTIONS
 from ncdlang.semantics.program import CheckedDiagram, Define
 from ncdlang.semantics.report import Reported, counted
 from ncdlang.semantics.scope import Broken, DiagramRef, LearnedPipeline
@@ -106,11 +107,25 @@ def plan_on_wires(
     return Matcher(body, function, span, opened, use).match(arguments)
 
 
+def check_no_brackets(body: Body, head: tree.Name, expr: tree.Expr) -> None:
+    """An elementwise operator has neither axes nor settings. Raises Reported."""
+    if isinstance(expr, tree.Bracketed):
+        body.fail(
+            "NCD4002",
+            f"`{head.text}` takes nothing in brackets",
+            expr.brackets.span,
+            label="not wanted here",
+            help=f"it acts on each entry: `{head.text}(...)`",
+        )
+
+
 def resolve_callee(body: Body, function: tree.Expr, span: Span) -> tuple[Opened, LearnedUse | None]:
     """The diagram or learned instance that is called, its brackets bound. Raises Reported."""
     head = function.head if isinstance(function, tree.Bracketed) else function
     if not isinstance(head, tree.Name):
         body.fail("NCD2012", "only a diagram can be called", function.span, label="no diagram")
+    if body.scope.find(head.text) is None and head.text in (*FUNCTIONS, "where"):
+        check_no_brackets(body, head, function)
     meaning = body.look_up(head, "diagram")
     brackets = function.brackets if isinstance(function, tree.Bracketed) else None
     match meaning:

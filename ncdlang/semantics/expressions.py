@@ -25,7 +25,7 @@ from ncdlang.semantics.program import (
     Select,
     SizeValue,
 )
-from ncdlang.semantics.reductions import Reductions
+from ncdlang.semantics.reductions import Reductions, missing_axes
 from ncdlang.semantics.report import Reported, counted
 from ncdlang.semantics.scope import Broken
 from ncdlang.semantics.sizes import size_of
@@ -287,13 +287,7 @@ class Expressions:
             if function.text in FUNCTIONS:
                 return self._function(expr, function, context)
             if function.text in REDUCTIONS:
-                self.body.fail(
-                    "NCD4002",
-                    f"`{function.text}` needs the axes that it reduces",
-                    function.span,
-                    label="over which axis?",
-                    help=f"write `{function.text}[x](...)` to reduce the axis x",
-                )
+                missing_axes(self.body, function)
         if isinstance(function, tree.Bracketed) and isinstance(function.head, tree.Name):
             head = function.head
             if head.text in REDUCTIONS and self.body.scope.find(head.text) is None:

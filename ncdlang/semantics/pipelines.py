@@ -9,11 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ncdlang.semantics import stages
-from ncdlang.semantics.calls import emit_unnamed, plan_on_wires, resolve_callee
+from ncdlang.semantics.calls import (
+    check_no_brackets,
+    emit_unnamed,
+    plan_on_wires,
+    resolve_callee,
+)
+from ncdlang.semantics.equations import in_order_of_first
 from ncdlang.semantics.expressions import Context
 from ncdlang.semantics.matching import LearnedUse
 from ncdlang.semantics.primitives import ELEMENTWISE, FUNCTIONS, INFIX, REDUCTIONS
 from ncdlang.semantics.program import Define, Expression
+from ncdlang.semantics.reductions import missing_axes
 from ncdlang.semantics.report import Reported, counted
 from ncdlang.semantics.scope import Broken, DiagramRef, LearnedPipeline
 from ncdlang.semantics.types import ArrayType, Wire
@@ -100,7 +107,10 @@ class Pipeline:
             if head.text in REDUCTIONS and isinstance(expr, tree.Bracketed):
                 return 1, 1
             if head.text in FUNCTIONS:
+                check_no_brackets(self.body, head, expr)
                 return ELEMENTWISE[head.text], 1
+            if head.text in REDUCTIONS:
+                missing_axes(self.body, head)
         match self.body.look_up(head, "diagram"):
             case LearnedPipeline() as learned:
                 return self.arity(learned.spec)
@@ -279,13 +289,12 @@ class Pipeline:
         """A primitive function or a reduction."""
         body = self.body
         reads: list[Expression] = [body.expressions.read_whole(wire, expr.span) for wire in wires]
-        axes = wires[0].type.axes
-        if head.text in REDUCTIONS:
-            assert isinstance(expr, tree.Bracketed)
+        if isinstance(expr, tree.Bracketed):
             value = body.expressions.reductions.reduce_value(expr, head, reads[0])
         else:
-            value = body.expressions.apply(head.text, reads, Context(None, axes), expr.span)
-        return self._defined(value, expr.span)
+            context = Context(None, wires[0].type.axes)
+            value = body.expressions.apply(head.text, reads, context, expr.span)
+        return self._defined(in_order_of_first(body, value, expr), expr.span)
 
     def _call_by_reads(self, expr: tree.Expr, wires: Wires) -> Wires:
         """An elementwise diagram on whole wires."""
@@ -294,7 +303,7 @@ class Pipeline:
         context = Context(None, wires[0].type.axes)
         places = [expr.span] * len(reads)
         value = body.expressions.apply_elementwise(expr, reads, context, expr.span, places)
-        return (self._defined(value, expr.span),)
+        return (self._defined(in_order_of_first(body, value, expr), expr.span),)
 
 
 def _declared_arity(declaration: tree.Diagram) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
 from ncdlang.semantics import kinds
@@ -18,6 +18,17 @@ from ncdlang.syntax import tree
 if TYPE_CHECKING:
     from ncdlang.semantics.body import Body
     from ncdlang.semantics.expressions import Context, Expressions
+
+
+def missing_axes(body: Body, name: tree.Name) -> NoReturn:
+    """Report a reduction without its axes. Raises Reported."""
+    body.fail(
+        "NCD4002",
+        f"`{name.text}` needs the axes that it reduces",
+        name.span,
+        label="over which axis?",
+        help=f"write `{name.text}[x]` to reduce the axis x",
+    )
 
 
 class Reductions:
