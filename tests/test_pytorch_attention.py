@@ -137,6 +137,18 @@ MATCHES = {
     "causal the other way": attention(SCORES, softmax="softmax[x](where(x > q, -inf, S))"),
     "causal by negation": attention(SCORES, softmax="softmax[x](where(not (q < x), S, -inf))"),
     "causal in sums": attention(SCORES, softmax="softmax[x](where(x + 1 <= 1 + q, S, -inf))"),
+    "causal in one line": core(
+        f"""M[h q x] = where(x <= q, {SCORES} / sqrt(size(k)), -inf)
+        P = softmax[x](M)
+        return O[q h k] = P[h q x] * V[x h k]"""
+    ),
+    "masked and biased in one line": core(
+        f"""M[h q x] = where(m[x],
+          where(x <= q, {SCORES} / sqrt(size(k)) + (x - q) / s[h], -inf), -inf)
+        P = softmax[x](M)
+        return O[q h k] = P[h q x] * V[x h k]""",
+        ", s: [h], m: B[x]",
+    ),
     "strictly causal": attention(SCORES, softmax="softmax[x](where(x < q, S, -inf))"),
     "one ahead": attention(SCORES, softmax="softmax[x](where(x <= q + 1, S, -inf))"),
     "a window": attention(SCORES, softmax="softmax[x](where(x <= q and q - x < 2, S, -inf))"),
@@ -192,6 +204,7 @@ CAUSAL = {
     "causal the other way",
     "causal by negation",
     "causal in sums",
+    "causal in one line",
     "a mask by name",
     "masked, then scaled",
     "a positive scale for each row behind a mask",

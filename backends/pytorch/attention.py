@@ -1,9 +1,10 @@
 """Softmax attention in a graph, found by its algebra and never by a name.
 
 The pattern is a contraction of two arrays; then scalings by values without key axes, additive
-terms, and `where(mask, scores, -inf)` in any order; then the softmax of the library over axes that only
-one of the two arrays has; then a contraction of the result over exactly those axes. Every value in
-between must have exactly one use and be no result, so that nobody sees that it is never made.
+terms, and `where(mask, scores, -inf)` in any order; then the softmax of the library over axes
+that only one of the two arrays has; then a contraction of the result over exactly those axes.
+Every value in between must have exactly one use and be no result, so that nobody sees that it is
+never made.
 """
 
 from __future__ import annotations
@@ -237,14 +238,16 @@ class _Finder:
         self, edge: Edge, seen: _Scores, keys: frozenset[Axis]
     ) -> Iterator[tuple[Edge, _Scores]]:
         condition, then, otherwise = edge.inputs
-        # -inf times a number is -inf only if the number is positive.
-        if not all(self._is_positive(factor) for factor in seen.factors):
-            return
         for scores, other, negated in ((then, otherwise, False), (otherwise, then, True)):
-            if self._constant(other.wire) == -math.inf:
-                mask = Mask(reading(edge, condition), negated)
-                masked = replace(seen, masks=(*seen.masks, mask))
-                yield from self._scores(edge, scores, masked, keys)
+            mask = Mask(reading(edge, condition), negated)
+            if mask in seen.masks:
+                # Behind the same mask the other branch is never seen.
+                yield from self._scores(edge, scores, seen, keys)
+            elif self._constant(other.wire) == -math.inf:
+                # -inf times a number is -inf only if the number is positive.
+                if all(self._is_positive(factor) for factor in seen.factors):
+                    masked = replace(seen, masks=(*seen.masks, mask))
+                    yield from self._scores(edge, scores, masked, keys)
 
     def _contracted(
         self, edge: Edge, keys: tuple[Axis, ...]

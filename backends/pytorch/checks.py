@@ -166,7 +166,10 @@ class Checks:
         condition = f"{write(left).at(SUM)} {opposite} {write(right).at(SUM)}"
         division = _remainder(left - right)
         if division is not None:
-            condition = f"{infix('%', PRODUCT_LEVEL, *map(write, division)).text} {opposite} 0"
+            above, below = map(write, division)
+            condition = f"{infix('%', PRODUCT_LEVEL, above, below).text} {opposite} 0"
+            if division[1].value is None:
+                condition = f"{below.at(COMPARE)} == 0 or {condition}"
         rule = f"so {_named(left)} {requirement.op} {_named(right)} must hold, "
         if _speaks_for_itself(requirement, left, right):
             rule = ""

@@ -340,7 +340,8 @@ class Method:
     def _result(self, edge: Edge, code: Code, batched: bool) -> None:
         wire = edge.outputs[0].wire
         axes = operators.result_axes(edge, 0)
-        self._made(wire, Fixed(code, axes, batched, domain_of(wire.type.kind)))
+        node = Fixed(code, axes, batched, domain_of(wire.type.kind))
+        self._made(wire, node, _composites(wire))
 
     def _results(self, edge: Edge, code: Code, batched: bool) -> None:
         """Several results are unpacked first; those in another order get a line of their own."""
@@ -359,7 +360,7 @@ class Method:
         labels = ", ".join(self.labels[result.wire] for result in edge.outputs)
         self.lines.append(_Line(f"{', '.join(names)} = {code.text}", labels, self.blocks))
         for wire, node in moved:
-            self._made(wire, node)
+            self._made(wire, node, _composites(wire))
 
     def _stack(self, edges: list[Edge], texts: list[str], batched: bool) -> None:
         """A whole stack as a loop."""
@@ -457,6 +458,11 @@ def _order(wire: Wire, whole: frozenset[Axis]) -> Axes:
         for axis in wire.type.axes
         for atom in ((axis,) if axis in whole or not axis.parts else axis.atoms)
     )
+
+
+def _composites(wire: Wire) -> frozenset[Axis]:
+    """The composite axes of a wire. A call gives them whole, as one dimension."""
+    return frozenset(axis for axis in wire.type.axes if axis.parts)
 
 
 def _operand_count(edge: Edge) -> int:

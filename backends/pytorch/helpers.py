@@ -33,6 +33,17 @@ def _check_below(name: str, wire: str, array: Tensor, bound: int) -> None:
         raise ValueError(f"{name}: {wire} holds {worst}, but must stay in 0 .. {bound - 1}")
 '''
 
+SOURCES["_inside"] = '''
+def _inside(index: Tensor, size: int, text: str) -> Tensor:
+    """The index, checked to stay in an axis where that costs no synchronisation."""
+    if not torch.compiler.is_compiling() and index.device.type == "cpu" and index.numel():
+        low, high = index.aminmax()
+        if low < 0 or high >= size:
+            worst = int(low if low < 0 else high)
+            raise ValueError(f"index {text} is {worst}, but must stay in 0 .. {size - 1}")
+    return index
+'''
+
 SOURCES["_ratio"] = '''
 def _ratio(a: float, b: float) -> float:
     """a / b, which is infinite or no number where b is 0, as it is for tensors."""

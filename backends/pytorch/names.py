@@ -39,7 +39,8 @@ register_parameter register_state_dict_post_hook register_state_dict_pre_hook re
 set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu
 zero_grad
 """
-MODULE_ATTRIBUTES = frozenset(_MODULE_ATTRIBUTES.split())
+# Emitted classes with parameters have a method of this name beside.
+MODULE_ATTRIBUTES = frozenset(_MODULE_ATTRIBUTES.split()) | {"reset_parameters"}
 
 
 def spelled(name: str) -> str:

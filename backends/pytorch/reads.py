@@ -13,7 +13,16 @@ from typing import TypeAlias
 
 from ncdlang.ir.diagram import Edge, Operand, Reindex
 from ncdlang.semantics.size import ONE, ZERO, Size, product
-from ncdlang.semantics.types import Affine, Axis, Wire, plain_index
+from ncdlang.semantics.types import (
+    Affine,
+    Axis,
+    Floor,
+    Gathered,
+    IndexVariable,
+    Mod,
+    Wire,
+    plain_index,
+)
 
 Equal: TypeAlias = Callable[[Size, Size], bool]
 
@@ -78,7 +87,7 @@ class Lookup:
     """Indices that have to be computed.
 
     They may lie `below` or `above` the array, and are clamped then; `nonempty` says that clamping
-    needs an entry to be there.
+    needs an entry to be there. Where data may leave the array, they are `checked`.
     """
 
     index: Affine
@@ -86,6 +95,7 @@ class Lookup:
     below: bool = False
     above: bool = False
     nonempty: bool = False
+    checked: bool = False
 
 
 Plan: TypeAlias = Keep | Select | Slice | Split | Windows | Lookup
@@ -148,7 +158,23 @@ def _plan(axis: Axis, entry: Affine, guarded: bool, equal: Equal) -> Plan:
         plan = _affine_plan(axis, entry, equal)
         if plan is not None:
             return plan
-    return Lookup(entry, axis.size)
+    return Lookup(entry, axis.size, checked=_depends_on_data(entry, axis.size, equal))
+
+
+def _depends_on_data(entry: Affine, size: Size, equal: Equal) -> bool:
+    """Whether only the contents of an array of naturals tell that the index stays inside."""
+    if len(entry.terms) == 1 and entry.constant == ZERO and entry.terms[0][1] == ONE:
+        variable = entry.terms[0][0]
+        if isinstance(variable, Gathered):
+            bound = variable.wire.type.kind.bound
+            return bound is None or not equal(bound, size)
+    return any(_has_data(variable) for variable, _ in entry.terms)
+
+
+def _has_data(variable: IndexVariable) -> bool:
+    if isinstance(variable, (Floor, Mod)):
+        return any(_has_data(inner) for inner, _ in variable.numerator.terms)
+    return isinstance(variable, Gathered)
 
 
 def _may_leave(entry: Affine, size: Size) -> tuple[bool, bool]:

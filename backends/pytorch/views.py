@@ -10,6 +10,7 @@ from ncdlang.semantics.size import Size
 from ncdlang.semantics.types import INTEGER, Affine, Axis, Floor, Gathered, Mod, Wire
 
 from .code import Code, call, number
+from .names import quoted
 from .nodes import Axes, Fixed, Index, Node, Scalar, mapped, within
 from .pointwise import as_tensor, pointwise
 from .reads import (
@@ -121,6 +122,8 @@ class Reader:
 
     def _index(self, plan: Lookup) -> Node:
         index = self.affine(plan.index)
+        if plan.checked:
+            return self._checked(plan, index)
         if not (plan.below or plan.above):
             return index
         last = self.w.size(plan.size - 1).text
@@ -133,6 +136,13 @@ class Reader:
         else:
             bounds = "min=0" if plan.below else f"max={last}"
         return mapped(lambda codes: codes[0].method(f"clamp({bounds})"), (index,), "integer")
+
+    def _checked(self, plan: Lookup, index: Node) -> Node:
+        """An index made of data, which must stay inside the array."""
+        size = self.w.size(plan.size).text
+        what = quoted(str(plan.index))
+        helper = self.w.helper("_inside")
+        return mapped(lambda codes: call(helper, codes[0].text, size, what), (index,), "integer")
 
     def _number(self, size: Size) -> Scalar:
         value = size.value

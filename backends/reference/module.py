@@ -163,11 +163,11 @@ def _attributes(diagram: CheckedDiagram) -> dict[str, str]:
     """The attribute for each raw parameter and the stem of each instance.
 
     A name is spelled as Python can (`W'` as `W_`), with underscores behind it until it is neither
-    a keyword nor an attribute of `nn.Module` nor taken.
+    a keyword nor an attribute of `nn.Module`, nor `reset_parameters`, nor taken.
     """
     import torch
 
-    taken = set(dir(torch.nn.Module()))
+    taken = {*dir(torch.nn.Module()), "reset_parameters"}
     names = [learned.wire.name for learned in diagram.learned]
     names += [instance.name.split(".")[0] for instance in diagram.instances]
     attributes: dict[str, str] = {}

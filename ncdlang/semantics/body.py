@@ -137,7 +137,11 @@ class Body(Names):
             declaration.header,
             is_scalar and not self.learned and not instances and declaration.formals is None,
         )
-        return Template(checked, dict(self.signature_axes), self.packs, frozenset(self.shared))
+        results_axes = {a for wire in self.results for axis in wire.type.axes for a in axis.atoms}
+        shared = self.shared | {
+            axis for axis in results_axes if self.module.scope.find(axis.name) is axis
+        }
+        return Template(checked, dict(self.signature_axes), self.packs, frozenset(shared))
 
     def _own(self) -> set[Symbol]:
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
 from ncdlang.semantics import kinds
@@ -34,14 +34,19 @@ def call_value(body: Body, expr: tree.Call) -> Wire:
     """The one result of a call, as a wire without a name."""
     wires = call_wires(body, expr)
     if len(wires) != 1:
-        body.fail(
-            "NCD4001",
-            f"`{expr.function.span.text}` gives {len(wires)} results where one is wanted",
-            expr.span,
-            label=f"{len(wires)} wires",
-            help=f"name them: `A, B = {expr.function.span.text}(...)`",
-        )
+        several_results(body, expr, len(wires))
     return wires[0]
+
+
+def several_results(body: Body, expr: tree.Call, number: int) -> NoReturn:
+    """Report several results where one is wanted. Raises Reported."""
+    body.fail(
+        "NCD4001",
+        f"`{expr.function.span.text}` gives {number} results where one is wanted",
+        expr.span,
+        label=f"{number} wires",
+        help=f"name them: `A, B = {expr.function.span.text}(...)`",
+    )
 
 
 def call_wires(body: Body, expr: tree.Call) -> tuple[Wire, ...]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Fix, Label
 from ncdlang.records import replace
+from ncdlang.semantics.binding import open_diagram
 from ncdlang.semantics.calls import call_pipeline, is_pipeline, plan_call
 from ncdlang.semantics.expressions import Context
 from ncdlang.semantics.matching import PlannedCall
@@ -22,7 +24,7 @@ from ncdlang.semantics.program import (
     Select,
 )
 from ncdlang.semantics.report import Reported, counted, has_axes
-from ncdlang.semantics.scope import Broken
+from ncdlang.semantics.scope import Broken, DiagramRef
 from ncdlang.semantics.signature import already_defined
 from ncdlang.semantics.sizes import bracket_items
 from ncdlang.semantics.types import ArrayType, Axis, Kind, Wire, plain_index
@@ -96,6 +98,7 @@ def define(body: Body, target: tree.Target, value: tree.Expr, kind: Kind | None)
         axes = expression.axes
     else:
         introduce_axes(body, value)
+        _adopt_free_axes(body, target.brackets, value)
         axes = _stated_axes(body, target.brackets, value)
         atoms = tuple(atom for axis in axes for atom in axis.atoms)
         context = Context(frozenset(atoms), atoms)
@@ -108,6 +111,24 @@ def define(body: Body, target: tree.Target, value: tree.Expr, kind: Kind | None)
     if wire.name != "_":
         body.scope.define(wire.name, wire, target.name.span)
     return wire
+
+
+def _adopt_free_axes(body: Body, brackets: tree.Brackets, value: tree.Expr) -> None:
+    """New names on the left may be free axes that a call on the right leaves open."""
+    names = [item for slot in brackets.slots for item in slot.items if isinstance(item, tree.Name)]
+    if all(body.scope.find(name.text) is not None for name in names):
+        return
+    for node in walk_expression(value):
+        if not isinstance(node, tree.Call):
+            continue
+        function = node.function
+        head = function.head if isinstance(function, tree.Bracketed) else function
+        meaning = body.scope.find(head.text) if isinstance(head, tree.Name) else None
+        if isinstance(meaning, DiagramRef) and isinstance(head, tree.Name):
+            given = function.brackets if isinstance(function, tree.Bracketed) else None
+            # What is wrong with the call is reported where the call is checked.
+            with suppress(Reported):
+                open_diagram(body, meaning, given, head)
 
 
 def _stated_axes(body: Body, brackets: tree.Brackets, value: tree.Expr) -> tuple[Axis, ...]:

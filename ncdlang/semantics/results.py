@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Fix, Label
 from ncdlang.semantics import equations, kinds
-from ncdlang.semantics.calls import call_pipeline, is_pipeline, plan_call
+from ncdlang.semantics.calls import call_pipeline, is_pipeline, plan_call, several_results
 from ncdlang.semantics.new_axes import introduce_axes
 from ncdlang.semantics.program import (
     Apply,
@@ -122,20 +122,38 @@ def _returned(
         if call is not None:
             return _returned_call(body, call, promised)
         if isinstance(value, tree.TupleExpr):
-            return [_returned_value(body, item) for item in value.items]
-    return [_returned_value(body, value) for value in statement.values]
+            return _returned_values(body, value.items, promised)
+    return _returned_values(body, statement.values, promised)
 
 
-def _returned_value(body: Body, value: tree.Expr) -> tuple[Wire, Span]:
+def _returned_values(
+    body: Body, values: tuple[tree.Expr, ...], promised: list[tree.ArrayTypeExpr]
+) -> list[tuple[Wire, Span]]:
+    wires: list[tuple[Wire, Span]] = []
+    failed = False
+    for i, value in enumerate(values):
+        try:
+            wires.append(_returned_value(body, value, promised[i : i + 1]))
+        except Reported:
+            failed = True
+    if failed:
+        raise Reported
+    return wires
+
+
+def _returned_value(
+    body: Body, value: tree.Expr, promised: list[tree.ArrayTypeExpr]
+) -> tuple[Wire, Span]:
     if isinstance(value, tree.Name):
         meaning = body.look_up(value, "value")
         if isinstance(meaning, Wire):
             return meaning, value.span
     call = equations.as_diagram_call(body, value)
     if call is not None:
-        from ncdlang.semantics.calls import call_value
-
-        return call_value(body, call), value.span
+        wires = _returned_call(body, call, promised)
+        if len(wires) != 1:
+            several_results(body, call, len(wires))
+        return wires[0]
     target = tree.Target(tree.Name(body.fresh_name(), value.span), None, value.span)
     return equations.define(body, target, value, None), value.span
 
@@ -156,11 +174,19 @@ def _returned_call(
         brackets = None
         if i < len(promised) and any(axis.derived for axis in result.axes):
             items = [item for slot in promised[i].axes.slots for item in slot.items]
-            if len(items) == len(result.axes):
+            if _stand_alike(body, items, result.axes):
                 brackets = promised[i].axes
         targets.append(tree.Target(name, brackets, call.span))
     wires = equations.name_results(body, plan, tuple(targets), call)
     return [(wire, call.span) for wire in wires]
+
+
+def _stand_alike(body: Body, items: list[tree.Expr | tree.Pack], axes: tuple[Axis, ...]) -> bool:
+    """Whether every axis of a result that has a name is promised where it stands."""
+    return len(items) == len(axes) and all(
+        axis.derived or (isinstance(item, tree.Name) and body.scope.find(item.text) is axis)
+        for item, axis in zip(items, axes, strict=True)
+    )
 
 
 def fit_result(
