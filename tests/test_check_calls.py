@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 from checked import calls, check, diagram, lifted, messages, program, requirements, wires
 
