@@ -92,6 +92,7 @@ class _Branch:
 
     condition: Wire
     holds: bool
+    hidden: bool = False
 
 
 @record
@@ -107,6 +108,20 @@ class _Place:
         """The axes in the order of the defined wire, further ones after them."""
         first = [axis for axis in self.order if axis in axes]
         return (*first, *(axis for axis in axes if axis not in self.order))
+
+    def binding(self, axes: tuple[Axis, ...]) -> _Place:
+        """The same place inside a bracket that binds `axes`.
+
+        A condition that mentions one of them speaks of the axis outside, so it says nothing of
+        the values that are read inside.
+        """
+        branches = tuple(
+            _Branch(b.condition, b.holds, True)
+            if not set(axes).isdisjoint(b.condition.type.axes)
+            else b
+            for b in self.branches
+        )
+        return _Place(self.order, branches, self.span, self.blocks)
 
     def within(self, branch: _Branch) -> _Place:
         """The same place inside a branch."""
@@ -218,7 +233,8 @@ class _Lowering:
             case Select():
                 return self._select(value, place, degree, output)
             case Contract():
-                operands = tuple(self._operand(f, place, value.bound) for f in value.factors)
+                inside = place.binding(value.bound)
+                operands = tuple(self._operand(f, inside, value.bound) for f in value.factors)
                 return self._edge(Contraction(value.bound), degree, operands, output, place)
             case Reduce():
                 return self._reduce(value, place, degree, output)
@@ -271,10 +287,11 @@ class _Lowering:
         return self._edge(Pointwise("select"), degree, operands, output, place)
 
     def _reduce(self, value: Reduce, place: _Place, degree: tuple[Axis, ...], output: Wire) -> Wire:
+        inside = place.binding(value.bound)
         if value.op in SINGULAR_REDUCTIONS:
-            operand = self._safe(value.body, place, value.bound)
+            operand = self._safe(value.body, inside, value.bound)
         else:
-            operand = self._operand(value.body, place, value.bound)
+            operand = self._operand(value.body, inside, value.bound)
         operator = Reduction(value.op, value.bound, value.initial)
         return self._edge(operator, degree, (operand,), output, place)
 
@@ -285,6 +302,8 @@ class _Lowering:
             return operand
         current = self._as_wire(operand, value, place)
         for branch in reversed(place.branches):
+            if branch.hidden:
+                continue
             axes = tuple(dict.fromkeys((*branch.condition.type.axes, *current.type.axes)))
             degree = place.ordered(axes)
             one = self._value(Constant(1.0, current.type.kind), place)
