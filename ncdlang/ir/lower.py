@@ -23,6 +23,8 @@ from ncdlang.ir.diagram import (
     Reduction,
     Reindex,
     Result,
+    Scan,
+    Scattering,
 )
 from ncdlang.records import record
 from ncdlang.semantics.program import (
@@ -37,10 +39,13 @@ from ncdlang.semantics.program import (
     IndexValue,
     Invoke,
     Read,
+    Recurrence,
     Reduce,
+    Scatter,
     Select,
     SizeValue,
     Step,
+    Write,
 )
 from ncdlang.semantics.types import (
     Affine,
@@ -131,6 +136,10 @@ class _Lowering:
                     self._define(step, blocks)
                 case Invoke():
                     self._invoke(step, blocks)
+                case Scatter():
+                    self._scatter(step, blocks)
+                case Recurrence():
+                    self._recurrence(step, blocks)
                 case _:
                     assert_never(step)
 
@@ -177,6 +186,42 @@ class _Lowering:
             tuple(_targets(weave) for weave in step.result_weaves),
         )
         self.edges.append(Edge(operator, step.lifted, inputs, outputs, step.span, blocks))
+
+    def _scatter(self, step: Scatter, blocks: tuple[Block, ...]) -> None:
+        current: Wire | None = None
+        for i, write in enumerate(step.writes):
+            is_last = i + 1 == len(step.writes)
+            output = step.wire if is_last else self._like(step.wire)
+            self._write(write, current, output, blocks)
+            current = output
+
+    def _like(self, wire: Wire) -> Wire:
+        return self._wire(wire.type.axes, wire.type.kind, wire.span)
+
+    def _write(
+        self, write: Write, current: Wire | None, output: Wire, blocks: tuple[Block, ...]
+    ) -> None:
+        place = _Place(write.axes, (), write.span, blocks)
+        inputs = [self._operand(write.expression, place)]
+        if current is not None:
+            inputs.append(_whole(current))
+        inputs += [_gathered_operand(gathered) for gathered in _gathered(write.indices)]
+        operator = Scattering(write.op, write.indices, current is None)
+        result = Result(output, tuple(True for _ in output.type.axes))
+        self.edges.append(Edge(operator, write.axes, tuple(inputs), (result,), write.span, blocks))
+
+    def _recurrence(self, step: Recurrence, blocks: tuple[Block, ...]) -> None:
+        outer, self.edges = self.edges, []
+        self.steps(step.steps, blocks)
+        inner, self.edges = tuple(self.edges), outer
+        made = dict.fromkeys(result.wire for edge in inner for result in edge.outputs)
+        read = dict.fromkeys(
+            operand.wire for edge in inner for operand in edge.inputs if operand.wire not in made
+        )
+        outputs = tuple(Result(wire, tuple(True for _ in wire.type.axes)) for wire in made)
+        operator = Scan(step.axis, step.reverse, inner)
+        inputs = tuple(_whole(wire) for wire in read)
+        self.edges.append(Edge(operator, (), inputs, outputs, step.span, blocks))
 
     # ---- expressions ---------------------------------------------------------------------------
 
@@ -237,10 +282,7 @@ class _Lowering:
     def _read_operands(self, read: Read) -> tuple[Operand, ...]:
         """The array that is read, then the arrays of naturals that its index gathers from."""
         operands = [Operand(read.wire, tuple(False for _ in read.indices), read.indices)]
-        for gathered in _gathered(read.indices):
-            wire = gathered.wire
-            weave = tuple(False for _ in wire.type.axes)
-            operands.append(Operand(wire, weave, gathered.indices))
+        operands += [_gathered_operand(gathered) for gathered in _gathered(read.indices)]
         return tuple(operands)
 
     def _apply(self, value: Apply, place: _Place, degree: tuple[Axis, ...], output: Wire) -> Wire:
@@ -308,6 +350,16 @@ def _as_operand(wire: Wire, axes: tuple[Axis, ...], targets: tuple[Axis, ...]) -
     """A wire read at plain axes, of which some are targets."""
     weave = tuple(axis in targets for axis in axes)
     return Operand(wire, weave, tuple(plain_index(axis) for axis in axes if axis not in targets))
+
+
+def _whole(wire: Wire) -> Operand:
+    """A wire of which every axis is a target."""
+    return Operand(wire, tuple(True for _ in wire.type.axes), ())
+
+
+def _gathered_operand(gathered: Gathered) -> Operand:
+    weave = tuple(False for _ in gathered.wire.type.axes)
+    return Operand(gathered.wire, weave, gathered.indices)
 
 
 def _targets(weave: tuple[Axis | None, ...]) -> tuple[Axis, ...]:

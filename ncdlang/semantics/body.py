@@ -30,6 +30,7 @@ from ncdlang.semantics.program import (
 )
 from ncdlang.semantics.reads import read_indices
 from ncdlang.semantics.report import Reported
+from ncdlang.semantics.scatter import Injectivity, check_injectivity
 from ncdlang.semantics.scope import LearnedPipeline, Scope
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import Affine, ArrayType, Axis, Wire, plain_index
@@ -81,6 +82,7 @@ class Body(Names):
         self.results: tuple[Wire, ...] = ()
         self.learned: list[Learned] = []
         self.uses: list[LearnedUse] = []
+        self.injectivity: list[Injectivity] = []
         self.obligations: list[Obligation] = []
         self.places: list[Place] = [Place("", [], None)]
         self.failed = False
@@ -101,6 +103,7 @@ class Body(Names):
         statements.check_body(self)
         if not self.failed and len(self.sink) == before and not self.has_broken(declared):
             check_obligations(self)
+            check_injectivity(self)
         if self.failed or len(self.sink) > before or self.has_broken(declared):
             raise Reported
         return self._template()
@@ -164,6 +167,14 @@ class Body(Names):
         place = self.places.pop()
         assert place.span is not None
         self.add(BlockStep(place.title, tuple(place.steps), place.span))
+
+    def open_recurrence(self) -> None:
+        """Collect the steps of a recurrence's equation apart."""
+        self.places.append(Place("", [], None))
+
+    def close_recurrence(self) -> list[Step]:
+        """The steps since `open_recurrence`."""
+        return self.places.pop().steps
 
     def fresh_name(self) -> str:
         """A name for a wire that has none."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Fix, Label
 from ncdlang.records import replace
+from ncdlang.semantics import scatter
 from ncdlang.semantics.calls import call_pipeline, is_pipeline, plan_call
 from ncdlang.semantics.expressions import Context
 from ncdlang.semantics.matching import PlannedCall
@@ -35,13 +36,17 @@ if TYPE_CHECKING:
 
 def check_equation(body: Body, equation: tree.Equation) -> tuple[Wire, ...]:
     """Define the wires of an equation. Raises Reported."""
+    declared = scatter.declared_target(body, equation)
+    if declared is not None:
+        return scatter.check_write(body, equation, declared)
     if equation.op != "=":
+        name = equation.targets[0].name.text
         body.fail(
-            "NCD5001",
-            f"accumulating with `{equation.op}` has no meaning yet",
+            "NCD2016",
+            f"`{name}` is not declared, so `{equation.op}` has nothing to combine with",
             equation.span,
-            label="a scatter",
-            help="define the wire by one equation with `=`",
+            label=f"combines with `{name}`",
+            help=f"declare it first: `{name}: [...]`",
         )
     for i, target in enumerate(equation.targets):
         check_new(body, target)
@@ -100,7 +105,7 @@ def define(body: Body, target: tree.Target, value: tree.Expr, kind: Kind | None)
         atoms = tuple(atom for axis in axes for atom in axis.atoms)
         context = Context(frozenset(atoms), atoms)
         expression = body.expressions.check(value, context)
-        _check_leftover(body, expression, atoms, target, value)
+        check_leftover(body, expression, atoms, target, value)
     if kind is not None:
         expression = to_kind(body, expression, kind, value.span)
     wire = Wire(target.name.text, ArrayType(axes, expression.kind), target.span)
@@ -116,12 +121,11 @@ def target_axes(body: Body, brackets: tree.Brackets) -> tuple[Axis, ...]:
     for item in bracket_items(body, brackets):
         if not isinstance(item, (tree.Name, tree.Pack, tree.Composite)):
             body.fail(
-                "NCD5001",
-                f"an index on the left, `{item.span.text}`, writes into a declared wire, "
-                "which has no meaning yet",
+                "NCD2016",
+                f"the index `{item.span.text}` on the left writes into a wire that is not declared",
                 item.span,
                 label="not the name of an axis",
-                help="name the axes of the result and move the index to the right",
+                help="declare the wire with its axes first: `Y: [...]`",
             )
         for axis in body.axes_of_item(item):
             for atom in axis.atoms:
@@ -137,7 +141,7 @@ def target_axes(body: Body, brackets: tree.Brackets) -> tuple[Axis, ...]:
     return tuple(axes)
 
 
-def _check_leftover(
+def check_leftover(
     body: Body,
     expression: Expression,
     kept: tuple[Axis, ...],

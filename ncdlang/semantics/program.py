@@ -166,6 +166,47 @@ class Invoke:
 
 
 @record(eq=False)
+class Write:
+    """An equation with an indexed left-hand side: `wire[indices] op expression`.
+
+    It holds for every index over `axes`, the axes that `indices` mention, in order.
+    """
+
+    op: OneOf["=", "+=", "*=", "max=", "min="]
+    indices: tuple[Affine, ...]
+    axes: tuple[Axis, ...]
+    expression: Expression
+    span: Span
+
+
+@record(eq=False)
+class Scatter:
+    """A declared wire with the equations that write it, applied in order.
+
+    Entries that nothing writes hold the identity of the first operator: 0 for `=` and `+=`, 1
+    for `*=`, -inf for `max=`, inf for `min=`. No two sources of a write by `=` meet.
+    """
+
+    wire: Wire
+    writes: tuple[Write, ...]
+    span: Span
+
+
+@record(eq=False)
+class Recurrence:
+    """Equations that read each other strictly earlier along `axis` (later, if `reverse`).
+
+    For each index along `axis`, from the first to the last (or back), the steps are evaluated in
+    order for that index; the axis is one of each wire, and lifted by every call.
+    """
+
+    axis: Axis
+    reverse: bool
+    steps: tuple[Define | Invoke, ...]
+    span: Span
+
+
+@record(eq=False)
 class BlockStep:
     """`block "Title" { ... }`: a title round steps, without meaning."""
 
@@ -174,7 +215,7 @@ class BlockStep:
     span: Span
 
 
-Step: TypeAlias = Define | Invoke | BlockStep
+Step: TypeAlias = Define | Invoke | Scatter | Recurrence | BlockStep
 
 
 # ---- diagrams ---------------------------------------------------------------------------------
@@ -258,10 +299,10 @@ class CheckedDiagram:
         return f"CheckedDiagram({self.name})"
 
 
-def walk(steps: tuple[Step, ...]) -> Iterator[Define | Invoke]:
-    """All steps in order, those inside blocks included."""
+def walk(steps: tuple[Step, ...]) -> Iterator[Define | Invoke | Scatter]:
+    """All steps in order, those inside blocks and recurrences included."""
     for step in steps:
-        if isinstance(step, BlockStep):
+        if isinstance(step, (BlockStep, Recurrence)):
             yield from walk(step.steps)
         else:
             yield step

@@ -39,10 +39,7 @@ def read_indices(
     for (item, span), axis in zip(items, axes, strict=True):
         try:
             index = item if isinstance(item, Affine) else index_expression(body, item)
-            if index.axis is not None and index.axis is not axis and not is_plainly_written(item):
-                index = replace(index, partial=True)
-            _place(body, index, axis, wire, guards, span)
-            indices.append(index)
+            indices.append(place_index(body, item, index, axis, wire, guards, span))
         except Reported:
             failed = True
     if failed:
@@ -67,8 +64,23 @@ def is_plainly_written(item: tree.Expr | Affine) -> bool:
     return isinstance(item, (tree.Name, Affine))
 
 
+def place_index(
+    body: Body,
+    item: tree.Expr | Affine,
+    index: Affine,
+    axis: Axis,
+    wire: Wire,
+    guards: Guards,
+    span: Span,
+) -> Affine:
+    """The coordinate for one axis of a wire: a plain axis has its size, others stay inside."""
+    if index.axis is not None and index.axis is not axis and not is_plainly_written(item):
+        index = replace(index, partial=True)
+    _place(body, index, axis, wire, guards, span)
+    return index
+
+
 def _place(body: Body, index: Affine, axis: Axis, wire: Wire, guards: Guards, span: Span) -> None:
-    """A plain axis has the size of the axis it indexes; any other index only stays inside."""
     plain = index.axis
     if plain is axis:
         return

@@ -18,6 +18,7 @@ from ncdlang.semantics.program import (
     Invoke,
     Learned,
     Reduce,
+    Scatter,
     Select,
     SizeValue,
     walk,
@@ -301,6 +302,12 @@ def symbols_in_use(body: Body) -> frozenset[Symbol]:
             case Invoke():
                 for _, size in step.binding:
                     add(size)
+            case Scatter():
+                for axis in step.wire.type.axes:
+                    add(axis.size)
+                for write in step.writes:
+                    for size in _sizes_of(write.expression):
+                        add(size)
     return frozenset(found)
 
 

@@ -12,6 +12,7 @@ from ncdlang.source import Span
 if TYPE_CHECKING:
     from ncdlang.semantics.matching import LearnedUse
     from ncdlang.semantics.module import ModuleChecker
+    from ncdlang.semantics.program import Write
     from ncdlang.syntax import tree
 
 
@@ -43,6 +44,15 @@ class DiagramRef:
         )
 
 
+class DeclaredWire:
+    """`Y: [v d]` while its equations are collected; it becomes a wire after the last."""
+
+    def __init__(self, wire: Wire, remaining: int) -> None:
+        self.wire = wire
+        self.remaining = remaining
+        self.writes: list[Write] = []
+
+
 @record(eq=False)
 class LearnedPipeline:
     """`learn stack: layer[h, k]^6`: a pipeline whose instances all uses share."""
@@ -61,6 +71,7 @@ if TYPE_CHECKING:
         | DiagramRef
         | LearnedUse
         | LearnedPipeline
+        | DeclaredWire
         | ModuleChecker
         | Broken
     )

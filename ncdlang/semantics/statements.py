@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
-from ncdlang.semantics import equations, results
+from ncdlang.semantics import equations, recurrence, results, scatter
 from ncdlang.semantics.binding import Opened, open_diagram
 from ncdlang.semantics.constraints import Relation
 from ncdlang.semantics.pipelines import Pipeline
@@ -65,7 +65,7 @@ def check_body(body: Body) -> None:
                     label="more statements follow",
                     labels=[Label(declaration.body[i + 1].span, "this is never reached")],
                 )
-        check_statement(body, statement)
+    check_statements(body, declaration.body)
     if not returned and not _returns_inside(declaration.body):
         _missing_return(body)
 
@@ -111,6 +111,8 @@ def _defined_names(statements: tuple[tree.Statement, ...]) -> dict[str, Span]:
             case tree.Return():
                 for target in statement.targets:
                     names.setdefault(target.name.text, target.span)
+            case tree.Declaration():
+                names.setdefault(statement.name.text, statement.span)
             case tree.Block():
                 for name, span in _defined_names(statement.body).items():
                     names.setdefault(name, span)
@@ -118,6 +120,37 @@ def _defined_names(statements: tuple[tree.Statement, ...]) -> dict[str, Span]:
                 pass
     names.pop("_", None)
     return names
+
+
+def check_statements(body: Body, statements: tuple[tree.Statement, ...]) -> None:
+    """Check the statements of one level in order, recurrences as wholes."""
+    found = recurrence.groups(statements)
+    members = {i for group in found for i in group.members}
+    for i, statement in enumerate(statements):
+        for group in found:
+            if group.place == i:
+                _check_recurrence(body, [statements[member] for member in group.members])
+        if i not in members:
+            check_statement(body, statement)
+        elif isinstance(statement, tree.Return):
+            names = tuple(target.name for target in statement.targets)
+            check_statement(body, tree.Return((), names, statement.span))
+
+
+def _check_recurrence(body: Body, statements: list[tree.Statement]) -> None:
+    equations_of: list[tree.Equation] = []
+    for statement in statements:
+        if isinstance(statement, tree.Equation):
+            equations_of.append(statement)
+        elif isinstance(statement, tree.Return):
+            value = statement.values[0]
+            equations_of.append(tree.Equation(statement.targets, "=", value, statement.span))
+    try:
+        recurrence.check_group(body, equations_of)
+    except Reported:
+        body.failed = True
+        for statement in statements:
+            break_names(body, statement)
 
 
 def check_statement(body: Body, statement: tree.Statement) -> None:
@@ -181,13 +214,7 @@ def _dispatch(body: Body, statement: tree.Statement) -> None:
         case tree.Assert():
             _assert(body, statement.condition)
         case tree.Declaration():
-            body.fail(
-                "NCD5001",
-                "a declared wire, written by several equations, has no meaning yet",
-                statement.span,
-                label="declares a wire",
-                help="define the wire by one equation",
-            )
+            scatter.check_declaration(body, statement)
 
 
 def _axis(body: Body, item: tree.AxisItem) -> None:
@@ -247,7 +274,7 @@ def _block(body: Body, block: tree.Block) -> None:
                     labels=[Label(block.title.span, "this block")],
                     help="name the wire in the block and return it after the block",
                 )
-            check_statement(body, statement)
+        check_statements(body, block.body)
     finally:
         body.close_block()
 
