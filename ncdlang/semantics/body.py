@@ -132,7 +132,9 @@ class Body(Names):
             unknowns,
             results.needed_symbols(self.learned, instances),
             declaration.header,
-            is_scalar and not self.learned and not instances and declaration.formals is None,
+            is_scalar and not self.learned and not instances,
+            declaration.body is None and declaration.pipeline is None,
+            self.module.properties.get(declaration.name.text, ()),
         )
         return Template(checked, dict(self.signature_axes), self.packs, frozenset(self.shared))
 

@@ -31,7 +31,7 @@ from ncdlang.semantics.report import Reported, counted, listed
 from ncdlang.semantics.scope import Broken
 from ncdlang.semantics.size import constant
 from ncdlang.semantics.sizes import size_of
-from ncdlang.semantics.types import INTEGER, REAL, Axis, Wire, plain_index
+from ncdlang.semantics.types import FORMATS, INTEGER, REAL, Axis, Kind, Wire, plain_index
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -296,6 +296,11 @@ class Expressions:
             head = function.head
             if head.text in REDUCTIONS and self.body.scope.find(head.text) is None:
                 return self._reduce(expr, function, head, context)
+            if head.text == "cast" and self.body.scope.find("cast") is None:
+                if len(expr.arguments) != 1:
+                    self._wrong_count(expr.span, len(expr.arguments), "cast", 1)
+                value = self.check(expr.arguments[0], context)
+                return self.cast(function, value, context, expr.span)
         if elementwise_callee(self.body, function) is not None:
             values = self._all(expr.arguments, context)
             places = [argument.span for argument in expr.arguments]
@@ -325,6 +330,24 @@ class Expressions:
         ]
         kind = callee.results[0].type.kind
         return ApplyDiagram(callee, tuple(converted), kind, context.union(converted), span)
+
+    def cast(
+        self, function: tree.Bracketed, value: Expression, context: Context, span: Span
+    ) -> Expression:
+        """`cast[bf16]` of a value. Raises Reported."""
+        slots = function.brackets.slots
+        word = slots[0].items[0] if len(slots) == 1 and len(slots[0].items) == 1 else None
+        if not isinstance(word, tree.Name) or word.text not in FORMATS:
+            self.body.fail(
+                "NCD4002",
+                "`cast` takes the format to change to",
+                function.brackets.span,
+                label="not a number format",
+                help=f"it is one of {listed(FORMATS, 'or')}",
+            )
+        real = kinds.to_real(self.body, value, span)
+        axes = context.union([real])
+        return Apply("cast", (real,), Kind("real", word.text), axes, span)
 
     def sum_over(self, value: Expression, bound: tuple[Axis, ...], span: Span) -> Expression:
         """The sum of a value over some of its axes."""

@@ -35,6 +35,8 @@ def to_real(body: Body, expression: Expression, span: Span) -> Expression:
 def to_kind(body: Body, expression: Expression, wanted: Kind, span: Span) -> Expression:
     """The value as `wanted`, or an error where it does not become that by itself."""
     kind = expression.kind
+    if kind.name == "real" and wanted.name == "real" and kind.format != wanted.format:
+        return Apply("cast", (expression,), wanted, expression.axes, span)
     if kind.name == wanted.name or (kind.name == "real" and wanted.name == "complex"):
         return expression
     if kind.name == "integer" and wanted.name in ("real", "complex"):

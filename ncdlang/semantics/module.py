@@ -21,6 +21,7 @@ from ncdlang.syntax.parser import parse
 
 Find = Callable[[Source, tuple[str, ...]], Source | None]
 PRELUDE = ("std", "prelude")
+PROPERTIES = ("linear", "elementwise", "monotone", "random", "pictogram")
 
 
 class Compilation:
@@ -62,6 +63,7 @@ class ModuleChecker(Reporter):
         self._broken = parsed.broken
         self._lost = parsed.lost
         self._templates: dict[tuple[int, InstanceKey], Template | None] = {}
+        self.properties: dict[str, tuple[str, ...]] = {}
         self.configs: list[tuple[str, tuple[tuple[str, float | int], ...]]] = []
         self._configs: dict[str, Span] = {}
         self.exports = Scope(self._prelude_scope())
@@ -123,6 +125,8 @@ class ModuleChecker(Reporter):
         for declared in self.tree.declarations:
             if isinstance(declared, tree.Diagram):
                 self._define(declared.name, DiagramRef(self, declared))
+            elif isinstance(declared, tree.Op):
+                self._define(declared.name, DiagramRef(self, self._operator(declared)))
         for declared in self.tree.declarations:
             try:
                 self._declare_one(declared)
@@ -139,15 +143,6 @@ class ModuleChecker(Reporter):
             case tree.AxisStatement():
                 for item in declared.items:
                     self._axis(item)
-            case tree.Op():
-                self._define(declared.name, Broken("op"))
-                self.fail(
-                    "NCD5001",
-                    "the declaration of an operator has no meaning yet",
-                    declared.name.span,
-                    label="`op`",
-                    help="define it by equations in a diagram",
-                )
             case tree.Assert():
                 self.fail(
                     "NCD5001",
@@ -156,8 +151,28 @@ class ModuleChecker(Reporter):
                     label="at file level",
                     help="state it in the body of a diagram",
                 )
-            case tree.Config() | tree.Diagram():
+            case tree.Config() | tree.Diagram() | tree.Op():
                 pass
+
+    def _operator(self, op: tree.Op) -> tree.Diagram:
+        """An operator's declaration as a diagram without a body, its properties checked."""
+        for name, _ in op.properties:
+            if name.text not in PROPERTIES:
+                guess = closest(name.text, PROPERTIES)
+                self.error(
+                    "NCD2001",
+                    f"there is no property `{name.text}`",
+                    name.span,
+                    label="unknown",
+                    help=f"did you mean `{guess}`?"
+                    if guess
+                    else f"it is {listed(PROPERTIES, 'or')}",
+                )
+        self.properties[op.name.text] = tuple(name.text for name, _ in op.properties)
+        inputs = tuple(tree.Parameter(None, item, item.span) for item in op.parameters)
+        return tree.Diagram(
+            op.name, op.formals, inputs, op.result, None, None, op.doc, op.span, op.span
+        )
 
     def _axis(self, item: tree.AxisItem) -> None:
         from ncdlang.semantics.statements import STRUCTURES
@@ -293,6 +308,8 @@ class ModuleChecker(Reporter):
         for declared in self.tree.declarations:
             if isinstance(declared, tree.Config):
                 self._config(declared)
+            elif isinstance(declared, tree.Op) and only is None:
+                self._check_operator(declared)
             elif isinstance(declared, tree.Diagram) and _is_complete(declared):
                 if only is not None and declared.name.text != only:
                     continue
@@ -300,6 +317,13 @@ class ModuleChecker(Reporter):
                 if template is not None:
                     checked.append(template.checked)
         return tuple(checked)
+
+    def _check_operator(self, op: tree.Op) -> None:
+        entry = self.exports.local(op.name.text)
+        if entry is not None and isinstance(entry[0], DiagramRef):
+            declaration = entry[0].declaration
+            if declaration.span == op.span and _is_complete(declaration):
+                self._checked(declaration, InstanceKey())
 
     def template(
         self, declaration: tree.Diagram, key: InstanceKey, user: Body, span: Span

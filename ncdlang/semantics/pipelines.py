@@ -96,7 +96,7 @@ class Pipeline:
             built_in = stages.arity(self.body, head, expr)
             if built_in is not None:
                 return built_in
-            if head.text in REDUCTIONS and isinstance(expr, tree.Bracketed):
+            if head.text in (*REDUCTIONS, "cast") and isinstance(expr, tree.Bracketed):
                 return 1, 1
             if head.text in FUNCTIONS:
                 return ELEMENTWISE[head.text], 1
@@ -269,7 +269,10 @@ class Pipeline:
         body = self.body
         reads: list[Expression] = [body.expressions.read_whole(wire, expr.span) for wire in wires]
         axes = wires[0].type.axes
-        if head.text in REDUCTIONS:
+        if head.text == "cast":
+            assert isinstance(expr, tree.Bracketed)
+            value = body.expressions.cast(expr, reads[0], Context(None, axes), expr.span)
+        elif head.text in REDUCTIONS:
             assert isinstance(expr, tree.Bracketed)
             value = body.expressions.reduce_value(expr, head, reads[0])
         else:

@@ -270,7 +270,8 @@ class CheckedDiagram:
     `unknowns` are the sizes that a use must supply, in order: those of the inputs' axes and the
     free axes. `needed` are the unknowns that a parameter's shape needs, so that they must be
     known when a module is built. `library` is the dotted module of the standard library that
-    declares it (`std.nn`), "" for a user's own file.
+    declares it (`std.nn`), "" for a user's own file. An `op` has no steps: it is `primitive`, and
+    what it computes is registered in each backend. `properties` are the words of its declaration.
     """
 
     name: str
@@ -289,6 +290,8 @@ class CheckedDiagram:
     needed: tuple[Symbol, ...]
     span: Span
     is_elementwise: bool = False
+    primitive: bool = False
+    properties: tuple[str, ...] = ()
 
     @property
     def is_learned(self) -> bool:

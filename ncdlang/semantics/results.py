@@ -24,7 +24,7 @@ from ncdlang.semantics.program import (
     walk,
 )
 from ncdlang.semantics.report import counted
-from ncdlang.semantics.signature import check_repeated, kind_of
+from ncdlang.semantics.signature import array_type_of, check_repeated, kind_of
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import ArrayType, Axis, Wire
 from ncdlang.source import Span
@@ -73,6 +73,14 @@ def check_pipeline(body: Body, pipeline: tree.Expr) -> None:
     wires = Pipeline(body).run(pipeline, tuple(body.parameters), pipeline.span)
     fitted = fit_result(body, wires, promised, pipeline.span)
     _check_results(body, [(wire, pipeline.span) for wire in fitted], promised, pipeline.span, None)
+
+
+def declared_results(body: Body) -> None:
+    """The results of an `op`, which are just what its type says."""
+    wires: list[Wire] = []
+    for i, expr in enumerate(_promised(body.declaration.result), 1):
+        wires.append(Wire(f"output_{i}", array_type_of(body, expr), expr.span))
+    body.results = tuple(wires)
 
 
 def _promised(expr: tree.TypeExpr) -> list[tree.ArrayTypeExpr]:

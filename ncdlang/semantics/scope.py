@@ -32,13 +32,17 @@ class DiagramRef:
 
     @property
     def is_scalar(self) -> bool:
-        """Whether all its types are scalars: it is an elementwise operator."""
+        """Whether all its types are scalars, settings apart: it is an elementwise operator."""
         from ncdlang.syntax import tree
 
         declaration = self.declaration
         types = [p.type for p in declaration.parameters] + [declaration.result]
+        formals = declaration.formals
+        only_settings = formals is None or (
+            formals.arrow is None and all(entry.is_const for entry in formals.entries)
+        )
         return (
-            declaration.formals is None
+            only_settings
             and bool(declaration.parameters)
             and all(isinstance(t, tree.ArrayTypeExpr) and not t.axes.slots for t in types)
         )

@@ -9,14 +9,12 @@ from ncdlang.semantics.program import FreeAxis
 from ncdlang.semantics.report import Reported
 from ncdlang.semantics.size import Size, constant
 from ncdlang.semantics.sizes import size_expression
-from ncdlang.semantics.types import BOOLEAN, COMPLEX, REAL, ArrayType, Axis, Kind, Wire
+from ncdlang.semantics.types import BOOLEAN, COMPLEX, FORMATS, REAL, ArrayType, Axis, Kind, Wire
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
 if TYPE_CHECKING:
     from ncdlang.semantics.body import Body
-
-FORMATS = ("f64", "f32", "bf16", "f16", "f8e4m3", "f8e5m2")
 
 
 def check_signature(body: Body) -> None:
