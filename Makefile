@@ -7,9 +7,9 @@ export OMP_NUM_THREADS ?= 1
 # Compiled modules are kept: without them every command compiles the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-full lint types docs wheel clean
+.PHONY: demo test test-full lint types docs wheel clean ready
 
-demo: $(READY)
+demo: ready
 	@$(BIN)/python examples/demo.py
 
 test: lint types
@@ -18,22 +18,25 @@ test: lint types
 test-full: lint types
 	HYPOTHESIS_PROFILE=full NCDLANG_FULL=1 $(BIN)/python -m pytest -q -n 2
 
-lint: $(READY)
+lint: ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(READY)
+types: ready
 	$(BIN)/pyright
 
 # Writes the sections of the README, the picture and the other goldens that the program makes.
-docs: $(READY)
+docs: ready
 	$(BIN)/python -m pytest -q tests/test_readme.py --update-golden
 
-wheel: $(READY)
+wheel: ready
 	$(BIN)/python -m build --wheel
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+ready: $(READY)
+	@$(BIN)/python -m compileall -q ncdlang backends
 
 $(READY): pyproject.toml .ci/setup
 	@.ci/setup $(VENV)

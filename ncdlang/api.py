@@ -58,17 +58,28 @@ def check(
     """
     from ncdlang.semantics.check import check_source
 
-    overrides = {name: _number(name, value) for name, value in (values or {}).items()}
+    given = {_name(name): _number(name, value) for name, value in (values or {}).items()}
+    overrides = given
     if config is not None:
-        configs = dict(check_source(source, find)[0].configs)
+        # No diagram is called "": this reads the configs without checking anything.
+        configs = dict(check_source(source, find, only="")[0].configs)
         if config not in configs:
             raise NcdError(f"{source.name} has no config `{config}`{_near(config, configs)}")
-        overrides = dict(configs[config]) | overrides
+        overrides = dict(configs[config]) | given
     program, diagnostics = check_source(source, find, overrides)
     checked = Checked(program, diagnostics, overrides)
-    if values and not checked.has_errors:
-        _check_values(program, {name: overrides[name] for name in values})
+    if given and not checked.has_errors:
+        _check_values(program, given)
     return checked
+
+
+def _name(text: str) -> str:
+    """A name as the language compares names."""
+    if text.isascii():
+        return text
+    from unicodedata import normalize
+
+    return normalize("NFC", text)
 
 
 def _number(name: str, value: Any) -> int | float:
@@ -89,7 +100,7 @@ def _check_values(program: CheckedProgram, values: Values) -> None:
     from ncdlang.syntax.parser import parse
 
     axes = {axis.name for diagram in program.diagrams for axis in diagram.axes}
-    constants: set[str] = set()
+    constants = {name for diagram in program.diagrams for name, _ in diagram.settings}
     for declared in parse(program.source).file.declarations:
         if isinstance(declared, tree.Const):
             constants.add(declared.name.text)
@@ -108,7 +119,7 @@ def choose(program: CheckedProgram, name: str | None) -> CheckedDiagram:
     names = [diagram.name for diagram in program.diagrams]
     if not names:
         raise NcdError(f"{program.source.name} declares no diagram")
-    diagram = program.diagrams[-1] if name is None else program.diagram(name)
+    diagram = program.diagrams[-1] if name is None else program.diagram(_name(name))
     if diagram is None:
         raise NcdError(f"{program.source.name} has no diagram `{name}`{_near(name or '', names)}")
     return diagram

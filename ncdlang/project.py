@@ -111,8 +111,12 @@ def _real(path: str) -> str:
 
 
 def _read_stdin() -> bytes:
-    data = sys.stdin.buffer.read(MAX_BYTES + 1)
-    return _limited("<stdin>", data)
+    try:
+        return _limited("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1))
+    except ProjectError:
+        raise
+    except (AttributeError, OSError) as error:  # sys.stdin is None where it is closed
+        raise ProjectError("cannot read <stdin>: it is closed") from error
 
 
 def _read(path: str, *, pipes: bool) -> bytes:

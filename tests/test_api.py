@@ -149,6 +149,14 @@ def test_values_are_checked_where_they_are_given() -> None:
     assert caught.value.diagnostics
 
 
+def test_names_are_compared_after_normalisation() -> None:
+    library = ncdlang.loads(
+        "diagram \u00e9[\u00e9' = 2](X: [x]) -> [\u00e9'] { return Y[\u00e9'] = sum[x](X) }"
+    )
+    module = library.module("e\u0301", sizes={"e\u0301'": 3})
+    assert module(torch.ones(4)).tolist() == [4, 4, 4]
+
+
 def test_include_folders(tmp_path: Path) -> None:
     (tmp_path / "m.ncd").write_text("diagram f(X: [x]) -> [x] { return softmax[x](X) }")
     text = "use m.{f}\ndiagram g(X: [x]) -> [x] { return f(X) }"

@@ -293,8 +293,13 @@ def test_reshapes_with_products_of_unknown_sizes() -> None:
 
 
 def test_a_limit_is_given_only_where_it_mends() -> None:
-    i = Axis("i", X)
-    assert prove_inside(affine(1, (i, 1)), X).limits == ((i, X - 1),)  # type: ignore[union-attr]
+    i = Axis("i", J)
+    symbolic = prove_inside(affine(1, (i, 1)), X)
+    assert isinstance(symbolic, Outside)
+    assert symbolic.limits == ((i, X - 1),)
+    itself = prove_inside(affine(1, (Axis("x", X), 1)), X)
+    assert isinstance(itself, Outside)
+    assert itself.limits == ()
     both = prove_inside(affine(-1, (Axis("i", constant(9)), 1)), constant(4))
     assert isinstance(both, Outside)
     assert both.limits == ()

@@ -220,6 +220,7 @@ def test_usage_errors(ncdc: Ncdc, good: Path) -> None:
         (("check", "--format", "xml", good), "invalid choice"),
         (("check", "--size", "h", good), "not of the form name=number"),
         (("check", "--size", "h=big", good), "not a number"),
+        (("check", "--types", "--format", "json", good), "--types is for people"),
         (("check", "--config", "nothing", good), "has no config `nothing`"),
         (("check", "--config", "smal", ATTENTION), "did you mean `small`?"),
         (("draw", good, "twise"), "did you mean `twice`?"),
@@ -377,6 +378,35 @@ def test_a_closed_pipe_is_quiet() -> None:
     )
     assert finished.stdout.count("\n") == 1
     assert finished.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+@pytest.mark.parametrize("command", ["check", "build", "ir"])
+def test_output_that_cannot_be_written(command: str) -> None:
+    with open("/dev/full", "w") as full:
+        finished = subprocess.run(
+            [sys.executable, "-m", "ncdlang.cli", command, ATTENTION],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert finished.returncode == 2
+    assert "error: cannot write the output: No space left" in finished.stderr
+    assert "Exception ignored" not in finished.stderr
+
+
+def test_closed_streams() -> None:
+    ncdc = f"'{sys.executable}' -m ncdlang.cli"
+    for command, code in (
+        (f"{ncdc} check '{ATTENTION}' >&-", 0),
+        (f"{ncdc} check '{ATTENTION}' >&- 2>&-", 0),
+        (f"{ncdc} check - <&-", 2),
+        (f"{ncdc} check missing.ncd 2>&-", 2),
+    ):
+        finished = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
+        assert finished.returncode == code, (command, finished.stderr)
+        assert b"Traceback" not in finished.stderr
 
 
 def test_an_interrupt_is_quiet(tmp_path: Path) -> None:

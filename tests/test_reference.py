@@ -517,3 +517,50 @@ def test_initialisers() -> None:
     assert state["N"].mean().item() == pytest.approx(3, rel=0.01)
     assert state["U"].min() >= 2
     assert not state["Z"].any()
+
+
+def test_stacks_and_pipelines() -> None:
+    torch = pytest.importorskip("torch")
+    text = """
+        use std.nn.{linear, rms_norm}
+        diagram layer[f](X: [m]) -> [m] {
+          learn up: linear[m -> f]
+          learn down: linear[f -> m]
+          return (id + (rms_norm[m] >> up >> relu >> down))(X)
+        }
+        diagram deep[f](X: [m]) -> [m] {
+          learn stack: layer[f]^2
+          return stack(X)
+        }
+    """
+    built = module(text, {"m": 3, "f": 5}, "f64")
+    names = [f"stack.{n}.{rest}" for n in (0, 1) for rest in ("up", "down", "rms_norm")]
+    assert set(built.state_dict()) == {f"{name}.weight" for name in names}
+    x = expected = torch.randn(4, 3, dtype=torch.float64)
+    state = built.state_dict()
+    for n in range(2):
+        up, down, scale = (state[f"stack.{n}.{r}.weight"] for r in ("up", "down", "rms_norm"))
+        mean = (expected**2).mean(-1, keepdim=True)
+        normal = expected / (mean + 1e-6).sqrt() * scale
+        expected = expected + (normal @ up.T).relu() @ down.T
+    torch.testing.assert_close(built(x), expected)
+
+
+def test_parameters_go_to_the_torch_backend_and_back() -> None:
+    torch = pytest.importorskip("torch")
+    from backends.pytorch import PyTorchBackend
+
+    program = checked(ATTENTION)
+    wanted = Request(program, program.diagrams[-1], {"h": 2, "k": 4, "m": 6}, "f64")
+    judge, judged = ReferenceBackend().module(wanted), PyTorchBackend().module(wanted)
+    assert list(judge.state_dict()) == list(judged.state_dict())
+    judged.load_state_dict(judge.state_dict())
+    x = torch.randn(2, 3, 6, dtype=torch.float64)
+    torch.testing.assert_close(judged(x), judge(x))
+
+
+def test_a_size_given_when_checking_is_kept() -> None:
+    program = checked("diagram f(X: [x]) -> [] { return sum[x](X) }", {"x": 4})
+    assert evaluate(program.diagrams[0], {"X": np.ones(4)}, sizes={"x": 4}).popitem()[1] == 4
+    with pytest.raises(ValueError, match=r"axis `x` of `X` .*has size 3|has size 3, "):
+        evaluate(program.diagrams[0], {"X": np.ones(3)}, sizes={"x": 4})

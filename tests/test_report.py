@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ncdlang import codes
+from ncdlang.codes import Page
 from ncdlang.diagnostics import Diagnostic, Fix, Label
 from ncdlang.report import FORMATS, Format, render
 from ncdlang.report.columns import cut, shown, visible, width, window
@@ -101,7 +103,11 @@ ALL = (LABELLED, LONG_SPANS, WIDE, TRIMMED, AT_END, NEW_LINES)
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_format_is_as_before(format: Format, golden: Callable[[str, str], None]) -> None:
+def test_every_format_is_as_before(
+    format: Format, golden: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Page("NCD2003", "An axis in no scope", "Every axis has a size.", "", "")
+    monkeypatch.setattr(codes, "page", {"NCD2003": page}.get)
     golden(f"report/{format}.txt", render(ALL, format))
 
 
@@ -221,9 +227,11 @@ def test_visible_text_has_no_controls(text: str) -> None:
 
 
 @given(
-    st.text(max_size=120), st.lists(st.tuples(st.integers(0, 130), st.integers(0, 40)), min_size=1)
+    st.text(max_size=120),
+    st.lists(st.tuples(st.integers(0, 130), st.integers(0, 40)), min_size=1),
+    st.text(st.sampled_from("a )\n"), max_size=4),
 )
-def test_any_spans_of_any_text_render(text: str, places: list[tuple[int, int]]) -> None:
+def test_any_spans_of_any_text_render(text: str, places: list[tuple[int, int]], added: str) -> None:
     source = Source("any.ncd", text)
     spans = [Span(source, min(a, len(text)), min(a + length, len(text))) for a, length in places]
     diagnostic = Diagnostic(
@@ -232,7 +240,7 @@ def test_any_spans_of_any_text_render(text: str, places: list[tuple[int, int]]) 
         spans[0],
         "first",
         tuple(Label(s, f"label {i}") for i, s in enumerate(spans[1:])),
-        fix=Fix("fix", ((spans[0], "new\ntext"),)),
+        fix=Fix("fix", ((spans[0], added), (spans[-1], spans[-1].text + added))[: len(spans)]),
     )
     for format in FORMATS:
         rendered = render([diagnostic], format)

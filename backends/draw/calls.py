@@ -10,6 +10,7 @@ from ncdlang.semantics.types import Axis
 from ncdlang.source import Span
 
 _ARROW = "\N{RIGHTWARDS ARROW}"
+_LONGEST_REST = 500
 
 
 def call_title(edge: Edge, operator: Library) -> str:
@@ -20,7 +21,10 @@ def call_title(edge: Edge, operator: Library) -> str:
     """
     callee = operator.callee
     instance = operator.instance
-    written = _written_brackets(instance.span if instance else edge.span, callee.name)
+    if instance is None:
+        written = _written_brackets(edge.span.text, callee.name)
+    else:
+        written = _learned_brackets(instance.span, callee.name)
     brackets = written if written is not None else _target_brackets(edge, operator)
     title = callee.name + brackets
     if instance is None or _is_named_after(instance):
@@ -33,9 +37,17 @@ def _is_named_after(instance: Instance) -> bool:
     return re.fullmatch(re.escape(instance.callee.name) + r"(_\d+)?", instance.name) is not None
 
 
-def _written_brackets(span: Span, name: str) -> str | None:
+def _learned_brackets(span: Span, name: str) -> str | None:
+    """The brackets of a learned diagram; its place is often the name of the instance alone."""
+    text = span.source.text[span.start : span.end + _LONGEST_REST]
+    line, _, _ = text.partition("\n")
+    # Brackets may go on in the next lines, but they begin in this one.
+    return _written_brackets(text, name) if re.search(rf"{re.escape(name)}\s*\[", line) else None
+
+
+def _written_brackets(text: str, name: str) -> str | None:
     """The brackets that follow a name in the text, as they are written."""
-    text = re.sub(r"#[^\n]*", "", span.text)
+    text = re.sub(r"#[^\n]*", "", text)
     found = re.search(rf"(?<!\w){re.escape(name)}\s*\[", text)
     if found is None:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from .palette import Palette
 from .picture import End, Frame, Item, Label, Link, Node, Picture, Port, Role
-from .text import html, quoted, quoted_lines, wrapped
+from .text import clean, html, quoted, quoted_lines, wrapped
 
 # Metric-compatible everywhere: Helvetica, Arial and Liberation Sans have letters of one width.
 _FONT = "Helvetica,Arial,Liberation Sans,sans-serif"
@@ -81,17 +81,26 @@ class _Writer:
         yield "}"
 
     def _margins(self, picture: Picture) -> Iterator[str]:
-        """Invisible edges that keep the frames out of the columns of the terminals."""
-        heads = {link.head.node for link in picture.links}
-        tails = {link.tail.node for link in picture.links}
+        """Invisible edges that keep the frames out of the columns of the terminals.
+
+        What nothing leads to, a parameter, would stand in the column of the inputs if the box
+        that reads it stands beside that column. Others are left where their readers are: an
+        edge across the whole drawing costs `dot` more time than all of its boxes.
+        """
+        tails: dict[str, set[str]] = {}
+        for link in picture.links:
+            tails.setdefault(link.head.node, set()).add(link.tail.node)
+        inputs = {node.name for node in picture.inputs}
         frames = tuple(item for item in picture.items if isinstance(item, Frame))
-        inner = [node.name for node in _nodes_in(frames)]
-        if picture.inputs:
-            first = picture.inputs[0].name
-            yield from (_invisible(first, name) for name in inner if name not in heads)
-        if picture.outputs:
-            last = picture.outputs[0].name
-            yield from (_invisible(name, last) for name in inner if name not in tails)
+        loose = {node.name for node in _nodes_in(picture.items) if node.name not in tails}
+        beside = {name for name, before in tails.items() if before <= inputs | loose}
+        early = {link.tail.node for link in picture.links if link.head.node in beside} & loose
+        used = {link.tail.node for link in picture.links}
+        for node in _nodes_in(frames):
+            if picture.inputs and node.name in early:
+                yield _invisible(picture.inputs[0].name, node.name)
+            if picture.outputs and node.name not in used:
+                yield _invisible(node.name, picture.outputs[0].name)
 
     def _terminals(self, nodes: tuple[Node, ...], rank: str) -> Iterator[str]:
         """Terminals in one column."""
@@ -117,11 +126,14 @@ class _Writer:
     def _frame(self, frame: Frame, level: int) -> str:
         """The attributes of a frame: filled for a block, dashed for an opened call."""
         c = self.colours
-        title = "<BR/>".join(html(line) for line in wrapped(frame.title, 2 * _TITLE_WIDTH))
-        weight = ("<I>", "</I>") if frame.is_call else ("<B>", "</B>")
-        label = f"<{weight[0]}{title}{weight[1]}>" if frame.title else '""'
+        title = _lines(frame.title, 2 * _TITLE_WIDTH)
+        tag = "I" if frame.is_call else "B"
+        label = f"<<{tag}>{title}</{tag}>>" if title else '""'
         if frame.is_call:
-            look = f'style="rounded,dashed", color={quoted(c.call_border)}'
+            look = (
+                f'style="rounded,dashed,filled", fillcolor={quoted(c.paper)}, '
+                f"color={quoted(c.call_border)}"
+            )
         else:
             fill = c.blocks[level % len(c.blocks)]
             look = (
@@ -186,12 +198,11 @@ class _Writer:
                 return c.equation, c.equation_border, 1
 
     def _words(self, node: Node) -> str:
-        lines = [html(line) for line in wrapped(node.title, _TITLE_WIDTH)]
-        text = "<BR/>".join(lines)
-        if node.role == "learned":
+        text = _lines(node.title, _TITLE_WIDTH)
+        if node.role == "learned" and text:
             text = f"<B>{text}</B>"
-        if node.note:
-            notes = "<BR/>".join(html(line) for line in wrapped(node.note, _TITLE_WIDTH))
+        notes = _lines(node.note, _TITLE_WIDTH)
+        if notes:
             text += f'<BR/><FONT POINT-SIZE="{_SMALL}" COLOR="{self.colours.muted}">{notes}</FONT>'
         return text
 
@@ -214,29 +225,33 @@ class _Writer:
     # ---- arrays ---------------------------------------------------------------------------------
 
     def _named(self, label: Label) -> str:
-        name = f"<B>{html(label.name)}</B> " if label.name else ""
+        name = _lines(label.name, _TITLE_WIDTH)
+        name = f"<B>{name}</B> " if name else ""
         return f'{name}<FONT POINT-SIZE="{_SMALL}">{self._axes(label, brackets=True)}</FONT>'
 
     def _axes(self, label: Label, *, brackets: bool) -> str:
-        """The axes of an array, those that the operation consumes in bold."""
+        """The axes of an array in lines, those that the operation consumes in bold."""
         opening, closing = "[]" if brackets or not label.axes else ("", "")
-        runs = [(label.kind + (opening or " " * bool(label.kind)), False)]
-        for position, (text, is_target) in enumerate(label.axes):
-            runs += [(" " * bool(position), False), (text, is_target)]
+        start = clean(label.kind) + (opening or " " * bool(label.kind))
+        runs = [(start, False)]
+        length = len(start)
+        for position, (axis, is_target) in enumerate(label.axes):
+            text = clean(axis)
+            length += len(text) + 1
+            if position:
+                runs.append((" " if length <= _TITLE_WIDTH else "\n", False))
+            if length > _TITLE_WIDTH:
+                length = len(text)
+            runs.append((text, is_target))
         runs.append((closing, False))
-        joined: list[tuple[str, bool]] = []
-        for text, is_target in runs:
-            if text and joined and joined[-1][1] == is_target:
-                joined[-1] = (joined[-1][0] + text, is_target)
-            elif text:
-                joined.append((text, is_target))
-        return "".join(self._axis_run(text, is_target) for text, is_target in joined)
+        return "".join(self._axis_run(text, is_target) for text, is_target in _joined(runs))
 
     def _axis_run(self, text: str, is_target: bool) -> str:
         c = self.colours
+        told = "<BR/>".join(html(line) for line in text.split("\n"))
         if is_target:
-            return f'<FONT COLOR="{c.target}"><B>{html(text)}</B></FONT>'
-        return f'<FONT COLOR="{c.muted}">{html(text)}</FONT>'
+            return f'<FONT COLOR="{c.target}"><B>{told}</B></FONT>'
+        return f'<FONT COLOR="{c.muted}">{told}</FONT>'
 
     # ---- wires ----------------------------------------------------------------------------------
 
@@ -258,6 +273,22 @@ class _Writer:
         if self.roles[end.node] == "fork":
             return end.node
         return ":".join(filter(None, (end.node, end.port, side)))
+
+
+def _joined(runs: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
+    """Runs of text with neighbours of one look made one, empty ones left out."""
+    joined: list[tuple[str, bool]] = []
+    for text, is_target in runs:
+        if text and joined and joined[-1][1] == is_target:
+            joined[-1] = (joined[-1][0] + text, is_target)
+        elif text:
+            joined.append((text, is_target))
+    return joined
+
+
+def _lines(text: str, width: int) -> str:
+    """Text wrapped for an HTML-like label; "" where there is nothing to see."""
+    return "<BR/>".join(html(line) for line in wrapped(text, width))
 
 
 def _invisible(tail: str, head: str) -> str:

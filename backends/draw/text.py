@@ -6,8 +6,9 @@ import unicodedata
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _ID_PARTS = {"'": "_prime", "_": "_"}
-# What a line costs in `wrapped`, a break for each bracket that it is inside, and one in a phrase.
-_LINE, _INSIDE, _WORD = 30, 12, 4
+# What `wrapped` pays for a line, for a break (times the square of the brackets round it), for one
+# that follows no comma, and for one that follows an equals sign.
+_LINE, _INSIDE, _WORD, _EQUALS = 10, 16, 4, 30
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
@@ -76,7 +77,7 @@ def wrapped(text: str, width: int) -> tuple[str, ...]:
                 break
             cost = best[start][0] + _LINE + (width - length) ** 2 // width
             if start:
-                cost += _INSIDE * depths[start - 1] + _break_after(pieces[start - 1])
+                cost += _INSIDE * depths[start - 1] ** 2 + _break_after(pieces[start - 1])
             found.append((cost, start))
         best.append(min(found))
     lines: list[str] = []
@@ -89,8 +90,12 @@ def wrapped(text: str, width: int) -> tuple[str, ...]:
 
 
 def _break_after(piece: str) -> int:
-    """What a break costs after a piece: little after a comma, much after an equals sign."""
-    return 0 if piece.endswith(",") else _LINE if piece == "=" else _WORD
+    """What a break costs after a piece: nothing after a comma, much after an equals sign."""
+    if piece == "=":
+        return _EQUALS
+    # A line begins with an operator rather than ends with one.
+    is_operator = len(piece) == 1 and not piece.isalnum()
+    return 0 if piece.endswith(",") else _WORD * (1 + 2 * is_operator)
 
 
 def _depths(pieces: list[str]) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ncdlang.semantics.program import Requirement
-from ncdlang.semantics.size import Size, Symbol
+from ncdlang.semantics.size import Quotient, Size, Symbol
 from ncdlang.semantics.types import Axis, Wire
 
 from .code import COMPARE, SUM, Code, infix
@@ -165,9 +165,13 @@ class Checks:
 
     def _raise(self, requirement: Requirement, write: Callable[[Size], Code]) -> list[str]:
         left, right = compared(requirement.left, requirement.right)
-        condition = f"{write(left).at(SUM)} {_OPPOSITE[requirement.op]} {write(right).at(SUM)}"
+        opposite = _OPPOSITE[requirement.op]
+        condition = f"{write(left).at(SUM)} {opposite} {write(right).at(SUM)}"
+        division = _remainder(left - right)
+        if division is not None:
+            condition = f"{infix('%', PRODUCT_LEVEL, *map(write, division)).text} {opposite} 0"
         rule = f"so {_named(left)} {requirement.op} {_named(right)} must hold, "
-        if requirement.op == "==" and left in _plain(left) and right in _plain(right):
+        if _speaks_for_itself(requirement, left, right):
             rule = ""
         found: list[str | tuple[str]] = []
         for symbol in sorted(left.symbols() | right.symbols()):
@@ -188,8 +192,23 @@ def raising(condition: str, *message: tuple[str | tuple[str], ...]) -> list[str]
     return [*lines, f"{_DEEPER}raise ValueError(", *inner, f"{_DEEPER})"]
 
 
-def _plain(size: Size) -> list[Size]:
-    return [Size.of(symbol) for symbol in size.symbols()]
+def _remainder(size: Size) -> tuple[Size, Size] | None:
+    """Numerator and divisor, if the size is the remainder of a division."""
+    for monomial, _ in size.terms:
+        for atom, _ in monomial:
+            if isinstance(atom, Quotient):
+                remainder = atom.numerator - atom.denominator * Size.of(atom)
+                if size == remainder:
+                    return atom.numerator, atom.denominator
+    return None
+
+
+def _speaks_for_itself(requirement: Requirement, left: Size, right: Size) -> bool:
+    """Whether the reason of a requirement already says which sizes it is about."""
+    if requirement.reason.startswith("asserted") or right.value == 1:
+        return True
+    plain = all(size in map(Size.of, size.symbols()) for size in (left, right))
+    return requirement.op == "==" and plain
 
 
 def _named(size: Size) -> str:

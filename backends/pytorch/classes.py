@@ -130,13 +130,14 @@ class ClassWriter:
         method = write_body(self.plan, self)
         checks = Checks(self.plan, method)
         forward = self._forward(method, checks)
+        reset = self._reset()
         doc = "\n\n".join(part for part in (diagram.doc.strip(), signature(diagram)) if part)
         return [
             f"class {name}(nn.Module):",
             *docstring(doc, "    "),
             "",
-            *self._constructor(checks, "\n".join(forward)),
-            *self._reset(),
+            *self._constructor(checks, "\n".join([*forward, *reset])),
+            *reset,
             *forward,
         ]
 
@@ -151,7 +152,7 @@ class ClassWriter:
         head = f"def forward({', '.join(['self', *inputs, *keywords])}) -> {returned}:"
         return [*_head(head), *preamble, *body]
 
-    def _constructor(self, checks: Checks, forward: str) -> list[str]:
+    def _constructor(self, checks: Checks, methods: str) -> list[str]:
         plan = self.plan
         body: list[str] = []
         defaulted = [line for symbol in plan.built for line in self._default_line(symbol)]
@@ -169,7 +170,7 @@ class ClassWriter:
             body += statement(line, INDENT)
         if plan.graph.learned:
             body.append(f"{INDENT}self.reset_parameters()")
-        stored = [s for s in plan.built if _mentions(forward + "\n".join(body), self.built_size(s))]
+        stored = [s for s in plan.built if _mentions(methods + "\n".join(body), self.built_size(s))]
         lines = [f"{INDENT}{self.built_size(s)} = {self.sizes[s]}" for s in stored]
         arguments = [self._argument(symbol) for symbol in plan.built]
         if not (lines or body or arguments):
@@ -185,7 +186,9 @@ class ClassWriter:
         lines = ["    def reset_parameters(self) -> None:"]
         for parameter in learned:
             target = self.parameter(parameter.wire)
-            lines += initialiser(parameter, learned, target, self._written)
+            added = initialiser(parameter, learned, target, self._written)
+            bounds = [line for line in lines if line.lstrip().startswith("bound = ")]
+            lines += added[1:] if bounds and added[0] == bounds[-1] else added
         return [*lines, ""]
 
     # ---- sizes ----------------------------------------------------------------------------------

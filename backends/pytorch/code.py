@@ -52,7 +52,7 @@ def number(value: float | int | bool, whole: bool = False) -> Code:
             return Code("math.pi")
         if whole and value.is_integer() and value < 2**31:
             return Code(str(int(value)))
-        short = f"{value:g}"
+        short = f"{value:g}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
         return Code(short if float(short) == value and "e" in short else repr(value))
     return Code(repr(value))
 

@@ -22,7 +22,7 @@ from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import REAL, Axis, Wire
 
 from . import operators
-from .code import Code, number
+from .code import Code, call, number
 from .fused import attention_node
 from .lines import statement
 from .names import Scope, comment, local_scope
@@ -33,6 +33,7 @@ from .reads import reading, regroup
 from .registry import is_native
 from .render import full, render
 from .sizes import size_code
+from .stacks import find_stacks
 from .views import Reader
 
 INDENT = " " * 8
@@ -101,6 +102,8 @@ class Method:
     inputs: dict[Wire, str] = field(default_factory=dict[Wire, str])
     index_uses: dict[Axis, int] = field(default_factory=dict[Axis, int])
     fixed: frozenset[Symbol] = frozenset()
+    made: set[str] = field(default_factory=set[str])
+    stacks: dict[Edge, list[Edge]] = field(default_factory=dict[Edge, list[Edge]])
     scope: Scope = field(init=False)
     reader: Reader = field(init=False)
 
@@ -108,7 +111,7 @@ class Method:
         plan, owner = self.plan, self.owner
         # What a caller gives with every call comes under the name that the class has for it.
         self.locals = {s: owner.built_size(s).removeprefix("self.") for s in plan.late}
-        self.scope = local_scope((*owner.taken(), *self.locals.values()))
+        self.scope = local_scope((*owner.taken(), *self.locals.values(), "layer"))
         self.inputs = {w: self.scope.claim(w.name) for w in self.plan.graph.inputs}
         self.fixed = frozenset(plan.built) - frozenset(owner.deferred)
         self.reader = Reader(self, self.value, self.plan.equal)
@@ -118,7 +121,8 @@ class Method:
             wire = learned.wire
             code = Code(self.owner.parameter(wire))
             self.values[wire] = Fixed(code, wire.type.axes, False, domain_of(wire.type.kind))
-        self.index_uses = _index_uses(self.plan)
+        self.index_uses = _index_uses(plan)
+        self.stacks = find_stacks(plan.graph, plan.live, plan.uses)
 
     # ---- the Writer -----------------------------------------------------------------------------
 
@@ -199,6 +203,8 @@ class Method:
             node = attention_node(self, self.reader, self.plan.attentions[edge])
             self._made(edge.outputs[0].wire, node, fused=self.plan.fused[edge])
             return
+        if any(edge in edges[1:] for edges in self.stacks.values()):
+            return
         if isinstance(edge.operator, Library) and not is_native(edge):
             self._call(edge)
             return
@@ -258,12 +264,18 @@ class Method:
         results = self.plan.graph.outputs.count(wire)
         if isinstance(node, Scalar) and not results:
             self._scalar(wire, node)
+        elif plain and isinstance(node, Fixed) and node.axes == order and self._is_local(node):
+            self.values[wire] = node
         elif uses == 0 and len(self.plan.graph.outputs) == 1:
             self.values[wire] = node if plain else self._flat(wire, node, order)
         elif plain and not results and wire.name.startswith("_") and (uses == 1 or _is_cheap(node)):
             self.values[wire] = node
         else:
             self._define(wire, node, order)
+
+    def _is_local(self, node: Fixed) -> bool:
+        """Whether the value is a variable that was made for it."""
+        return node.code.text in self.made
 
     def _scalar(self, wire: Wire, node: Scalar) -> None:
         """A plain number: a variable of its own only if it has a name and is more than a literal."""
@@ -290,30 +302,60 @@ class Method:
         return self.scope.claim_numbered("mask" if node.domain == "boolean" else "t")
 
     def _call(self, edge: Edge) -> None:
-        """A call of a submodule: lifted axes lead, in the same order in every argument."""
+        """A call of a submodule."""
         operator = edge.operator
         assert isinstance(operator, Library)
         nodes = [self.reader.read(reading(edge, operand)) for operand in edge.inputs]
-        late = [(name, self.size(size).text) for name, size in self.owner.late_sizes(operator)]
-        code, batched = operators.call_of(self, edge, nodes, self.owner.submodule(operator), late)
-        axes = [operators.result_axes(edge, i) for i in range(len(edge.outputs))]
-        if len(edge.outputs) == 1:
-            wire = edge.outputs[0].wire
-            self._made(wire, Fixed(code, axes[0], batched, domain_of(wire.type.kind)))
+        texts, batched = operators.call_arguments(self, edge, nodes)
+        if edge in self.stacks:
+            self._stack(self.stacks[edge], texts, batched)
             return
+        for name, size in self.owner.late_sizes(operator):
+            texts.append(f"{name}={self.size(size).text}")
+        made = call(self.owner.submodule(operator), *texts)
+        if len(edge.outputs) == 1:
+            self._result(edge, made, batched)
+        else:
+            self._results(edge, made, batched)
+
+    def _result(self, edge: Edge, code: Code, batched: bool) -> None:
+        wire = edge.outputs[0].wire
+        axes = operators.result_axes(edge, 0)
+        self._made(wire, Fixed(code, axes, batched, domain_of(wire.type.kind)))
+
+    def _results(self, edge: Edge, code: Code, batched: bool) -> None:
+        """Several results are unpacked first; those in another order get a line of their own."""
         names: list[str] = []
-        for result, own in zip(edge.outputs, axes, strict=True):
-            same = own == result.wire.type.axes and result.wire.name[0] != "_"
-            name = self.scope.claim(result.wire.name) if same else self.scope.claim_numbered("t")
+        moved: list[tuple[Wire, Node]] = []
+        for i, result in enumerate(edge.outputs):
+            wire, axes = result.wire, operators.result_axes(edge, i)
+            same = axes == wire.type.axes and wire.name[0] != "_"
+            name = self.scope.claim(wire.name) if same else self.scope.claim_numbered("t")
             names.append(name)
-            node = Fixed(Code(name), own, batched, domain_of(result.wire.type.kind))
-            self.values[result.wire] = node
-        self.labels.update({r.wire: _label(r.wire) for r in edge.outputs})
+            node = Fixed(Code(name), axes, batched, domain_of(wire.type.kind))
+            self.values[wire] = node
+            self.labels[wire] = _label(wire)
+            if axes != wire.type.axes:
+                moved.append((wire, node))
         labels = ", ".join(self.labels[result.wire] for result in edge.outputs)
         self.lines.append(_Line(f"{', '.join(names)} = {code.text}", labels, self.blocks))
-        for result, own in zip(edge.outputs, axes, strict=True):
-            if own != result.wire.type.axes:
-                self._made(result.wire, self.values[result.wire])
+        for wire, node in moved:
+            self._made(wire, node)
+
+    def _stack(self, edges: list[Edge], texts: list[str], batched: bool) -> None:
+        """A whole stack as a loop."""
+        first, last = edges[0].operator, edges[-1]
+        assert isinstance(first, Library) and first.instance is not None
+        wire = last.outputs[0].wire
+        plain = wire.name[0] != "_" and operators.result_axes(last, 0) == wire.type.axes
+        name = self.scope.claim(wire.name) if plain else self.scope.claim_numbered("t")
+        stack = self.owner.submodule(first).partition("[")[0]
+        step = call("layer", name, *texts[1:])
+        self.lines.append(_Line(f"{name} = {texts[0]}", "", self.blocks))
+        self.lines.append(_Line(f"for layer in {stack}:", "", self.blocks))
+        self.lines.append(_Line(f"    {name} = {step.text}", _label(wire), self.blocks))
+        self.made.add(name)
+        self._result(last, Code(name), batched)
 
     # ---- the end --------------------------------------------------------------------------------
 
@@ -330,7 +372,7 @@ class Method:
         text = ", ".join(codes)
         plain = all(code.isidentifier() for code in codes)
         remark = "" if plain else ", ".join(self.labels.get(w, _label(w)) for w in outputs)
-        self.lines.append(_Line(f"return {text}", remark, ()))
+        self.lines.append(_Line(f"return {text}", remark, () if plain else self.blocks))
 
     def _spread(self, wire: Wire, code: Code) -> Code:
         """Batch axes of inputs that a result does not depend on."""

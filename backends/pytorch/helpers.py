@@ -36,14 +36,14 @@ def _check_below(name: str, wire: str, array: Tensor, bound: int) -> None:
 SOURCES["_expand"] = '''
 def _expand(x: Tensor, *sizes: int) -> Tensor:
     """Repeat x along trailing axes of size 1; -1 leaves an axis as it is."""
-    return x.expand(*x.shape[: x.dim() - len(sizes)], *sizes)
+    return x.expand((*x.shape[: x.dim() - len(sizes)], *sizes))
 '''
 
 SOURCES["_spread"] = '''
 def _spread(y: Tensor, axes: int, *inputs: tuple[Tensor, int]) -> Tensor:
     """Give y, with so many axes of its own, the batch axes of all the inputs."""
     batch = torch.broadcast_shapes(*(x.shape[: x.dim() - own] for x, own in inputs))
-    return y.expand(*batch, *y.shape[y.dim() - axes :])
+    return y.expand((*batch, *y.shape[y.dim() - axes :]))
 '''
 
 SOURCES["_windows"] = '''
@@ -65,13 +65,16 @@ def _nonempty(x: Tensor, dim: int) -> Tensor:
 '''
 
 SOURCES["_gather"] = '''
-def _gather(x: Tensor, kept: int, axes: int, *index: Tensor) -> Tensor:
-    """x[index] for each batch index: `kept` axes of x follow the indexed ones, `axes` are new."""
+def _gather(x: Tensor, index: tuple[Tensor, ...], kept: int, new: int) -> Tensor:
+    """x[index] for each batch index, which x and the index may both have.
+
+    The index has `new` axes of its own; `kept` axes of x follow those that are indexed.
+    """
     own = x.dim() - len(index) - kept
     shape = torch.broadcast_shapes(*(i.shape for i in index))
-    batch = torch.broadcast_shapes(x.shape[:own], shape[: len(shape) - axes])
-    x = x.expand(*batch, *x.shape[own:])
-    rank = len(batch) + axes
+    batch = torch.broadcast_shapes(x.shape[:own], shape[: len(shape) - new])
+    x = x.expand((*batch, *x.shape[own:]))
+    rank = len(batch) + new
     places = [
         torch.arange(size, device=x.device).view(-1, *[1] * (rank - d - 1))
         for d, size in enumerate(batch)
@@ -86,6 +89,15 @@ def {_name}(x: Tensor, dim: tuple[int, ...], initial: float) -> Tensor:
     if any(x.shape[d] == 0 for d in dim):
         return torch.full_like(x.sum(dim, dtype=x.dtype), initial)
     return x.{_name[1:]}(dim).clamp({_bound}=initial)
+'''
+
+SOURCES["_concat"] = '''
+def _concat(a: Tensor, b: Tensor, dim: int) -> Tensor:
+    """Join a and b along axis `dim`; every other axis is broadcast."""
+    end = dim + 1 or max(a.dim(), b.dim())
+    lead = torch.broadcast_shapes(a.shape[:dim], b.shape[:dim])
+    tail = torch.broadcast_shapes(a.shape[end:], b.shape[end:])
+    return torch.cat([t.expand(*lead, t.shape[dim], *tail) for t in (a, b)], dim)
 '''
 
 SOURCES["_softmax"] = '''

@@ -32,18 +32,24 @@ def initialiser(
         case "normal" | "uniform":
             return [f"{_INDENT}nn.init.{learned.init}_({target}{arguments})"]
         case "kaiming":
-            fan_in = write(_fan_in(learned, siblings))
-            std = f"math.sqrt(2 / max({fan_in.text}, 1))"
+            std = f"math.sqrt(2 / {_at_least_one(_fan_in(learned, siblings), write)})"
             return statement(f"nn.init.normal_({target}, 0.0, {std})", _INDENT)
         case "xavier":
             axes = learned.wire.type.axes
             fan_out = axes[0].size if axes else product(())
-            total = write(_fan_in(learned, siblings) + fan_out)
-            bound = f"math.sqrt(6 / max({total.text}, 1))"
-            return _uniform(target, bound)
+            total = _at_least_one(_fan_in(learned, siblings) + fan_out, write)
+            return _uniform(target, f"math.sqrt(6 / {total})")
         case _:
-            fan_in = write(_fan_in(learned, siblings))
-            return _uniform(target, f"1 / math.sqrt(max({fan_in.text}, 1))")
+            fan_in = _fan_in(learned, siblings)
+            if fan_in.value == 1:
+                return [f"{_INDENT}nn.init.uniform_({target}, -1.0, 1.0)"]
+            return _uniform(target, f"1 / math.sqrt({_at_least_one(fan_in, write)})")
+
+
+def _at_least_one(size: Size, write: Callable[[Size], Code]) -> str:
+    if size.value is not None:
+        return str(max(size.value, 1))
+    return f"max({write(size).text}, 1)"
 
 
 def _uniform(target: str, bound: str) -> list[str]:

@@ -10,6 +10,7 @@ import builtins
 import keyword
 import unicodedata
 from collections.abc import Iterable
+from textwrap import wrap
 
 from ncdlang.semantics.program import CheckedDiagram
 
@@ -126,7 +127,8 @@ def docstring(text: str, indent: str) -> list[str]:
     if '"""' in safe or safe.endswith('"'):
         safe = safe.replace('"', '\\"')
     safe = visible(safe, keep="\n")
-    lines = [line.rstrip() for line in safe.split("\n")]
+    width = 97 - len(indent)
+    lines = [part for line in safe.split("\n") for part in wrap(line.rstrip(), width) or [""]]
     if len(lines) == 1:
         return [f'{indent}"""{lines[0]}"""']
     body = [f"{indent}{line}" if line else "" for line in lines[1:]]

@@ -116,22 +116,33 @@ class Reduced:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Along:
-    """An operator that keeps its one axis (softmax): `write` gets the dimension of it."""
+    """An operator along one axis of its operands (softmax, padding, joining).
 
-    write: Callable[[Code, int], Code]
-    child: Node
+    Each child has its own axis there, and the result has `axis` in its place; `write` gets the
+    dimension, counted from the right. Other axes are broadcast.
+    """
+
+    write: Callable[[Sequence[Code], int], Code]
+    children: tuple[Node, ...]
+    places: Axes
     axis: Axis
     domain: Domain
 
     @property
     def axes(self) -> Axes:
-        """Those of the operand."""
-        return self.child.axes
+        """Those of the operands, with the new one in its place."""
+        own = zip(self.children, self.places, strict=True)
+        first = [tuple(self.axis if a is place else a for a in child.axes) for child, place in own]
+        return tuple(dict.fromkeys(axis for axes in first for axis in axes))
 
     @property
     def batched(self) -> bool:
-        """Whether the operand may carry batch axes."""
-        return self.child.batched
+        """Whether an operand may carry batch axes."""
+        return any(child.batched for child in self.children)
+
+    def inner(self, order: Axes, place: Axis) -> Axes:
+        """An order of the result as an order of one operand."""
+        return tuple(place if axis is self.axis else axis for axis in order)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,7 +219,10 @@ def misfit(node: Node, order: Axes) -> int:
         case Reduced():
             kept = within(order, node.axes)
             return min(misfit(node.child, (*kept, *node.bound)), int(kept != node.axes))
-        case Converted() | Along() | Repeated():
+        case Along():
+            pairs = zip(node.children, node.places, strict=True)
+            return sum(misfit(child, node.inner(order, place)) for child, place in pairs)
+        case Converted() | Repeated():
             return misfit(node.child, order)
 
 

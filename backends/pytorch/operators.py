@@ -23,7 +23,7 @@ from .nodes import (
     repeated,
 )
 from .planning import Plan
-from .pointwise import as_reals, cast, common_format, pointwise
+from .pointwise import as_reals, as_tensor, cast, common_format, pointwise
 from .registry import native
 from .render import Writer, dims_text, operands, render
 
@@ -120,9 +120,7 @@ def _product(code: Code, dims: Sequence[int]) -> Code:
 
 def library(w: Writer, edge: Edge, nodes: list[Node], plan: Plan) -> Node:
     """A call that PyTorch has a function for."""
-    operand = edge.inputs[0]
-    targets = [a for a, t in zip(operand.wire.type.axes, operand.weave, strict=True) if t]
-    return native(w, edge, nodes, targets, may_be_empty(plan, operand.wire))
+    return native(w, edge, nodes, may_be_empty(plan, edge.inputs[0].wire))
 
 
 def result_axes(edge: Edge, position: int) -> Axes:
@@ -142,40 +140,38 @@ def _in_formal_order(
     return tuple(bound[axis] for axis in formal)
 
 
-def call_of(
-    w: Writer, edge: Edge, nodes: Sequence[Node], module: str, late: Sequence[tuple[str, str]]
-) -> tuple[Code, bool]:
-    """The call of a submodule, and whether its results may have batch axes."""
+def call_arguments(w: Writer, edge: Edge, nodes: Sequence[Node]) -> tuple[list[str], bool]:
+    """The arguments of a call: lifted axes lead, in the same order in each of them.
+
+    Gives back whether an argument, and so every result, may have batch axes, too.
+    """
     operator = edge.operator
     assert isinstance(operator, Library)
     arguments: list[Node] = []
     orders: list[Axes] = []
     for i, (operand, node) in enumerate(zip(edge.inputs, nodes, strict=True)):
         formal = operator.callee.parameters[i].type.axes
-        targets = _in_formal_order(operand.wire, operand.weave, operator.input_targets[i], formal)
-        node = repeated(as_reals(w, node), tuple(dict.fromkeys((*_tiled(edge, i), *targets))))
+        targets = operand_targets(edge, i)
+        tiled = [axis for entry in operand.reindexing for axis in entry.axes()]
+        node = repeated(as_reals(w, node), tuple(dict.fromkeys((*tiled, *targets))))
         if isinstance(node, Scalar):
-            node = repeated_scalar(w, node)
-        clash = [axis for axis in targets if axis in edge.degree]
-        if clash:
+            node = as_tensor(w, node, node.domain)
+        if any(axis in edge.degree for axis in targets):
             node, targets = _renamed(w, node, edge.degree, targets, formal)
         arguments.append(node)
         orders.append((*edge.degree, *targets))
     codes = operands(w, arguments, orders)
-    texts = [*(code.text for code in codes), *(f"{name}={text}" for name, text in late)]
-    return call(module, *texts), any(node.batched for node in arguments)
+    return [code.text for code in codes], any(node.batched for node in arguments)
 
 
-def repeated_scalar(w: Writer, node: Scalar) -> Node:
-    """A plain number as a tensor without axes."""
-    dtype, device = w.dtype(node.domain), w.device()
-    code = call("torch.full", "()", node.code.text, f"dtype={dtype}", f"device={device}")
-    return Fixed(code, (), False, node.domain)
-
-
-def _tiled(edge: Edge, position: int) -> list[Axis]:
-    operand = edge.inputs[position]
-    return [axis for entry in operand.reindexing for axis in entry.axes()]
+def operand_targets(edge: Edge, position: int) -> Axes:
+    """The targets of an argument, in the order in which the callee has them."""
+    operator, operand = edge.operator, edge.inputs[position]
+    assert isinstance(operator, Library)
+    formal = operator.callee.parameters[position].type.axes
+    return _in_formal_order(
+        operand.wire, operand.weave, operator.input_targets[position], formal
+    )
 
 
 def _renamed(

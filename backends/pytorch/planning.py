@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 
-from ncdlang.ir.diagram import Edge, Graph, Library
+from ncdlang.ir.diagram import Edge, Graph, Iota, Library, Number, Operand, Pointwise
 from ncdlang.semantics.program import CheckedDiagram, Instance
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import Wire
@@ -70,7 +70,7 @@ def _collect(
     """Post-order, so that the sizes that a callee's constructor takes are known to its callers."""
     if diagram in plans:
         return
-    graph = lower(diagram)
+    graph = shared(lower(diagram))
     equal = equality(diagram)
     attentions = find_attention(graph, _count(graph, graph.edges, {}), equal)
     live = _live(graph, attentions)
@@ -116,6 +116,42 @@ def _find_late(plan: Plan, plans: dict[CheckedDiagram, Plan]) -> None:
         for symbol in callee.layout.built:
             if not bound.get(symbol, Size.of(symbol)).symbols() <= early:
                 callee.late.add(symbol)
+
+
+def shared(graph: Graph) -> Graph:
+    """Elementwise operations without a name that say the same become one.
+
+    Contractions and calls stay: an attention that shares its scores is no attention any more.
+    """
+    known: dict[Hashable, Wire] = {}
+    same: dict[Wire, Wire] = {}
+    edges: list[Edge] = []
+    for edge in graph.edges:
+        if any(operand.wire in same for operand in edge.inputs):
+            edge = _with_inputs(edge, same)
+        key = _said(edge) if edge.outputs[0].wire not in graph.outputs else None
+        if key in known:
+            same[edge.outputs[0].wire] = known[key]
+            continue
+        if key is not None:
+            known[key] = edge.outputs[0].wire
+        edges.append(edge)
+    wires = (graph.inputs, graph.outputs, graph.learned)
+    return Graph(graph.name, graph.diagram, *wires, tuple(edges))
+
+
+def _with_inputs(edge: Edge, same: dict[Wire, Wire]) -> Edge:
+    inputs = tuple(Operand(same.get(o.wire, o.wire), o.weave, o.reindexing) for o in edge.inputs)
+    return Edge(edge.operator, edge.degree, inputs, edge.outputs, edge.span, edge.blocks)
+
+
+def _said(edge: Edge) -> Hashable:
+    """What an edge computes, None if it must stay as it is."""
+    operator, wire = edge.operator, edge.outputs[0].wire
+    if not isinstance(operator, (Pointwise, Number, Iota)) or wire.name[0] != "_":
+        return None
+    kind = type(operator.value) if isinstance(operator, Number) else None
+    return (operator, kind, edge.degree, edge.inputs, wire.type)
 
 
 # ---- what is alive ----------------------------------------------------------------------------------

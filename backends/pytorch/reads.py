@@ -75,11 +75,16 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Indices that have to be computed. `nonempty` says that clamping needs an entry to be there."""
+    """Indices that have to be computed.
+
+    They may lie `below` or `above` the array, and are clamped then; `nonempty` says that clamping
+    needs an entry to be there.
+    """
 
     index: Affine
     size: Size
-    clamped: bool = False
+    below: bool = False
+    above: bool = False
     nonempty: bool = False
 
 
@@ -131,10 +136,11 @@ def _plan(axis: Axis, entry: Affine, guarded: bool, equal: Equal) -> Plan:
     index = entry.axis
     if index is not None and equal(index.size, axis.size):
         return Keep(index)
-    if guarded:
+    below, above = _may_leave(entry, axis.size) if guarded else (False, False)
+    if below or above:
         # Where the index runs along an axis of the same size, an empty array is never read.
         same = any(equal(a.size, axis.size) for a in entry.axes())
-        return Lookup(entry, axis.size, True, not same)
+        return Lookup(entry, axis.size, below, above, not same)
     variables = [variable for variable, _ in entry.terms]
     if not variables:
         return Select(entry.constant)
@@ -143,6 +149,23 @@ def _plan(axis: Axis, entry: Affine, guarded: bool, equal: Equal) -> Plan:
         if plan is not None:
             return plan
     return Lookup(entry, axis.size)
+
+
+def _may_leave(entry: Affine, size: Size) -> tuple[bool, bool]:
+    """Whether the index may lie before the first or after the last place, as far as signs tell."""
+    low = high = entry.constant
+    for variable, coefficient in entry.terms:
+        value = coefficient.value
+        if not isinstance(variable, Axis) or value is None:
+            return True, True
+        reach = coefficient * (variable.size - 1)
+        low, high = (low, high + reach) if value > 0 else (low + reach, high)
+    return not _is_natural(low), not _is_natural(size - 1 - high)
+
+
+def _is_natural(size: Size) -> bool:
+    """Whether a size is surely at least 0, sizes of axes being so."""
+    return all(coefficient >= 0 for _, coefficient in size.terms)
 
 
 def _affine_plan(axis: Axis, entry: Affine, equal: Equal) -> Plan | None:

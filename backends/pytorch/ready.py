@@ -56,9 +56,8 @@ class {name}(nn.Module):
         if X.shape[-len(self.ins) :] != self.ins:
             raise ValueError(f"{label}: wants trailing axes {{self.ins}}, got {{tuple(X.shape)}}")
         weight = self.weight.reshape(math.prod(self.outs), math.prod(self.ins))
-        return F.linear(X.flatten(-len(self.ins)), weight, self.bias.flatten()).unflatten(
-            -1, self.outs
-        )
+        Y = F.linear(X.flatten(-len(self.ins)), weight, self.bias.flatten())
+        return Y.unflatten(-1, self.outs)
 '''
 
 _RMS_NORM = '''

@@ -12,19 +12,13 @@ from ncdlang.ir.diagram import Edge, Library
 from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.types import Axis
 
-from .code import Code, call
+from .code import Code, call, number
 from .nodes import Along, Node, Scalar, mapped, repeated
-from .pointwise import cast
+from .pointwise import as_tensor, cast, common_format
 from .render import Writer
 
 Key = tuple[str, str]
-
-_FUNCTIONS: dict[Key, str] = {
-    ("std.prelude", "relu"): "torch.relu",
-    ("std.prelude", "gelu"): "F.gelu",
-    ("std.prelude", "silu"): "F.silu",
-}
-_ALONG: dict[Key, str] = {("std.prelude", "softmax"): "softmax"}
+Build = Callable[[Writer, Edge, Sequence[Node], bool], Node]
 
 
 def key_of(diagram: CheckedDiagram) -> Key:
@@ -38,32 +32,88 @@ def is_native(edge: Edge) -> bool:
     if not isinstance(operator, Library) or operator.instance is not None:
         return False
     key = key_of(operator.callee)
-    return key in _FUNCTIONS or (key in _ALONG and sum(edge.inputs[0].weave) == 1)
+    if key in _FUNCTIONS:
+        return True
+    if any(sum(operand.weave) != 1 for operand in (*edge.inputs, *edge.outputs)):
+        return False
+    real = all(operand.wire.type.kind.name == "real" for operand in edge.inputs)
+    return key in _ALONG and real
 
 
-def native(
-    w: Writer, edge: Edge, arguments: Sequence[Node], axes: Sequence[Axis], maybe_dead: bool
-) -> Node:
-    """The value of a native edge. `axes` are its targets; with `maybe_dead` a row may be all -inf."""
+def native(w: Writer, edge: Edge, arguments: Sequence[Node], maybe_dead: bool) -> Node:
+    """The value of a native edge; with `maybe_dead` a row of its operand may be all -inf."""
     operator = edge.operator
     assert isinstance(operator, Library)
     key = key_of(operator.callee)
     if key in _FUNCTIONS:
         return _function(w, _FUNCTIONS[key], arguments)
-    (axis,) = axes
-    (child,) = arguments
-    child = cast(w, child, "wide") if child.domain == "wide" else child
-    function = w.helper("_softmax") if maybe_dead else "torch.softmax"
-    return Along(_softmax(function), repeated(child, (axis,)), axis, child.domain)
-
-
-def _softmax(function: str) -> Callable[[Code, int], Code]:
-    return lambda code, dim: call(function, code.text, f"dim={dim}")
+    return _ALONG[key](w, edge, arguments, maybe_dead)
 
 
 def _function(w: Writer, name: str, arguments: Sequence[Node]) -> Node:
     (child,) = arguments
     if isinstance(child, Scalar):
-        child = repeated(child, ())
+        child = as_tensor(w, child, "wide")
     child = cast(w, child, "wide") if child.domain == "wide" else child
     return mapped(lambda codes: call(name, codes[0].text), (child,), child.domain)
+
+
+# ---- along one axis -------------------------------------------------------------------------------
+
+
+def _along(
+    w: Writer,
+    edge: Edge,
+    arguments: Sequence[Node],
+    write: Callable[[Sequence[Code], int], Code],
+) -> Along:
+    places = [_target(operand.wire.type.axes, operand.weave) for operand in edge.inputs]
+    nodes, domain = common_format(
+        w, [repeated(node, (place,)) for node, place in zip(arguments, places, strict=True)]
+    )
+    result = edge.outputs[0]
+    axis = _target(result.wire.type.axes, result.weave)
+    return Along(write, tuple(nodes), tuple(places), axis, domain)
+
+
+def _target(axes: Sequence[Axis], weave: Sequence[bool]) -> Axis:
+    return next(axis for axis, target in zip(axes, weave, strict=True) if target)
+
+
+def _softmax(w: Writer, edge: Edge, arguments: Sequence[Node], maybe_dead: bool) -> Node:
+    function = w.helper("_softmax") if maybe_dead else "torch.softmax"
+    return _along(w, edge, arguments, lambda c, dim: call(function, c[0].text, f"dim={dim}"))
+
+
+def _pad(w: Writer, edge: Edge, arguments: Sequence[Node], maybe_dead: bool) -> Node:
+    del maybe_dead
+    assert isinstance(edge.operator, Library)
+    settings = dict(edge.operator.callee.settings)
+    before, after, value = settings["before"], settings["after"], float(settings["value"])
+    fill = [f"value={number(value).text}"] if value else []
+
+    def write(codes: Sequence[Code], dim: int) -> Code:
+        amounts = ["0"] * (2 * (-dim - 1)) + [str(before), str(after)]
+        return call("F.pad", codes[0].text, f"({', '.join(amounts)})", *fill)
+
+    return _along(w, edge, arguments, write)
+
+
+def _concat(w: Writer, edge: Edge, arguments: Sequence[Node], maybe_dead: bool) -> Node:
+    del maybe_dead
+    helper = w.helper("_concat")
+    return _along(
+        w, edge, arguments, lambda c, dim: call(helper, c[0].text, c[1].text, f"dim={dim}")
+    )
+
+
+_FUNCTIONS: dict[Key, str] = {
+    ("std.prelude", "relu"): "torch.relu",
+    ("std.prelude", "gelu"): "F.gelu",
+    ("std.prelude", "silu"): "F.silu",
+}
+_ALONG: dict[Key, Build] = {
+    ("std.prelude", "softmax"): _softmax,
+    ("std.prelude", "pad"): _pad,
+    ("std.prelude", "concat"): _concat,
+}

@@ -81,7 +81,8 @@ def render(w: Writer, node: Node, order: Axes) -> Code:
         case Reduced():
             return _reduced(w, node, order)
         case Along():
-            code = node.write(render(w, node.child, own), own.index(node.axis) - len(own))
+            orders = [node.inner(own, place) for place in node.places]
+            code = node.write(operands(w, node.children, orders), own.index(node.axis) - len(own))
         case Repeated():
             code = _repeated(w, node, own)
     return align(code, own, node.batched, order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ from ncdlang.semantics.size import Size
 from ncdlang.semantics.types import INTEGER, Affine, Axis, Floor, Gathered, Mod, Wire
 
 from .code import Code, call, number
-from .nodes import Axes, Fixed, Index, Node, Scalar, within
+from .nodes import Axes, Fixed, Index, Node, Scalar, mapped, within
 from .pointwise import as_tensor, pointwise
 from .reads import (
     Equal,
@@ -93,8 +94,9 @@ class Reader:
             return self._in_place(base, code, looked, texts, order)
         code = permuted(code, base.axes, (*looked, *rest), base.batched)
         if base.batched:
-            helper = w.helper("_gather")
-            code = call(helper, code.text, str(len(rest)), str(len(order)), *texts)
+            index = f"({', '.join(texts)}{',' if len(texts) == 1 else ''})"
+            sizes = (f"kept={len(rest)}", f"new={len(order)}")
+            code = call(w.helper("_gather"), code.text, index, *sizes)
         elif len(looked) == 1 and len(rest) == 1:
             code = call("F.embedding", texts[0], code.text)
         else:
@@ -119,17 +121,16 @@ class Reader:
 
     def _index(self, plan: Lookup) -> Node:
         index = self.affine(plan.index)
-        if not plan.clamped:
+        if not (plan.below or plan.above):
             return index
         last = self.w.size(plan.size - 1).text
         if isinstance(index, Scalar):
             return Scalar(call("min", call("max", index.code.text, "0"), last), None, "integer")
-        return pointwise(
-            self.w, "min", INTEGER, [self._number(plan.size - 1), self._clamped_below(index)]
-        )
-
-    def _clamped_below(self, index: Node) -> Node:
-        return pointwise(self.w, "max", INTEGER, [index, Scalar(Code("0"), 0, "integer")])
+        if plan.below and plan.above:
+            bounds = f"0, {last}"
+        else:
+            bounds = "min=0" if plan.below else f"max={last}"
+        return mapped(lambda codes: codes[0].method(f"clamp({bounds})"), (index,), "integer")
 
     def _number(self, size: Size) -> Scalar:
         value = size.value
@@ -141,8 +142,7 @@ class Reader:
         result: Node | None = None
         for variable, coefficient in index.terms:
             term = self._variable(variable)
-            size = coefficient.value
-            negative = result is not None and size is not None and size < 0
+            negative = result is not None and all(c < 0 for _, c in coefficient.terms)
             magnitude = -coefficient if negative else coefficient
             if magnitude.value != 1:
                 term = pointwise(self.w, "mul", INTEGER, [self._number(magnitude), term])
@@ -152,10 +152,9 @@ class Reader:
                 result = pointwise(self.w, "sub" if negative else "add", INTEGER, [result, term])
         if result is None:
             return self._number(index.constant)
-        constant = index.constant.value
-        if constant == 0:
+        if index.constant.value == 0:
             return result
-        below = constant is not None and constant < 0
+        below = all(coefficient < 0 for _, coefficient in index.constant.terms)
         offset = self._number(-index.constant if below else index.constant)
         return pointwise(self.w, "sub" if below else "add", INTEGER, [result, offset])
 
@@ -269,4 +268,6 @@ class _View:
             low, high = start + (count - 1) * step, start + 1
         first = "" if low.value == 0 else self.w.size(low).text
         last = "" if self.equal(high, size) else self.w.size(high).text
-        return f"{first}:{last}" if abs(step) == 1 else f"{first}:{last}:{abs(step)}"
+        simple = all(re.fullmatch(r"[\w.]*", bound) for bound in (first, last))
+        parts = [first, last] + ([str(abs(step))] if abs(step) != 1 else [])
+        return ":".join(parts) if simple else " : ".join(parts).strip()

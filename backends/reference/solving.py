@@ -79,10 +79,9 @@ def _check(equation: _Equation, sizes: Sizes, sources: Mapping[Symbol, str]) -> 
     if symbols <= sizes.keys() and equation.size.evaluate(sizes) != equation.length:
         origins = dict.fromkeys(sources[symbol] for symbol in symbols if symbol in sources)
         told = f" ({', '.join(origins)})" if origins else ""
-        raise SizeError(
-            f"{equation.place} has size {equation.length}, "
-            f"but {_explained(equation.size, sizes)}{told}"
-        )
+        fixed = equation.size.value
+        wanted = f"not {fixed}" if fixed is not None else f"but {_explained(equation.size, sizes)}"
+        raise SizeError(f"{equation.place} has size {equation.length}, {wanted}{told}")
 
 
 def missing(sizes: Mapping[Symbol, int], needed: Iterable[Symbol]) -> str:

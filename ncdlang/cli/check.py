@@ -24,6 +24,8 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Check all files and report what is found in any of them."""
+    if options.types and _is_data(options):
+        raise CommandError(f"--types is for people: it can't go with {options.message_format}")
     collects = gc.isenabled()
     # A check makes much and drops little: to look for garbage all the time finds none.
     gc.disable()

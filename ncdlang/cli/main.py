@@ -32,10 +32,7 @@ BROKEN_PIPE = 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. Never raises, never shows a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):
-        # A name that the terminal's encoding lacks must not be an error of its own.
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    _prepare_streams()
     try:
         code = _dispatch(arguments)
         sys.stdout.flush()
@@ -49,6 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except CommandError as error:
         complain(error)
+        return 2
+    except OSError as error:
+        _silence()
+        complain(CommandError(f"cannot write the output: {error.strerror or error}"))
         return 2
     except RecursionError:
         complain(CommandError("the file is nested too deeply for this machine's stack"))
@@ -105,8 +106,18 @@ def _without_command(arguments: list[str]) -> int:
     raise CommandError(f"there is no command `{arguments[0]}`", hint)
 
 
+def _prepare_streams() -> None:
+    if sys.stdout is None or sys.stderr is None:  # closed by the caller: `>&-`
+        null = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        sys.stdout, sys.stderr = sys.stdout or null, sys.stderr or null
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks must not be an error of its own.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _silence() -> None:
-    """Keep Python from complaining about the closed pipe once more when it exits."""
+    """Keep Python from trying once more, when it exits, to write what could not be written."""
     try:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())

@@ -107,14 +107,12 @@ def ask(backend: str, method: str, wanted: Request) -> Any:
 
 
 def _parse_sizes(text: str) -> dict[str, int | float]:
-    import unicodedata
-
     given: dict[str, int | float] = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
         name, equals, value = (part.strip() for part in item.partition("="))
         if not (equals and name.replace("'", "").isidentifier()):
             raise ArgumentTypeError(f"`{item}` is not of the form name=number")
-        given[unicodedata.normalize("NFC", name)] = _number(value)
+        given[name] = _number(value)
     return given
 
 

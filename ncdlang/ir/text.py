@@ -33,6 +33,7 @@ from ncdlang.ir.diagram import (
 from ncdlang.semantics.naming import Names, joined
 from ncdlang.semantics.size import Size
 from ncdlang.semantics.text import (
+    application,
     axis_sizes,
     binding_text,
     header,
@@ -44,7 +45,6 @@ from ncdlang.semantics.text import (
 from ncdlang.semantics.types import Axis
 
 _INDENT = "  "
-_WIDTH = 100
 
 
 def render(graph: Graph) -> str:
@@ -91,12 +91,8 @@ def _edge(edge: Edge, names: Names, indent: str) -> list[str]:
     inputs = [_operand(edge, position, names) for position in range(len(edge.inputs))]
     degree = f" for {' '.join(names.axis(axis) for axis in edge.degree)}" if edge.degree else ""
     tail = degree + _binding(edge.operator, names)
-    call = f"{operator}({', '.join(inputs)})" if inputs else operator
-    line = f"{indent}{outputs} = {call}{tail}"
-    if len(line) <= _WIDTH or not inputs:
-        return [line]
-    listed = [f"{indent}{_INDENT * 2}{operand}," for operand in inputs]
-    return [f"{indent}{outputs} = {operator}(", *listed, f"{indent}){tail}"]
+    head = f"{outputs} = {operator}"
+    return application(indent, head, inputs, tail) if inputs else [f"{indent}{head}{tail}"]
 
 
 def _operator(operator: Operator, names: Names) -> str:

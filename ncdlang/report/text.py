@@ -105,12 +105,20 @@ def _fix(fix: Fix, gutter: int, width: int, paint: Painter) -> Iterator[str]:
         rows = [(number, "-", text) for number, text in enumerate(old, first)]
         rows += [(number, "+", text) for number, text in enumerate(new, first)]
         if not old:
-            rows.append((first + len(new), " ", hunk[0][0].source.line_text(first)))
+            _add_context(rows, hunk[0][0].source, first, first + len(new))
         for number, sign, text in rows:
             style = _SIGNS[sign]
             prefix = f"{paint(f'{number:>{gutter}}', 'gutter')} {paint(sign, style)}"
             yield f"{prefix} {_trimmed(text, old, new, width - gutter - 3)}".rstrip()
     yield bar
+
+
+def _add_context(rows: list[tuple[int, str, str]], source: Source, line: int, number: int) -> None:
+    """Show where lines are added: above `line`, which has `number` then, or at the end."""
+    if line <= len(source.line_starts):
+        rows.append((number, " ", source.line_text(line)))
+    else:
+        rows.insert(0, (line - 1, " ", source.line_text(line - 1)))
 
 
 def _trimmed(text: str, old: list[str], new: list[str], limit: int) -> str:

@@ -73,6 +73,19 @@ class _Slots:
         self.axes: dict[str, tuple[Bound, Span]] = {}
         self.packs: dict[str, list[tuple[Bound, Span]]] = {}
         self.settings: dict[str, int | float] = {}
+        self._places: dict[str, Span] = {}
+
+    def once(self, body: Body, name: str, span: Span) -> None:
+        """An entry is bound once. Raises Reported."""
+        earlier = self._places.setdefault(name, span)
+        if earlier is not span:
+            body.fail(
+                "NCD4002",
+                f"`{name}` is bound twice",
+                span,
+                label="bound again",
+                labels=[Label(earlier, "first bound here")],
+            )
 
 
 def open_diagram(
@@ -81,6 +94,7 @@ def open_diagram(
     """Bind the brackets of a use of a diagram. Raises Reported."""
     declaration = ref.declaration
     slots = _sort_slots(body, declaration, brackets, head)
+    _check_settings(body, declaration, slots, head)
     defaults = _defaulted(declaration)
     changed: list[tuple[str, int | None]] = []
     for name, (bound, _) in slots.axes.items():
@@ -94,6 +108,20 @@ def open_diagram(
     )
     template = ref.module.template(declaration, key, body, head.span)
     return _bind(body, ref, template, slots, head)
+
+
+def _check_settings(body: Body, declaration: tree.Diagram, slots: _Slots, head: tree.Name) -> None:
+    entries = declaration.formals.entries if declaration.formals is not None else ()
+    for entry in entries:
+        name = entry.name.text
+        if entry.is_const and entry.default is None and name not in slots.settings:
+            body.fail(
+                "NCD4002",
+                f"`{head.text}` needs a value for its setting `{name}`",
+                head.span,
+                label=f"`{name}` is not bound",
+                help=f"bind it: `{head.text}[{name} = ...]`",
+            )
 
 
 def _defaulted(declaration: tree.Diagram) -> frozenset[str]:
@@ -213,6 +241,7 @@ def _fill(body: Body, entry: tree.Formal, slot: tree.Slot, slots: _Slots) -> Non
             label="separate entries by commas",
             help="write " + ", ".join(item.span.text for item in slot.items),
         )
+    slots.once(body, name, slot.span)
     if entry.is_const:
         slots.settings[name] = body.number(slot.items[0])
         return
@@ -245,6 +274,7 @@ def _named_slot(body: Body, declaration: tree.Diagram, slot: tree.Slot, slots: _
             _fill(body, entry, tree.Slot(None, slot.items, slot.span), slots)
             return
     if name in _signature_axes(declaration):
+        slots.once(body, name, slot.span)
         bounds = _bounds(body, slot.items[0])
         slots.axes[name] = (bounds[0], slot.span)
         return
@@ -289,6 +319,7 @@ def _bind(
     for name, items in slots.packs.items():
         for axis, (value, span) in zip(template.packs[name], items, strict=True):
             bound[axis], places[axis] = value, span
+    _check_targets(body, template, bound, places)
     explicit = frozenset(bound)
     defaults: dict[Axis, Size] = {}
     same = ref.module is body.module
@@ -301,6 +332,26 @@ def _bind(
             bound[free.axis] = _callers_own(body, free.axis, template.checked, head)
     arrow = _arrow(ref.declaration, template)
     return Opened(template.checked, template, bound, explicit, places, defaults, arrow, same)
+
+
+def _check_targets(
+    body: Body, template: Template, bound: dict[Axis, Bound], places: dict[Axis, Span]
+) -> None:
+    """An axis that an input carries is found by its name, not by a size. Raises Reported."""
+    carried = {
+        a for wire in template.checked.parameters for axis in wire.type.axes for a in axis.atoms
+    }
+    for axis, value in bound.items():
+        if axis in carried and not isinstance(value, Axis):
+            name = template.checked.name
+            body.fail(
+                "NCD2012",
+                f"`{name}` finds the axes that it acts along by name, and "
+                f"`{places[axis].text}` is no name of an axis",
+                places[axis],
+                label="a size",
+                help=f"write the name of an axis of the argument: `{name}[x](...)`",
+            )
 
 
 def _arrow(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 from typing import TYPE_CHECKING, NoReturn
 
@@ -261,8 +262,8 @@ class Body(Names):
             f"`{head.text}` is {self.describe(meaning)}, not a wire",
             head.span,
             label="can't be indexed",
-            help=f"a diagram is called with parentheses: `{expr.span.text}(...)`"
-            if not isinstance(meaning, Axis)
+            help=f"a diagram is called with parentheses: `{head.text}(...)`"
+            if self.is_callable(meaning)
             else "",
         )
 
@@ -272,8 +273,17 @@ class Body(Names):
 
     # ---- sizes ---------------------------------------------------------------------------------
 
-    def equate(self, left: Size, right: Size, reason: str, span: Span, what: str) -> None:
-        """Record an equation of sizes. `what` names the thing that would have two sizes."""
+    def equate(
+        self,
+        left: Size,
+        right: Size,
+        reason: str,
+        span: Span,
+        what: str,
+        places: Sequence[Label] = (),
+    ) -> None:
+        """Record an equation of sizes. `what` names the thing that would have two sizes, and
+        `places` show where it got the first."""
         conflict = self.constraints.equate(left, right, reason, span)
         if conflict is None:
             return
@@ -283,12 +293,24 @@ class Body(Names):
             f"{what} would have both size {self.shown(left)} and size {self.shown(right)}",
             span,
             label=reason,
-            labels=[Label(o.span, o.reason) for o in conflict[:-1] if o.span != span],
+            labels=[
+                *places,
+                *(Label(o.span, o.reason) for o in conflict[:-1] if o.span != span),
+            ],
             notes=[
                 f"{size} is {at(size)} here"
                 for size in (left, right)
                 if size.value is None and at(size) != size
             ],
+        )
+
+    def is_unknown(self, size: Size) -> bool:
+        """Whether a size is just an unknown, which nothing in the diagram fixes."""
+        symbols = size.symbols()
+        return (
+            len(symbols) == 1
+            and size == Size.of(*symbols)
+            and (self.constraints.with_defaults(size) == size)
         )
 
     def shown(self, size: Size) -> str:
@@ -304,11 +326,12 @@ class Body(Names):
         span: Span,
         message: str,
         labels: list[Label],
+        written: str = "",
     ) -> NoReturn:
-        """Report a relation between sizes that does not hold."""
+        """Report a relation between sizes that does not hold; `written` is how it is spelt."""
         at = self.constraints.with_defaults
         values = f"{at(left)} {op} {at(right)}"
-        written = f"{left} {op} {right}"
+        written = written or f"{left} {op} {right}"
         detail = written if values == written else f"{written}, which is {values}"
         code = "NCD3001" if op == "==" else "NCD3005"
         self.fail(code, message, span, label=f"needs {detail}", labels=labels)

@@ -59,6 +59,7 @@ __all__ = [
     "prove_inside",
 ]
 
+_CORNERS = 4000
 _WITNESSES = 200
 
 
@@ -159,6 +160,12 @@ def _undecided(goal: Formula, conditions: Sequence[Formula]) -> bool:
     return False
 
 
+def _is_telling(limit: Size, axis: Axis) -> bool:
+    """Whether a limit is possible, and not in terms of the size that it limits."""
+    possible = limit.value is None or limit.value > 0
+    return possible and limit.symbols().isdisjoint(axis.size.symbols())
+
+
 def _is_absurd(formula: Formula) -> bool:
     """Whether the formula has no unknowns and is false."""
     return not symbols_of((formula,)) and not holds(formula, {})
@@ -248,7 +255,8 @@ class _Question:
     def _search(self, sides: _Sides) -> Outside | None:
         if self.violations.has_unbounded:
             return None
-        for sizes in small_sizes(self.sizes, self._size_conditions()):
+        budget = _CORNERS if self.violations.is_exact else _WITNESSES
+        for sizes in small_sizes(self.sizes, self._size_conditions(), budget):
             found = self._verdict(sizes, sides)
             if found is not None:
                 return found
@@ -281,6 +289,6 @@ class _Question:
             number = coefficient.value
             if isinstance(variable, Axis) and number and (number > 0) == below:
                 limit = largest_size(((self.index, self.size),), variable)
-                if limit is not None and (limit.value is None or limit.value > 0):
+                if limit is not None and _is_telling(limit, variable):
                     limits.append((variable, limit))
         return tuple(limits)

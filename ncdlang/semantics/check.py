@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from ncdlang.diagnostics import Diagnostic, Sink
-from ncdlang.semantics.module import Compilation, Find
+from ncdlang.diagnostics import Diagnostic, Label, Sink
+from ncdlang.semantics.module import Compilation, Find, ModuleChecker
 from ncdlang.semantics.program import CheckedProgram
 from ncdlang.source import Source
 
@@ -17,6 +17,25 @@ def find_nothing(importer: Source, dotted: tuple[str, ...]) -> Source | None:
     """The search that knows no other files, the prelude neither."""
     del importer, dotted
     return None
+
+
+def _misfits(compilation: Compilation, module: ModuleChecker) -> Iterator[Diagnostic]:
+    """What is wrong with a correct file when one of its configs is chosen."""
+    for name, settings in module.configs:
+        chosen = compilation.overridden(dict(settings))
+        chosen.module(module.source, "").check_all()
+        span = module.config_names[name]
+        for checked in chosen.modules.values():
+            for found in checked.sink:
+                yield Diagnostic(
+                    found.code,
+                    f"config `{name}` does not fit: {found.message}",
+                    span,
+                    "with this config",
+                    (Label(found.span, found.label or "here"), *found.labels),
+                    found.notes,
+                    found.help,
+                )
 
 
 def check_source(
@@ -37,4 +56,6 @@ def check_source(
     sink = Sink()
     for checked in compilation.modules.values():
         sink.extend(checked.sink)
+    if not overrides and only is None and not sink.has_errors:
+        sink.extend(_misfits(compilation, module))
     return CheckedProgram(source, diagrams, tuple(module.configs)), tuple(sink)

@@ -7,6 +7,8 @@ free values, the same place is the same value.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
+from math import prod
 
 from ncdlang.semantics.bounds import contradictory
 from ncdlang.semantics.facts import NO_FACTS, Collision, Facts, Unknown
@@ -30,6 +32,7 @@ from ncdlang.semantics.size import ONE, ZERO, Size, Symbol, constant
 from ncdlang.semantics.types import Affine, Axis, Gathered
 
 _SEARCHED = 100
+_ENUMERATED = 256
 _SECOND = -100_000
 
 
@@ -43,6 +46,9 @@ def find_collision(
     if _is_injective(indices, axes, facts):
         return None
     first, second = _Side(indices, axes, ""), _Side(indices, axes, "'", _SECOND)
+    found = _tried(first, facts)
+    if found is not None:
+        return found
     earlier = _lexicographically_less(first.places, second.places)
     return _meeting(first, second, (earlier,), facts)
 
@@ -56,8 +62,8 @@ def disjoint(
 ) -> Collision | Unknown | None:
     """A place that both maps reach; None if their images are proved disjoint at all sizes."""
     first, second = _Side(indices_a, axes_a, ""), _Side(indices_b, axes_b, "'", _SECOND)
-    asked = (*first.box, *second.box)
-    system = System(defined((*asked, *known(facts, (*asked, *first.positions_hold)))))
+    asked = (*first.box, *second.box, *first.positions_hold, *second.positions_hold)
+    system = System(defined((*asked, *known(facts, asked))))
     for left, right in zip(first.image, second.image, strict=True):
         if system.proves(left - right - 1) or system.proves(right - left - 1):
             return None
@@ -106,8 +112,8 @@ def _is_injective(indices: Sequence[Affine], axes: Sequence[Axis], facts: Facts)
     if not all(isinstance(v, Axis) for index in indices for v, _ in index.terms):
         indices = [i for i in indices if all(isinstance(v, Axis) for v, _ in i.terms)]
     side = _Side(indices, axes, "")
-    boxes = (*side.box, *side.positions_hold)
-    system = System(defined((*side.box, *known(facts, boxes))))
+    asked = (*side.box, *side.positions_hold)
+    system = System(defined((*asked, *known(facts, asked))))
     extents = {
         side.variables.symbol(v): v.size for v in side.variables.symbols if isinstance(v, Axis)
     }
@@ -149,6 +155,36 @@ def _is_mixed_radix(
             if _is_mixed_radix(others, extents, system, reach):
                 return True
     return False
+
+
+def _tried(side: _Side, facts: Facts) -> Collision | None:
+    """A collision at small sizes, found by going through all indices."""
+    if side.sources:
+        return None
+    asked = (*side.box, *side.positions_hold)
+    conditions = defined((*asked, *known(facts, asked)))
+    sizes = tuple(s for s in symbols_of(conditions) if s not in set(side.symbols))
+    alone = [f for f in conditions if set(side.symbols).isdisjoint(symbols_of((f,)))]
+    extents = [axis.size for axis in side.variables.symbols if isinstance(axis, Axis)]
+    nonempty = [AtLeastZero(size - 1) for size in extents]
+    for values in small_sizes(sizes, (*alone, *nonempty), _SEARCHED):
+        limits = [size.evaluate(values) for size in extents]
+        if prod(limits) <= _ENUMERATED:
+            found = _repeated(side, values, limits)
+            if found is not None:
+                return found
+    return None
+
+
+def _repeated(side: _Side, sizes: dict[Symbol, int], limits: Sequence[int]) -> Collision | None:
+    seen: dict[tuple[int, ...], dict[Symbol, int]] = {}
+    for index in product(*map(range, limits)):
+        point = sizes | dict(zip(side.symbols, index, strict=True))
+        image = tuple(position.evaluate(point) for position in side.image)
+        if image in seen:
+            return Collision(tuple(sizes.items()), side.at(seen[image]), side.at(point), image)
+        seen[image] = point
+    return None
 
 
 # ---- the exact question -----------------------------------------------------------------------
@@ -222,7 +258,7 @@ def _searched(
 
     indices = {*first.symbols, *second.symbols}
     alone = [f for f in constraints if indices.isdisjoint(symbols_of((f,)))]
-    for values, _ in zip(small_sizes(sizes, alone), range(_SEARCHED), strict=False):
+    for values in small_sizes(sizes, alone, _SEARCHED):
         images = {symbol: constant(value) for symbol, value in values.items()}
         try:
             at = _substituted(constraints, images)

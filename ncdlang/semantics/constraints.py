@@ -109,6 +109,21 @@ class Constraints:
         """The same with free axes at their defaults."""
         return self._decide(self.with_defaults(left), op, self.with_defaults(right))
 
+    def related(self, difference: Size) -> tuple[Requirement, ...]:
+        """What was demanded of the unknowns of `difference`, or of others tied to them."""
+        reached = set(difference.symbols())
+        found: set[int] = set()
+        grew = True
+        while grew:
+            grew = False
+            for i, requirement in enumerate(self.requirements):
+                symbols = requirement.left.symbols() | requirement.right.symbols()
+                if i not in found and not reached.isdisjoint(symbols):
+                    found.add(i)
+                    reached |= symbols
+                    grew = True
+        return tuple(self.requirements[i] for i in sorted(found))
+
     def _decide(self, left: Size, op: Relation, right: Size) -> bool | None:
         difference = (left - right).value
         if difference is not None:

@@ -22,7 +22,7 @@ from ncdlang.semantics.program import (
     Reduce,
     Select,
 )
-from ncdlang.semantics.report import Reported, counted, listed
+from ncdlang.semantics.report import Reported, counted
 from ncdlang.semantics.scope import Broken
 from ncdlang.semantics.signature import already_defined
 from ncdlang.semantics.sizes import bracket_items
@@ -61,7 +61,7 @@ def check_equation(body: Body, equation: tree.Equation) -> tuple[Wire, ...]:
         body.fail(
             "NCD4001",
             f"{len(equation.targets)} wires are named, but the right-hand side is one array",
-            equation.span,
+            target.span.to(others[-1].span),
             label="one array",
         )
     return (define(body, target, equation.value, None),)
@@ -101,7 +101,7 @@ def define(body: Body, target: tree.Target, value: tree.Expr, kind: Kind | None)
         axes = expression.axes
     else:
         introduce_axes(body, value)
-        axes = target_axes(body, target.brackets)
+        axes = _stated_axes(body, target.brackets, value)
         atoms = tuple(atom for axis in axes for atom in axis.atoms)
         context = Context(frozenset(atoms), atoms)
         expression = body.expressions.check(value, context)
@@ -113,6 +113,15 @@ def define(body: Body, target: tree.Target, value: tree.Expr, kind: Kind | None)
     if wire.name != "_":
         body.scope.define(wire.name, wire, target.name.span)
     return wire
+
+
+def _stated_axes(body: Body, brackets: tree.Brackets, value: tree.Expr) -> tuple[Axis, ...]:
+    """The axes of the left-hand side; if they are mistaken, the rest may be so, too."""
+    try:
+        return target_axes(body, brackets)
+    except Reported:
+        body.expressions.check(value, Context(None))
+        raise
 
 
 def target_axes(body: Body, brackets: tree.Brackets) -> tuple[Axis, ...]:
@@ -161,7 +170,7 @@ def check_leftover(
     places = list(_places_of(value, axis.name))
     spans = [s for s in places if not any(b.start <= s.start < b.end for b in bound)]
     span = spans[0] if spans else value.span
-    text = " ".join(value.span.text.split())
+    text = " ".join(_summand(value, span).span.text.split())
     short = text if len(text) < 40 else "..."
     instead = others[0].name if others and len(places) == 1 else None
     help_text = f"to sum over it write `sum[{axis}]({short})`"
@@ -179,6 +188,13 @@ def check_leftover(
         help=help_text,
         fix=Fix(f"name `{instead}` here", ((spans[0], instead),)) if instead and spans else None,
     )
+
+
+def _summand(expr: tree.Expr, place: Span) -> tree.Expr:
+    """The term of a sum that holds a place."""
+    while isinstance(expr, tree.Binary) and expr.op in ("+", "-"):
+        expr = expr.left if place.start < expr.op_span.start else expr.right
+    return expr
 
 
 def _is_new(body: Body, axis: Axis, span: Span) -> bool:
@@ -225,7 +241,7 @@ def in_order_of_first(body: Body, expression: Expression, expr: tree.Expr) -> Ex
         "NCD2008",
         "no array here has all the axes of the result, so their order is not known",
         expr.span,
-        label=f"has the axes {listed(str(axis) for axis in expression.axes)}",
+        label=has_axes(expression.axes),
         notes=["without stated axes the first array that has all of them gives their order"],
         help=f"write the axes on the left: `Y[{' '.join(str(a) for a in expression.axes)}] = ...`",
     )

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from ncdlang.diagnostics import Label
 from ncdlang.records import record, replace
 from ncdlang.semantics import kinds
 from ncdlang.semantics.calls import call_value, elementwise_callee
@@ -23,13 +22,12 @@ from ncdlang.semantics.program import (
     Expression,
     IndexValue,
     Read,
-    Reduce,
     Select,
     SizeValue,
 )
+from ncdlang.semantics.reductions import Reductions
 from ncdlang.semantics.report import Reported, counted, listed
 from ncdlang.semantics.scope import Broken
-from ncdlang.semantics.size import constant
 from ncdlang.semantics.sizes import size_of
 from ncdlang.semantics.types import FORMATS, INTEGER, REAL, Axis, Kind, Wire, plain_index
 from ncdlang.source import Span
@@ -58,6 +56,10 @@ class Context:
         """The same place inside a bracket that binds `axes`."""
         return self if self.kept is None else replace(self, kept=self.kept | frozenset(axes))
 
+    def unstated(self) -> Context:
+        """The same place with nothing contracted."""
+        return Context(None, guards=self.guards)
+
     def under(self, condition: Expression, holds: bool) -> Context:
         """The same place inside a branch."""
         return replace(self, guards=(*self.guards, (condition, holds)))
@@ -74,6 +76,7 @@ class Expressions:
 
     def __init__(self, body: Body) -> None:
         self.body = body
+        self.reductions = Reductions(body, self)
 
     def check(self, expr: tree.Expr, context: Context) -> Expression:
         """The typed expression. Raises Reported after reporting every independent mistake in it."""
@@ -295,10 +298,10 @@ class Expressions:
         if isinstance(function, tree.Bracketed) and isinstance(function.head, tree.Name):
             head = function.head
             if head.text in REDUCTIONS and self.body.scope.find(head.text) is None:
-                return self._reduce(expr, function, head, context)
+                return self.reductions.call(expr, function, head, context)
             if head.text == "cast" and self.body.scope.find("cast") is None:
                 if len(expr.arguments) != 1:
-                    self._wrong_count(expr.span, len(expr.arguments), "cast", 1)
+                    self.wrong_count(expr.span, len(expr.arguments), "cast", 1)
                 value = self.check(expr.arguments[0], context)
                 return self.cast(function, value, context, expr.span)
         if elementwise_callee(self.body, function) is not None:
@@ -323,7 +326,7 @@ class Expressions:
         callee = elementwise_callee(self.body, function)
         assert callee is not None
         if len(arguments) != len(callee.parameters):
-            self._wrong_count(span, len(arguments), callee.name, len(callee.parameters))
+            self.wrong_count(span, len(arguments), callee.name, len(callee.parameters))
         converted = [
             kinds.to_kind(self.body, argument, wire.type.kind, place)
             for argument, wire, place in zip(arguments, callee.parameters, places, strict=True)
@@ -349,12 +352,6 @@ class Expressions:
         axes = context.union([real])
         return Apply("cast", (real,), Kind("real", word.text), axes, span)
 
-    def sum_over(self, value: Expression, bound: tuple[Axis, ...], span: Span) -> Expression:
-        """The sum of a value over some of its axes."""
-        real = kinds.to_real(self.body, value, span)
-        axes = tuple(axis for axis in value.axes if axis not in bound)
-        return Reduce("sum", bound, real, REAL, axes, span)
-
     def _unnamed(self, expr: tree.Call, wire: Wire) -> None:
         names = ", ".join(axis.name for axis in wire.type.axes if axis.derived)
         self.body.fail(
@@ -366,7 +363,8 @@ class Expressions:
             f"`Y[{' '.join(str(a) for a in wire.type.axes)}] = {_shortened(expr.span.text)}`",
         )
 
-    def _wrong_count(self, span: Span, given: int, name: str, wanted: int) -> NoReturn:
+    def wrong_count(self, span: Span, given: int, name: str, wanted: int) -> NoReturn:
+        """Report a call with too few or too many arguments. Raises Reported."""
         self.body.fail(
             "NCD4001",
             f"`{name}` takes {counted(wanted, 'argument')}, but {given} "
@@ -377,7 +375,7 @@ class Expressions:
 
     def _where(self, expr: tree.Call, context: Context) -> Expression:
         if len(expr.arguments) != 3:
-            self._wrong_count(expr.span, len(expr.arguments), "where", 3)
+            self.wrong_count(expr.span, len(expr.arguments), "where", 3)
         condition_expr, then_expr, otherwise_expr = expr.arguments
         condition = self.check(condition_expr, context)
         if condition.kind.name != "boolean":
@@ -411,110 +409,8 @@ class Expressions:
                 help=f"write `{name.text}[x](...)` to reduce the axis x",
             )
         if len(expr.arguments) != wanted:
-            self._wrong_count(expr.span, len(expr.arguments), name.text, wanted)
+            self.wrong_count(expr.span, len(expr.arguments), name.text, wanted)
         return self.apply(name.text, self._all(expr.arguments, context), context, expr.span)
-
-    def _reduce(
-        self, expr: tree.Call, function: tree.Bracketed, head: tree.Name, context: Context
-    ) -> Expression:
-        bound, initial = self._reduced_axes(function, head.text)
-        if len(expr.arguments) != 1:
-            self._wrong_count(expr.span, len(expr.arguments), head.text, 1)
-        body = self.check(expr.arguments[0], context.keeping(bound))
-        return self._reduced(head, bound, initial, body, expr.arguments[0].span, expr.span)
-
-    def reduce_value(
-        self, function: tree.Bracketed, head: tree.Name, value: Expression
-    ) -> Expression:
-        """The reduction that `head[...]` denotes, of a value. Raises Reported."""
-        bound, initial = self._reduced_axes(function, head.text)
-        return self._reduced(head, bound, initial, value, function.span, function.span)
-
-    def _reduced(
-        self,
-        head: tree.Name,
-        bound: dict[Axis, Span],
-        initial: float | None,
-        value: Expression,
-        argument: Span,
-        span: Span,
-    ) -> Expression:
-        for axis, place in bound.items():
-            if axis not in value.axes:
-                self._absent(head.text, axis, value, place, argument)
-        self._nonempty(head, bound, initial, span)
-        reduced = tuple(bound)
-        value, kind = kinds.reduced(self.body, head.text, value, reduced, argument)
-        axes = tuple(axis for axis in value.axes if axis not in bound)
-        return Reduce(head.text, reduced, value, kind, axes, span, initial)
-
-    def _reduced_axes(
-        self, function: tree.Bracketed, name: str
-    ) -> tuple[dict[Axis, Span], float | None]:
-        """The axes that brackets reduce, each with its place, and the setting `initial`."""
-        axes: dict[Axis, Span] = {}
-        initial: float | None = None
-        if function.brackets.arrow is not None:
-            self.body.fail(
-                "NCD4002",
-                f"`{name}` takes axes only",
-                function.brackets.span,
-                label="there is no `->` in its brackets",
-            )
-        for slot in function.brackets.slots:
-            if slot.name is not None:
-                if slot.name.text != "initial" or name not in ("max", "min"):
-                    self.body.fail(
-                        "NCD4002",
-                        f"`{name}` has no setting `{slot.name.text}`",
-                        slot.span,
-                        label="unknown setting",
-                    )
-                initial = float(self.body.number(slot.items[0]))
-                continue
-            for item in slot.items:
-                for axis in self.body.axes_of_item(item):
-                    if axis in axes:
-                        self._repeated_axis(name, axis, item.span)
-                    axes[axis] = item.span
-        if not axes:
-            self.body.fail(
-                "NCD4002", f"`{name}[]` reduces nothing", function.brackets.span, label="no axis"
-            )
-        if name in ("argmax", "argmin") and len(axes) > 1:
-            self.body.fail(
-                "NCD4002", f"`{name}` takes one axis", function.brackets.span, label="several axes"
-            )
-        return axes, initial
-
-    def _repeated_axis(self, name: str, axis: Axis, span: Span) -> None:
-        self.body.fail("NCD2007", f"`{name}` names axis `{axis}` twice", span, label="named again")
-
-    def _absent(self, name: str, axis: Axis, value: Expression, span: Span, argument: Span) -> None:
-        has = listed(a.name for a in value.axes)
-        self.body.fail(
-            "NCD2010",
-            f"`{name}` reduces axis `{axis}`, which its argument does not have",
-            span,
-            label="not an axis of the argument",
-            labels=[Label(argument, f"has the axes {has}" if has else "has no axes")],
-        )
-
-    def _nonempty(
-        self, head: tree.Name, bound: dict[Axis, Span], initial: float | None, span: Span
-    ) -> None:
-        if REDUCTIONS[head.text] or initial is not None:
-            return
-        for axis in bound:
-            reason = f"`{head.text}` over axis {axis} needs a non-empty axis"
-            if not self.body.constraints.require(axis.size, ">=", constant(1), reason, span):
-                self.body.fail(
-                    "NCD3005",
-                    f"`{head.text}` over axis `{axis}`, which is empty",
-                    span,
-                    label=f"{axis} has size {self.body.constraints.with_defaults(axis.size)}",
-                    help=f"`{head.text}` has no value for nothing",
-                )
 
 
 def _is_product(expr: tree.Expr) -> bool:

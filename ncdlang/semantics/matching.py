@@ -9,7 +9,7 @@ from ncdlang.records import record
 from ncdlang.semantics import kinds
 from ncdlang.semantics.binding import Bound, Opened
 from ncdlang.semantics.program import CheckedDiagram, Instance, Invoke
-from ncdlang.semantics.report import counted, listed
+from ncdlang.semantics.report import counted, has_axes, listed
 from ncdlang.semantics.scope import closest
 from ncdlang.semantics.size import Size, Symbol, product
 from ncdlang.semantics.types import Axis, Kind, Wire
@@ -86,6 +86,7 @@ class Matcher:
         self.callee = opened.callee
         self.use = use
         self.bound: dict[Axis, Bound] = dict(opened.bound)
+        self.first: dict[Axis, Label] = {}
         self.composites: list[tuple[Axis, Axis, Wire, Span]] = []
 
     def match(self, arguments: list[tuple[Wire, Span]]) -> PlannedCall:
@@ -143,9 +144,8 @@ class Matcher:
             if axis is target and weave[i] is None:
                 weave[i] = formal
                 return
-        has = listed(str(axis) for axis in wire.type.axes)
         guess = closest(target.name, [axis.name for axis in wire.type.axes])
-        argument = Label(span, f"has the axes {has}" if has else "has no axes")
+        argument = Label(span, has_axes(wire.type.axes))
         place = self.opened.places.get(formal, self.function)
         bracket = Label(place, "not an axis of the argument")
         # An instance has its axes from where it was learned: the mistake is the argument.
@@ -170,6 +170,7 @@ class Matcher:
             label=f"{counted(len(wire.type.axes), 'axis')}, where "
             f"{counted(len(formal.type.axes), 'axis')} "
             f"{'is' if len(formal.type.axes) == 1 else 'are'} needed",
+            labels=[Label(formal.span, "needed here")] if not self.callee.library else [],
         )
 
     def _check_lifted_names(
@@ -223,6 +224,7 @@ class Matcher:
         size = actual.size if isinstance(actual, Axis) else actual
         if formal not in self.bound:
             self.bound[formal] = actual
+            self.first[formal] = Label(span, f"the `{formal}` of `{self.callee.name}` is {actual}")
             symbol = formal.symbol
             if symbol is not None and self.opened.is_own(symbol):
                 return
@@ -234,7 +236,9 @@ class Matcher:
             known = earlier.size if isinstance(earlier, Axis) else earlier
         name = str(actual) if isinstance(actual, Axis) else str(size)
         reason = f"axis `{name}` of `{_wire_name(wire)}` is the `{formal}` of `{self.callee.name}`"
-        self.body.equate(known, size, reason, span, f"`{formal}` of `{self.callee.name}`")
+        first = [self.first[formal]] if formal in self.first else []
+        what = f"`{formal}` of `{self.callee.name}`"
+        self.body.equate(known, size, reason, span, what, first)
 
     def _solve_composites(self) -> None:
         """A formal `(h k)` solves one unknown factor, with a divisibility check."""

@@ -9,6 +9,7 @@ from typing import overload
 from ncdlang.diagnostics import Diagnostic, Label, Sink
 from ncdlang.semantics.binding import InstanceKey, Template
 from ncdlang.semantics.body import Body
+from ncdlang.semantics.configs import Configs
 from ncdlang.semantics.numbers import evaluate
 from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.report import Reported, Reporter, listed, rename
@@ -17,7 +18,7 @@ from ncdlang.semantics.size import Size, Symbol, constant
 from ncdlang.semantics.types import Axis
 from ncdlang.source import Source, Span
 from ncdlang.syntax import tree
-from ncdlang.syntax.parser import parse
+from ncdlang.syntax.parser import Parsed, parse
 
 Find = Callable[[Source, tuple[str, ...]], Source | None]
 PRELUDE = ("std", "prelude")
@@ -34,6 +35,21 @@ class Compilation:
         self.open_files: list[str] = []
         self.open_diagrams: list[tuple[tree.Diagram, str]] = []
         self._numbers = count(1)
+        self._parsed: dict[Source, Parsed] = {}
+
+    def overridden(self, overrides: Mapping[str, int | float]) -> Compilation:
+        """The same files with other sizes and consts; what those can't change is kept."""
+        other = Compilation(self.find, overrides)
+        other._numbers = self._numbers
+        other._parsed = self._parsed
+        other.modules = {name: m for name, m in self.modules.items() if m.library}
+        return other
+
+    def parsed(self, source: Source) -> Parsed:
+        """The tree of a source, parsed once."""
+        if source not in self._parsed:
+            self._parsed[source] = parse(source)
+        return self._parsed[source]
 
     def symbol(self, name: str) -> Symbol:
         """A new unknown."""
@@ -57,7 +73,7 @@ class ModuleChecker(Reporter):
         self.source = source
         self.library = library
         self.packs: dict[str, tuple[Axis, ...]] = {}
-        parsed = parse(source)
+        parsed = compilation.parsed(source)
         self.tree = parsed.file
         self.sink.extend(parsed.diagnostics)
         self._broken = parsed.broken
@@ -65,7 +81,7 @@ class ModuleChecker(Reporter):
         self._templates: dict[tuple[int, InstanceKey], Template | None] = {}
         self.properties: dict[str, tuple[str, ...]] = {}
         self.configs: list[tuple[str, tuple[tuple[str, float | int], ...]]] = []
-        self._configs: dict[str, Span] = {}
+        self.config_names: dict[str, Span] = {}
         self.exports = Scope(self._prelude_scope())
         self.scope = self.exports
         for name in sorted(parsed.lost):
@@ -106,15 +122,19 @@ class ModuleChecker(Reporter):
     def _define(self, name: tree.Name, meaning: Meaning) -> None:
         earlier = self.exports.local(name.text)
         if earlier is not None and not isinstance(earlier[0], Broken):
-            self._already_defined(name, earlier[1])
+            self.already_defined(name, earlier[1])
             return
         self.exports.define(name.text, meaning, name.span)
 
-    def _already_defined(self, name: tree.Name, earlier: Span | None) -> None:
+    def already_defined(self, name: tree.Name, earlier: Span | None) -> None:
+        """Report the later of two definitions of a name."""
+        span = name.span
+        if earlier is not None and earlier.source is span.source and earlier.start > span.start:
+            span, earlier = earlier, span
         self.error(
             "NCD2002",
             f"`{name.text}` is defined already",
-            name.span,
+            span,
             label="defined again",
             labels=[Label(earlier, "first defined here")] if earlier else [],
             notes=["a name means one thing in a scope"],
@@ -131,7 +151,20 @@ class ModuleChecker(Reporter):
             try:
                 self._declare_one(declared)
             except Reported:
-                continue
+                self._break(declared)
+
+    def _break(self, declared: tree.Declared) -> None:
+        """Silence every use of what a mistaken declaration would have defined."""
+        match declared:
+            case tree.Const():
+                names = [declared.name]
+            case tree.AxisStatement():
+                names = [item.name for item in declared.items]
+            case _:
+                names = []
+        for name in names:
+            if self.exports.local(name.text) is None:
+                self.exports.define(name.text, Broken("declaration"), name.span)
 
     def _declare_one(self, declared: tree.Declared) -> None:
         match declared:
@@ -305,9 +338,10 @@ class ModuleChecker(Reporter):
     def check_all(self, only: str | None = None) -> tuple[CheckedDiagram, ...]:
         """Check every diagram that is complete without a use, and the configs."""
         checked: list[CheckedDiagram] = []
+        configs = Configs(self)
         for declared in self.tree.declarations:
             if isinstance(declared, tree.Config):
-                self._config(declared)
+                self.configs.append(configs.check(declared))
             elif isinstance(declared, tree.Op) and only is None:
                 self._check_operator(declared)
             elif isinstance(declared, tree.Diagram) and _is_complete(declared):
@@ -341,7 +375,8 @@ class ModuleChecker(Reporter):
                     notes=[" calls ".join(f"`{name}`" for name in names)],
                     help="use a recurrence along an axis, or `f^6` for copies",
                 )
-        plain = key == InstanceKey(packs=key.packs)
+        # What does not fit a library's diagram is a mistake of its use.
+        plain = key == InstanceKey(packs=() if self.library else key.packs)
         template = (
             self._checked(declaration, key)
             if plain
@@ -366,15 +401,18 @@ class ModuleChecker(Reporter):
             cached = self._templates[place]
             if cached is not None:
                 return cached
-        elif not needs_settings(declaration) and (
-            self._checked(declaration, InstanceKey(packs=key.packs)) is None
+        elif (
+            not (self.library and key.packs)
+            and not needs_settings(declaration)
+            and (self._checked(declaration, InstanceKey(packs=key.packs)) is None)
         ):
             return None
         sink = Sink()
         template = self._run(declaration, key, sink)
         self._templates[place] = template
-        for found in sink:
-            user.sink.add(_at_use(found, declaration, key, span))
+        # One use is one mistake, whatever follows from it inside.
+        for found in list(sink)[:1]:
+            user.sink.add(_at_use(found, declaration, key, span, bool(self.library)))
         return template
 
     def _run(self, declaration: tree.Diagram, key: InstanceKey, sink: Sink) -> Template | None:
@@ -386,57 +424,21 @@ class ModuleChecker(Reporter):
         finally:
             self.compilation.open_diagrams.pop()
 
-    # ---- configs -------------------------------------------------------------------------------
-
-    def _config(self, config: tree.Config) -> None:
-        settings: list[tuple[str, float | int]] = []
-        self._once(config.name, self._configs)
-        known = self._config_names()
-        names: dict[str, Span] = {}
-        for name, expr in config.settings:
-            try:
-                self._once(name, names)
-                if name.text not in known:
-                    guess = closest(name.text, known)
-                    self.fail(
-                        "NCD2001",
-                        f"config `{config.name.text}` sets `{name.text}`, "
-                        "which is no axis or const of this file",
-                        name.span,
-                        label="not found",
-                        help=f"did you mean `{guess}`?" if guess else "",
-                        fix=rename(name.span, guess) if guess else None,
-                    )
-                settings.append((name.text, evaluate(self, expr)))
-            except Reported:
-                continue
-        self.configs.append((config.name.text, tuple(settings)))
-
-    def _once(self, name: tree.Name, seen: dict[str, Span]) -> None:
-        earlier = seen.setdefault(name.text, name.span)
-        if earlier is not name.span:
-            self._already_defined(name, earlier)
-
-    def _config_names(self) -> frozenset[str]:
-        names = {n for n, m in self.exports.local_names() if isinstance(m, (Axis, int, float))}
-        for declared in self.tree.declarations:
-            if isinstance(declared, tree.Diagram):
-                names |= _signature_names(declared)
-        return frozenset(names)
-
 
 def _at_use(
-    found: Diagnostic, declaration: tree.Diagram, key: InstanceKey, span: Span
+    found: Diagnostic, declaration: tree.Diagram, key: InstanceKey, span: Span, in_library: bool
 ) -> Diagnostic:
     given = [
         f"{n} = {v if v is not None else 'this size'}" for n, v in (*key.changed, *key.settings)
     ]
+    if in_library:
+        given = [f"`{' '.join(names)}`" if names else "no axis" for _, names in key.packs] + given
     return Diagnostic(
         found.code,
         f"`{declaration.name.text}` can't be used with {', '.join(given)}: {found.message}",
         span,
         "used here",
-        (Label(found.span, found.label or "here"), *found.labels),
+        () if in_library else (Label(found.span, found.label or "here"), *found.labels),
         found.notes,
         found.help,
     )
@@ -455,22 +457,3 @@ def needs_settings(declaration: tree.Diagram) -> bool:
     formals = declaration.formals
     entries = (*formals.entries, *(formals.arrow or ())) if formals is not None else ()
     return any(entry.is_const and entry.default is None for entry in entries)
-
-
-def _signature_names(declaration: tree.Diagram) -> set[str]:
-    names: set[str] = set()
-    if declaration.formals is not None:
-        names |= {entry.name.text for entry in declaration.formals.entries}
-    pending: list[tree.TypeExpr] = [p.type for p in declaration.parameters]
-    while pending:
-        current = pending.pop()
-        if isinstance(current, tree.TupleTypeExpr):
-            pending.extend(current.items)
-            continue
-        for slot in current.axes.slots:
-            for item in slot.items:
-                if isinstance(item, tree.Name):
-                    names.add(item.text)
-                elif isinstance(item, tree.Composite):
-                    names.update(name.text for name in item.names)
-    return names

@@ -34,6 +34,13 @@ class Names(Reporter):
     def __init__(self, sink: Sink, scope: Scope) -> None:
         super().__init__(sink)
         self.scope = scope
+        self._told: set[str] = set()
+
+    def tell_once(self, name: str) -> None:
+        """What a name is not is said once in a diagram. Raises Reported after that."""
+        if name in self._told:
+            raise Reported
+        self._told.add(name)
 
     def has_broken(self, span: Span) -> bool:
         """Whether part of a region did not parse."""
@@ -54,6 +61,15 @@ class Names(Reporter):
     def _unknown(self, name: tree.Name, wanted: str) -> NoReturn:
         if name.text in self.later:
             self._too_early(name)
+        self.tell_once(name.text)
+        if name.text == "_":
+            self.fail(
+                "NCD2001",
+                "`_` has no value: it only discards",
+                name.span,
+                label="can't be read",
+                help="give the wire a name",
+            )
         if name.text in OPERATORS and wanted != "axis":
             self._operator(name, wanted)
         if wanted == "axis":
@@ -139,6 +155,11 @@ class Names(Reporter):
             case _:
                 return True
 
+    @staticmethod
+    def is_callable(meaning: Meaning) -> bool:
+        """Whether a meaning is a diagram or an instance of one."""
+        return type(meaning).__name__ in ("DiagramRef", "LearnedUse", "LearnedPipeline")
+
     def describe(self, meaning: Meaning) -> str:
         """What a meaning is, with an article."""
         match meaning:
@@ -161,6 +182,7 @@ class Names(Reporter):
         meaning = self.look_up(name, "axis")
         if isinstance(meaning, Axis):
             return meaning
+        self.tell_once(name.text)
         self.fail(
             "NCD2012",
             f"`{name.text}` is {self.describe(meaning)}, not an axis",

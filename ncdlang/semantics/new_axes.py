@@ -34,8 +34,12 @@ def introduce_axes(body: Body, value: tree.Expr, further: Sequence[Use] = ()) ->
     """
     uses = [*_uses(body, value), *further]
     names = _unknown_names(body, uses)
-    if not names:
-        return
+    if names:
+        _introduce(body, names, uses)
+    _break_blameless(body, value)
+
+
+def _introduce(body: Body, names: list[tree.Name], uses: list[Use]) -> None:
     for name in list(names):
         sizes = [use.axis.size for use in uses if _is_name(use.index, name.text)]
         if sizes:
@@ -50,6 +54,28 @@ def introduce_axes(body: Body, value: tree.Expr, further: Sequence[Use] = ()) ->
                 progress = True
     if names:
         _undetermined(body, names, uses)
+
+
+def _break_blameless(body: Body, value: tree.Expr) -> None:
+    """Axes that have no size because a read of theirs is mistaken are not to be reported."""
+    for node in walk_expression(value):
+        if isinstance(node, tree.Bracketed) and _is_mistaken(body, node):
+            items = [item for slot in node.brackets.slots for item in slot.items]
+            for name in (name for item in items for name in _names_in(item)):
+                if body.scope.find(name.text) is None:
+                    body.scope.define(name.text, Broken("axis"), name.span)
+
+
+def _is_mistaken(body: Body, read: tree.Bracketed) -> bool:
+    """Whether a read is of no wire, or has too few or too many indices."""
+    if not isinstance(read.head, tree.Name):
+        return False
+    meaning = body.scope.find(read.head.text)
+    items = [item for slot in read.brackets.slots for item in slot.items]
+    if isinstance(meaning, Wire):
+        packed = any(isinstance(item, tree.Pack) for item in items)
+        return not packed and len(items) != len(meaning.type.axes)
+    return isinstance(meaning, Broken) or (meaning is None and read.head.text not in body.later)
 
 
 def _uses(body: Body, expr: tree.Expr) -> Iterator[Use]:
@@ -109,7 +135,13 @@ def _define_inferred(body: Body, name: tree.Name, size: Size | None, uses: list[
 
     assert size is not None
     body.new_axis(name.text, size, name.span)
-    require_size(body, size, f"axis `{name.text}`", uses[0].index.span)
+    places = [
+        Label(
+            use.index.span, f"stays inside axis `{use.axis}`, of size {body.shown(use.axis.size)}"
+        )
+        for use in uses
+    ]
+    require_size(body, size, f"axis `{name.text}`", name.span, places)
     return True
 
 
@@ -138,7 +170,7 @@ def _not_inferred(body: Body, name: tree.Name, uses: list[Use]) -> None:
     )
 
 
-def _names_in(expr: tree.Expr) -> list[tree.Name]:
+def _names_in(expr: tree.Expr | tree.Pack) -> list[tree.Name]:
     return [
         node for node in walk_expression(expr, into_brackets=False) if isinstance(node, tree.Name)
     ]

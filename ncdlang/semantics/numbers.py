@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NoReturn
 
-from ncdlang.semantics.scope import Broken, Scope
+from ncdlang.semantics.report import Reported, rename
+from ncdlang.semantics.scope import Broken, Scope, closest
 from ncdlang.syntax import tree
 
 if TYPE_CHECKING:
@@ -46,14 +47,23 @@ def _named(names: Reporter, scope: Scope, name: tree.Name) -> int | float:
     if meaning is None and name.text in ("inf", "pi"):
         return math.inf if name.text == "inf" else math.pi
     if isinstance(meaning, Broken):
-        from ncdlang.semantics.report import Reported
-
         raise Reported
+    if meaning is not None:
+        names.fail(
+            "NCD2012",
+            f"`{name.text}` is no number",
+            name.span,
+            label="the name of a const is wanted",
+        )
+    known = [known for known, other in scope.names() if isinstance(other, (int, float))]
+    guess = closest(name.text, known)
     names.fail(
         "NCD2001",
         f"there is no const named `{name.text}`",
         name.span,
         label="a number is wanted here",
+        help=f"did you mean `{guess}`?" if guess else "",
+        fix=rename(name.span, guess) if guess else None,
     )
 
 

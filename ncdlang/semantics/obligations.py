@@ -39,6 +39,8 @@ def _check(body: Body, obligation: Obligation) -> None:
     index, size, guards = obligation.index, obligation.axis.size, obligation.guards
     if isinstance(prove_inside(index, size, guards, Facts(constraints.relations)), Inside):
         return
+    if not guards and _require_kind(body, obligation):
+        return
     verdict = prove_inside(index, size, guards, Facts(constraints.relations_at_defaults))
     if isinstance(verdict, Outside):
         # What data a wire of naturals holds shows at run time, unless all sizes are known.
@@ -73,6 +75,20 @@ def _reach(index: Affine) -> tuple[Size, Size] | None:
     return lowest, highest
 
 
+def _require_kind(body: Body, obligation: Obligation) -> bool:
+    """A natural below one size that selects along an axis of another: the first fits the second."""
+    terms = obligation.index.terms
+    if len(terms) != 1 or obligation.index.constant != ZERO or terms[0][1] != ONE:
+        return False
+    variable = terms[0][0]
+    bound = variable.wire.type.kind.bound if isinstance(variable, Gathered) else None
+    if bound is None:
+        return False
+    reason = f"`{obligation.index}` selects along axis {obligation.axis} of {_name(obligation)}"
+    size = obligation.axis.size
+    return body.constraints.require(bound, "<=", size, reason, obligation.span)
+
+
 def has_gathered(index: Affine) -> bool:
     """Whether an index depends on data."""
     return any(
@@ -94,7 +110,7 @@ def _outside(body: Body, obligation: Obligation, verdict: Outside) -> None:
     axis = obligation.axis
     sizes = dict(verdict.sizes)
     where = f" at {at}" if at else ""
-    general = axis.size.value is None
+    general = body.constraints.with_defaults(axis.size).value is None
     if verdict.value < 0:
         extent = f"before the start of axis `{axis}` of {_name(obligation)}"
     elif general:
@@ -107,27 +123,38 @@ def _outside(body: Body, obligation: Obligation, verdict: Outside) -> None:
         for symbol, value in sizes.items()
         if symbol not in body.constraints.defaults
     )
-    limits = [
-        f"size({variable.name}) can be at most {limit}"
-        for variable, limit in verdict.limits
-        if not (limit.value is not None and limit.value < 0)
-    ]
     body.error(
         "NCD3002",
         message,
         obligation.span,
         label="leaves the array",
         notes=[f"that is so with {shown}"] if shown else [],
-        help="; or ".join(limits)
-        or f"read it where it is inside only: `where({_condition(verdict, obligation)}, ..., 0)`, "
-        "or pad the axis first",
+        help="; or ".join(_limits(body, verdict)) or _advice(verdict, obligation, general),
     )
 
 
-def _condition(verdict: Outside, obligation: Obligation) -> str:
-    if verdict.value < 0:
-        return f"{obligation.index} >= 0"
-    return f"{obligation.index} < size({obligation.axis})"
+def _limits(body: Body, verdict: Outside) -> list[str]:
+    limits: list[str] = []
+    for variable, limit in verdict.limits:
+        if limit.value is not None and limit.value < 0:
+            continue
+        text = f"size({variable.name}) can be at most {limit}"
+        if limit.value is None and body.is_unknown(variable.size):
+            text += f": if that is so, state it: `assert size({variable.name}) <= {limit}`"
+        limits.append(text)
+    return limits
+
+
+def _advice(verdict: Outside, obligation: Obligation, general: bool) -> str:
+    index, axis = obligation.index, obligation.axis
+    if not index.terms and verdict.value < 0:
+        return f"indices begin at 0; the last one is `size({axis}) - 1`"
+    if not index.terms:
+        if general:
+            return f"if the axis is large enough, state it: `assert size({axis}) > {index}`"
+        return f"the last index of axis `{axis}` is {verdict.size - 1}" if verdict.size else ""
+    condition = f"{index} >= 0" if verdict.value < 0 else f"{index} < size({axis})"
+    return f"read it where it is inside only: `where({condition}, ..., 0)`, or pad the axis first"
 
 
 def _variable(variable: Axis | Gathered) -> str:

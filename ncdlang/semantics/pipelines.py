@@ -274,7 +274,7 @@ class Pipeline:
             value = body.expressions.cast(expr, reads[0], Context(None, axes), expr.span)
         elif head.text in REDUCTIONS:
             assert isinstance(expr, tree.Bracketed)
-            value = body.expressions.reduce_value(expr, head, reads[0])
+            value = body.expressions.reductions.reduce_value(expr, head, reads[0])
         else:
             value = body.expressions.apply(head.text, reads, Context(None, axes), expr.span)
         return self._defined(value, expr.span)

@@ -12,7 +12,7 @@ from typing import Any, assert_never
 from ncdlang.semantics.formulas import All, AtLeastZero, Formula, Some, Zero, atoms
 from ncdlang.semantics.size import Monomial, Quotient, Size, Symbol
 
-MAX_OPERATIONS = 2_000_000
+MAX_OPERATIONS = 500_000
 
 
 class NotPresburgerError(Exception):

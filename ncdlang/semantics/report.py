@@ -73,6 +73,16 @@ def listed(words: Iterable[str], last: str = "and") -> str:
     return f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"
 
 
+def has_axes(axes: Iterable[object]) -> str:
+    """`has the axes q and x`, for the label of an array."""
+    names = [str(axis) for axis in axes]
+    return (
+        f"has the {'axis' if len(names) == 1 else 'axes'} {listed(names)}"
+        if names
+        else "has no axes"
+    )
+
+
 def counted(number: int, noun: str) -> str:
     """`1 axis`, `2 axes`."""
     plural = {"axis": "axes", "index": "indices"}.get(noun, f"{noun}s")

@@ -23,7 +23,7 @@ from ncdlang.semantics.program import (
     SizeValue,
     walk,
 )
-from ncdlang.semantics.report import counted
+from ncdlang.semantics.report import Reported, counted
 from ncdlang.semantics.signature import array_type_of, check_repeated, kind_of
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import ArrayType, Axis, Wire
@@ -58,11 +58,40 @@ def _check_results(
             label=counted(len(wires), "result"),
             labels=[Label(body.declaration.result.span, "promised here")],
         )
-    checked = [
-        _check_result(body, wire, span, expr, target)
-        for (wire, span), expr in zip(wires, promised, strict=True)
-    ]
+    if len(wires) > 1:
+        _check_order(body, wires, promised)
+    checked: list[Wire] = []
+    failed = False
+    for (wire, span), expr in zip(wires, promised, strict=True):
+        try:
+            checked.append(_check_result(body, wire, span, expr, target))
+        except Reported:
+            failed = True
+    if failed:
+        raise Reported
     body.results = tuple(checked)
+
+
+def _check_order(
+    body: Body, wires: list[tuple[Wire, Span]], promised: list[tree.ArrayTypeExpr]
+) -> None:
+    """Results that are only swapped are one mistake. Raises Reported."""
+    given = [(wire.type.axes, wire.type.kind.name) for wire, _ in wires]
+    declared = [
+        (_declared_axes(body, expr, wire), kind_of(body, expr).name)
+        for (wire, _), expr in zip(wires, promised, strict=True)
+    ]
+    if given == declared or any(given.count(one) != declared.count(one) for one in given):
+        return
+    types = ", ".join(f"`{wire.type}`" for wire, _ in wires)
+    body.fail(
+        "NCD2006",
+        f"the results {types} stand in another order than promised",
+        wires[0][1].to(wires[-1][1]),
+        label="the right types in another order",
+        labels=[Label(body.declaration.result.span, "promised here")],
+        help="return them in the promised order",
+    )
 
 
 def check_pipeline(body: Body, pipeline: tree.Expr) -> None:
@@ -241,7 +270,7 @@ def _axes_differ(
     target: tree.Target | None,
 ) -> None:
     given = wire.type.axes
-    written = f"[{' '.join(str(axis) for axis in declared)}]"
+    written = str(ArrayType(declared))
     fix = None
     if set(given) == set(declared):
         message = f"the result has the right axes in another order: `{wire.type}`"
@@ -257,7 +286,8 @@ def _axes_differ(
         extra = [a for a in given if a not in declared]
         parts = [f"axis `{a}` is missing" for a in missing]
         parts += [f"axis `{a}` is not promised" for a in extra]
-        help_text = "; ".join(parts)
+        notes = ["; ".join(parts)] if parts else []
+        help_text = f"promise what is returned: `-> {wire.type}`, or return what is promised"
     body.fail(
         "NCD2006",
         message,

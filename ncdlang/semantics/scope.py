@@ -140,18 +140,18 @@ class Scope:
 def closest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that a person most likely meant by `name`, or None.
 
-    A candidate counts within a Damerau-Levenshtein distance of one for names of up to three
-    letters, of two up to seven, then three; case alone always counts.
+    A candidate counts within a Damerau-Levenshtein distance of one where either name has up to
+    three letters, of two up to seven, then three; case and primes alone always count.
     """
     best: tuple[int, str] | None = None
-    limit = 1 if len(name) <= 3 else 2 if len(name) <= 7 else 3
     for candidate in candidates:
         if candidate == name or candidate.startswith("_"):
             continue
-        distance = (
-            0 if candidate.casefold() == name.casefold() else _distance(name, candidate, limit)
-        )
-        if distance > limit or (distance >= min(len(name), len(candidate)) and distance > 0):
+        shorter = min(len(name), len(candidate))
+        limit = 1 if shorter <= 3 else 2 if shorter <= 7 else 3
+        same = candidate.casefold().rstrip("'") == name.casefold().rstrip("'")
+        distance = 0 if same else _distance(name, candidate, limit)
+        if distance > limit or (distance >= shorter and distance > 0):
             continue
         if best is None or (distance, candidate) < best:
             best = (distance, candidate)

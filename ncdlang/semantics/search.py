@@ -9,12 +9,11 @@ from ncdlang.semantics.formulas import Formula, holds
 from ncdlang.semantics.positivity import System
 from ncdlang.semantics.size import Size, Symbol
 
-_BUDGET = 4000
 _LARGEST = 5
 
 
 def small_sizes(
-    symbols: Sequence[Symbol], conditions: Sequence[Formula], budget: int = _BUDGET
+    symbols: Sequence[Symbol], conditions: Sequence[Formula], budget: int
 ) -> Iterator[dict[Symbol, int]]:
     """Values of the symbols at which the conditions hold: positive ones first, then by size.
 

@@ -172,9 +172,12 @@ def _named_index(body: Body, name: tree.Name) -> Affine:
         case _:
             body.fail(
                 "NCD2012",
-                f"`{name.text}` can't stand as an index",
+                f"`{name.text}` is {body.describe(meaning)}, and can't stand as an index",
                 name.span,
                 label="neither an axis nor a whole number",
+                help=f"read one entry of it: `{name.text}[...]`"
+                if isinstance(meaning, Wire) and meaning.type.axes
+                else "",
             )
 
 

@@ -155,7 +155,7 @@ def _einsum(body: Body, brackets: tree.Brackets, wires: Wires, span: Span) -> Wi
     if len(reads) == 1 and not bound:
         value = reads[0]
     elif len(reads) == 1:
-        value = body.expressions.sum_over(reads[0], bound, span)
+        value = body.expressions.reductions.sum_over(reads[0], bound, span)
     elif not bound:
         value = reads[0]
         for read in reads[1:]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Diagnostic, Label
@@ -10,7 +11,7 @@ from ncdlang.semantics.binding import Opened, open_diagram
 from ncdlang.semantics.constraints import Relation
 from ncdlang.semantics.pipelines import Pipeline
 from ncdlang.semantics.program import Learned
-from ncdlang.semantics.report import Reported, listed
+from ncdlang.semantics.report import Reported, counted, listed, rename
 from ncdlang.semantics.scope import Broken, DiagramRef, LearnedPipeline, closest
 from ncdlang.semantics.signature import already_defined, array_type_of
 from ncdlang.semantics.size import ZERO, Size
@@ -251,7 +252,9 @@ def check_structure(body: Body, item: tree.AxisItem) -> None:
     )
 
 
-def require_size(body: Body, size: Size, what: str, span: Span) -> None:
+def require_size(
+    body: Body, size: Size, what: str, span: Span, labels: Sequence[Label] = ()
+) -> None:
     """A size is at least 0. Raises Reported where it can't be."""
     if body.constraints.require(size, ">=", ZERO, f"the size of {what} is at least 0", span):
         return
@@ -260,6 +263,7 @@ def require_size(body: Body, size: Size, what: str, span: Span) -> None:
         f"{what} would have size {body.shown(size)}",
         span,
         label="a size is at least 0",
+        labels=labels,
     )
 
 
@@ -378,15 +382,19 @@ def _initialiser(body: Body, expr: tree.Expr | None) -> tuple[str, tuple[float, 
             f"there is no initialiser `{name.text}`",
             name.span,
             label="unknown",
-            help=f"did you mean `{guess}`?" if guess else f"it is one of {listed(INITIALISERS)}",
+            help=f"did you mean `{guess}`?"
+            if guess
+            else f"it is one of {listed(INITIALISERS, 'or')}",
+            fix=rename(name.span, guess) if guess else None,
         )
     wanted = INITIALISERS[name.text]
     if len(given) != wanted:
         body.fail(
             "NCD4001",
-            f"`{name.text}` takes {wanted} numbers, {len(given)} given",
+            f"`{name.text}` takes {counted(wanted, 'number') if wanted else 'no numbers'}, "
+            f"but {len(given)} {'is' if len(given) == 1 else 'are'} given",
             expr.span,
-            label=f"{len(given)} given",
+            label=counted(len(given), "number"),
         )
     return name.text, tuple(float(body.number(argument)) for argument in given), False
 
@@ -444,7 +452,8 @@ def _assert(body: Body, condition: tree.Expr) -> None:
     if isinstance(condition, tree.Binary) and condition.op in RELATIONS:
         left = size_expression(body, condition.left)
         right = size_expression(body, condition.right)
-        reason = f"asserted: {' '.join(condition.span.text.split())}"
+        written = " ".join(condition.span.text.split())
+        reason = f"asserted: {written}"
         if not body.constraints.require(
             left, RELATIONS[condition.op], right, reason, condition.span
         ):
@@ -454,7 +463,8 @@ def _assert(body: Body, condition: tree.Expr) -> None:
                 right,
                 condition.span,
                 "this assertion does not hold",
-                labels=[],
+                [Label(r.span, "this is known") for r in body.constraints.related(left - right)],
+                written,
             )
         return
     if _is_symmetry(condition):

@@ -35,6 +35,7 @@ from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import Axis, Wire
 
 _INDENT = "  "
+_WIDTH = 100
 _SYMBOLS = {name: symbol for symbol, name in INFIX.items()}
 
 # How tightly each operator binds, as in section 6 of the language reference.
@@ -124,7 +125,12 @@ def learned_text(parameter: Learned, names: Names) -> str:
 
 
 def _instance(instance: Instance, names: Names) -> str:
-    return f"learn {instance.name}: {instance.callee.name}{binding_text(instance.binding, names)}"
+    callee = instance.callee
+    inputs = ", ".join(map(str, callee.parameters))
+    outputs = ", ".join(str(wire.type) for wire in callee.results)
+    result = outputs if len(callee.results) == 1 else f"({outputs})"
+    binding = binding_text(instance.binding, names)
+    return f"learn {instance.name}: {callee.name}({inputs}) -> {result}{binding}"
 
 
 def _requirement(requirement: Requirement, names: Names) -> str:
@@ -141,7 +147,7 @@ def _steps(steps: tuple[Step, ...], names: Names, depth: int) -> list[str]:
                 value = expression(step.expression, names)
                 lines.append(f"{indent}{names.typed(step.wire)} = {value}")
             case Invoke():
-                lines.append(indent + _invoke(step, names))
+                lines.extend(_invoke(step, names, indent))
             case BlockStep():
                 lines.append(f"{indent}block {quoted(step.title)} {{")
                 lines.extend(_steps(step.steps, names, depth + 1))
@@ -154,18 +160,28 @@ def quoted(title: str) -> str:
     return '"' + title.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
-def _invoke(step: Invoke, names: Names) -> str:
-    arguments = ", ".join(
-        f"{names.wire(wire)}{_woven(wire, weave, names)}"
-        for wire, weave in zip(step.arguments, step.argument_weaves, strict=True)
-    )
+def _invoke(step: Invoke, names: Names, indent: str) -> list[str]:
     results = ", ".join(
         f"{names.wire(wire)}: {names.kind(wire.type.kind)}{_woven(wire, weave, names)}"
         for wire, weave in zip(step.results, step.result_weaves, strict=True)
     )
+    arguments = [
+        f"{names.wire(wire)}{_woven(wire, weave, names)}"
+        for wire, weave in zip(step.arguments, step.argument_weaves, strict=True)
+    ]
     callee = f"{step.instance.name}: {step.callee.name}" if step.instance else step.callee.name
     lifted = f" for {' '.join(names.axis(axis) for axis in step.lifted)}" if step.lifted else ""
-    return f"{results} = {callee}({arguments}){lifted}{binding_text(step.binding, names)}"
+    tail = lifted + binding_text(step.binding, names)
+    return application(indent, f"{results} = {callee}", arguments, tail)
+
+
+def application(indent: str, head: str, arguments: list[str], tail: str) -> list[str]:
+    """`head(arguments) tail` on one line, or an argument on each line where that is too long."""
+    line = f"{indent}{head}({', '.join(arguments)}){tail}"
+    if len(line) <= _WIDTH or not arguments:
+        return [line]
+    listed = [f"{indent}{_INDENT * 2}{argument}," for argument in arguments]
+    return [f"{indent}{head}(", *listed, f"{indent}){tail}"]
 
 
 def _woven(wire: Wire, weave: tuple[Axis | None, ...], names: Names) -> str:

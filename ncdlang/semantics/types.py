@@ -165,35 +165,42 @@ class Affine:
         return tuple(found)
 
     def __str__(self) -> str:
-        text = ""
-        for variable, coefficient in self.terms:
-            number = coefficient.value
-            negative = number is not None and number < 0
-            name = _variable_text(variable)
-            magnitude = str(abs(number)) if number is not None else f"({coefficient})"
-            term = name if number in (1, -1) else f"{magnitude}*{name}"
-            if text:
-                text += f" - {term}" if negative else f" + {term}"
-            else:
-                text = f"-{term}" if negative else term
-        if not text:
-            return str(self.constant)
-        if self.constant == ZERO:
-            return f"{text} + 0" if self.partial else text
-        number = self.constant.value
-        if number is not None and number < 0:
-            return f"{text} - {-number}"
-        return f"{text} + {self.constant}"
+        terms = [_term_text(variable, coefficient) for variable, coefficient in self.terms]
+        if self.constant != ZERO or self.partial or not terms:
+            constant = str(self.constant)
+            last = (constant.startswith("-"), constant.removeprefix("-"))
+            # `size(i) - 1 - i` begins with what is positive.
+            first = bool(terms) and terms[0][0] and not last[0]
+            terms = [last, *terms] if first else [*terms, last]
+        text = ("-" if terms[0][0] else "") + terms[0][1]
+        return text + "".join(f" {'-' if minus else '+'} {term}" for minus, term in terms[1:])
+
+
+def _term_text(variable: IndexVariable, coefficient: Size) -> tuple[bool, str]:
+    """Whether a term is subtracted, and its text without the sign."""
+    number = coefficient.value
+    name = _variable_text(variable)
+    if number is not None:
+        return number < 0, name if abs(number) == 1 else f"{abs(number)}*{name}"
+    if len(coefficient.terms) > 1 or " // " in str(coefficient):
+        return False, f"({coefficient})*{name}"
+    text = str(coefficient)
+    return text.startswith("-"), f"{text.removeprefix('-')}*{name}"
+
+
+def _divided_text(numerator: Affine) -> str:
+    plain = numerator.axis is not None or not (numerator.terms or numerator.partial)
+    return str(numerator) if plain else f"({numerator})"
 
 
 def _variable_text(variable: IndexVariable) -> str:
     match variable:
         case Axis():
-            return variable.name
+            return str(variable)
         case Floor():
-            return f"(({variable.numerator}) // {variable.divisor})"
+            return f"({_divided_text(variable.numerator)} // {variable.divisor})"
         case Mod():
-            return f"(({variable.numerator}) % {variable.divisor})"
+            return f"({_divided_text(variable.numerator)} % {variable.divisor})"
         case Gathered():
             inner = [str(index) for index in variable.indices]
             plain = all(index.axis is not None for index in variable.indices)

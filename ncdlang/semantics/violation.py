@@ -11,7 +11,7 @@ from ncdlang.semantics.formulas import AtLeastZero, Formula, holds, rewrite
 from ncdlang.semantics.size import Quotient, Size, Symbol, constant
 from ncdlang.semantics.types import Axis, Gathered
 
-_ENUMERATED = 4096
+_ENUMERATED = 1024
 
 
 @record

@@ -62,6 +62,14 @@ def report_stray_closer(tokens: Tokens, span: Span) -> None:
     _report(tokens, "NCD1011", f"this `{span.text}` closes nothing", span, fix=fix)
 
 
+def report_extra_brace(tokens: Tokens, opened: Open) -> None:
+    """A `{` where a statement should start."""
+    span = _span(tokens, opened)
+    rule = "a body belongs to a `diagram`, statements are grouped by `block`"
+    fix = Fix("remove it", ((span, ""),))
+    _report(tokens, "NCD1011", "this `{` opens nothing", span, rule=rule, fix=fix)
+
+
 def report_open_bodies(
     tokens: Tokens, opened: list[Open], suspect: Open | None, found: Span
 ) -> None:
@@ -111,7 +119,7 @@ def report_missing_brace(tokens: Tokens) -> None:
     """A body without its `{`."""
     here = _here(tokens)
     fix = Fix("add `{`", ((here, " {"),))
-    message = "the body of this diagram has no `{`"
+    message = "this body has no `{`"
     tokens.findings.append(Diagnostic("NCD1013", message, here, "`{` is missing here", fix=fix))
 
 

@@ -17,6 +17,9 @@ Action: TypeAlias = Callable[[Args, int, int], Any]
 
 _MAX_DIGITS = 300
 
+_MOST_REPORTS = 100
+"""How many statements that are wrong in themselves are worth reporting."""
+
 
 class Builder:
     """Actions by name, for one text. They get the kept parts of a rule and the offsets it covers.
@@ -30,7 +33,7 @@ class Builder:
         self._literals = literals
         self.source = tokens.source
         self._docs = tokens.docs
-        self._reported: set[tuple[str, int]] = set()
+        self._reported: set[int] = set()
 
     def action(self, name: str) -> Action:
         """The action that the grammar calls `name`."""
@@ -45,12 +48,14 @@ class Builder:
         return self._literals[self.tokens.kinds[token] if token >= 0 else -1 - token]
 
     def _report(self, found: Diagnostic, broken: Span) -> None:
-        """Report once, even if recovery builds the same statement again."""
-        key = (found.code, found.span.start)
-        if key not in self._reported:
-            self._reported.add(key)
+        """Report one thing for a statement, even if recovery builds it again."""
+        self.tokens.broken.append(broken)
+        if broken.start in self._reported or len(self._reported) >= _MOST_REPORTS:
+            return
+        self._reported.add(broken.start)
+        places = (known.span.start for known in self.tokens.findings)
+        if not any(broken.start <= place < broken.end for place in places):
             self.tokens.findings.append(found)
-            self.tokens.broken.append(broken)
 
     # ---- files ----
 

@@ -18,7 +18,8 @@ _OPERATORS = (
     "COMPOSE BESIDE OR AND EQUALS DIFFERS AT_MOST AT_LEAST LESS GREATER PLUS MINUS TIMES DIVIDE"
     " FLOOR_DIVIDE MODULO POWER"
 )
-_ASSIGNS = "EQUAL ADD_ASSIGN MULTIPLY_ASSIGN MAX_ASSIGN MIN_ASSIGN"
+_SPLIT_ASSIGNS = "MAX_ASSIGN MIN_ASSIGN"
+_ASSIGNS = "EQUAL ADD_ASSIGN MULTIPLY_ASSIGN"
 _FILE_ONLY = "_USE _CONFIG _OP _DIAGRAM _CONST"
 _PAIRS = (("LPAR", "RPAR"), ("LSQB", "RSQB"), ("LBRACE", "RBRACE"))
 
@@ -28,8 +29,9 @@ class Kinds:
     """The terminals that this pass tells apart, by number.
 
     A line goes on after one of `continues` and when the next one starts with one of `leads`.
-    `operators` are those of them that need an operand in any case. `starters` are keywords that
-    start a statement, `file_only` those that can't stand in a body. `attention` is for the loop.
+    `operators` are those of them that need an operand in any case. A `max=` that starts a line
+    starts a statement, so `words` has it too. `starters` are keywords that start a statement,
+    `file_only` those that can't stand in a body. `attention` is for the loop.
     """
 
     names: dict[str, int]
@@ -43,6 +45,8 @@ class Kinds:
     file_only: frozenset[int]
     starters: frozenset[int]
     words: frozenset[int]
+    values: frozenset[int]
+    before_setting: frozenset[int]
     attention: frozenset[int]
 
 
@@ -60,15 +64,17 @@ def make_kinds(words: Lexicon) -> Kinds:
         names=number,
         closer=closer,
         closers=closers,
-        continues=leads | group("COMMA COLON DOT NOT"),
+        continues=leads | group(f"{_SPLIT_ASSIGNS} COMMA COLON DOT NOT"),
         leads=leads,
-        operators=group(f"{_OPERATORS} {_ASSIGNS} NOT"),
-        assigns=group(_ASSIGNS),
+        operators=group(f"{_OPERATORS} {_ASSIGNS} {_SPLIT_ASSIGNS} NOT"),
+        assigns=group(f"{_ASSIGNS} {_SPLIT_ASSIGNS}"),
         operand_ends=group("NAME NUMBER STRING RPAR RSQB DOTS"),
         file_only=group(_FILE_ONLY),
         starters=group(f"{_FILE_ONLY} _LEARN _RETURN _ASSERT _AXIS"),
-        words=group("NAME NUMBER STRING"),
-        attention=frozenset(closer) | closers | group("MAX_ASSIGN MIN_ASSIGN EQUAL ARROW"),
+        words=group(f"NAME {_SPLIT_ASSIGNS}"),
+        values=group("NAME NUMBER STRING"),
+        before_setting=group("LSQB COMMA ARROW _CONST"),
+        attention=frozenset(closer) | closers | group(f"{_SPLIT_ASSIGNS} EQUAL ARROW"),
     )
 
 
@@ -87,7 +93,8 @@ def arrange(raw: Tokens, kinds: Kinds) -> Tokens:
 @record
 class Open:
     """An open bracket: its terminal and place, whether it opens a body, the indentation of its
-    line, and the token at which the statement around it starts."""
+    line, and the token at which the statement around it starts. One that `is_extra` has been
+    reported, and neither it nor its closer is put out."""
 
     kind: int
     start: int
@@ -95,6 +102,7 @@ class Open:
     is_body: bool
     indent: int
     head: int
+    is_extra: bool = False
 
 
 class _Layout:
@@ -111,6 +119,7 @@ class _Layout:
         self.indent = 0
         self.suspect: Open | None = None
         self.is_swallowed = False
+        self.has_extra = False
 
     def run(self) -> Tokens:
         """Arrange everything. The loop keeps to the few things that most tokens need."""
@@ -146,23 +155,24 @@ class _Layout:
         """Decide what the line end before a token means; the kind that the token is to have."""
         kinds, out = self.kinds, self.out
         line_end = self.raw.ends[index - 1] if index else 0
-        self.indent = self.raw.starts[index] - line_end
+        above, self.indent = self.indent, self.raw.starts[index] - line_end
         previous = out.kinds[-1] if out.kinds else 0
         if self.open and not self.open[-1].is_body and self._starts_statement(index, kind):
             self._close_until_body(kind)
             previous = out.kinds[-1]
         if kind in kinds.file_only and self._misses_brace():
-            _errors().report_open_bodies(out, self.open, self.suspect, self.raw.span(index))
+            if not self.has_extra:
+                _errors().report_open_bodies(out, self.open, self.suspect, self.raw.span(index))
             self._close(0)
             previous = out.kinds[-1]
         top = self.open[-1] if self.open else None
         if top is None or top.is_body:
-            return self._statement_boundary(index, kind, previous)
+            return self._statement_boundary(index, kind, previous, self.indent > above)
         if self._separates(kind, previous, top):
             out.add(kinds.names["COMMA"], out.ends[-1], out.ends[-1])
         return kind
 
-    def _statement_boundary(self, index: int, kind: int, previous: int) -> int:
+    def _statement_boundary(self, index: int, kind: int, previous: int, indented: bool) -> int:
         kinds, out = self.kinds, self.out
         if kind in kinds.leads and out.kinds:
             return kind
@@ -171,10 +181,13 @@ class _Layout:
         if kind == kinds.names["LBRACE"] and self._awaits_brace():
             _errors().report_brace_on_next_line(out, self.raw.span(index))
             return kind
-        if not self.open and self._lacks_brace(kind):
+        if self._lacks_brace(kind, indented):
             _errors().report_missing_brace(out)
-            self._push(kinds.names["LBRACE"], out.ends[-1], out.ends[-1], is_body=True)
+            is_body = self._opens_body(kinds.names["LBRACE"])
+            self._push(kinds.names["LBRACE"], out.ends[-1], out.ends[-1], is_body=is_body)
             previous = kinds.names["LBRACE"]
+            if not is_body:
+                return kind
         if out.kinds and previous != kinds.names["LBRACE"] and kind not in kinds.closers:
             out.add(kinds.names["_NEWLINE"], out.ends[-1], out.ends[-1])
         self.head = len(out.kinds)
@@ -185,7 +198,7 @@ class _Layout:
         names = self.kinds.names
         is_list = top.kind == names["LBRACE"] and self._head_kind() != names["_USE"]
         follows_entry = previous not in self.kinds.continues and previous != names["LBRACE"]
-        return is_list and follows_entry and kind == names["NAME"]
+        return is_list and follows_entry and kind in self.kinds.words
 
     def _dangles(self, index: int, kind: int, previous: int) -> bool:
         """Whether the line before ends in an operator whose operand is missing, because a new
@@ -232,7 +245,7 @@ class _Layout:
         """The kind that the name at the start of a statement is to have: `def f(...)` is read as
         a diagram. 0 leaves the word out."""
         kinds, raw = self.kinds, self.raw
-        if raw.kinds[index + 1] not in kinds.words:
+        if raw.kinds[index + 1] not in kinds.values:
             return kinds.names["NAME"]
         from ncdlang.syntax import lexical_errors
 
@@ -251,13 +264,17 @@ class _Layout:
         is_header = self._head_kind() in [names[name] for name in headers]
         return is_header and names["LBRACE"] not in out.kinds[self.head :]
 
-    def _lacks_brace(self, kind: int) -> bool:
-        """Whether this line belongs to the body of a diagram whose `{` is missing."""
-        kinds = self.kinds
-        in_body = kind == kinds.names["NAME"] or (
-            kind in kinds.starters - kinds.file_only and self.indent > 0
-        )
-        return in_body and self._head_kind() == kinds.names["_DIAGRAM"] and self._awaits_body()
+    def _lacks_brace(self, kind: int, indented: bool) -> bool:
+        """Whether this line belongs in braces whose `{` is missing."""
+        kinds, names = self.kinds, self.kinds.names
+        if self._is_block_without_brace():
+            return indented
+        if self._head_kind() in (names["_CONFIG"], names["_OP"]):
+            return indented and kind == names["NAME"] and self._awaits_brace()
+        if self.open or self._head_kind() != names["_DIAGRAM"]:
+            return False
+        in_body = kind in kinds.starters - kinds.file_only and self.indent > 0
+        return (in_body or kind == names["NAME"]) and self._awaits_body()
 
     def _awaits_body(self) -> bool:
         """Whether the header before this line has parameters, and neither a body nor `=`."""
@@ -285,6 +302,9 @@ class _Layout:
         if kind in kinds.closer:
             if kind == kinds.names["LBRACE"]:
                 self._close_brackets()
+                if self._opens_nothing():
+                    self._push_extra(start, end)
+                    return index + 1
             if len(self.open) >= MAX_NESTING:
                 return self._too_deep(index)
             self._push(kind, start, end, is_body=self._opens_body(kind))
@@ -293,18 +313,37 @@ class _Layout:
         elif kind == kinds.names["EQUAL"]:
             self._equal(start, end)
         elif kind == kinds.names["ARROW"]:
-            if self.open and self.open[-1].kind == kinds.names["LPAR"]:
+            if self._is_after_inputs():
                 self._close_brackets()
             self.out.add(kind, start, end)
         else:
             self._reduction_assign(kind, start, end)
         return index + 1
 
+    def _is_after_inputs(self) -> bool:
+        """Whether `->` follows the inputs of a header whose `)` is missing."""
+        names, out = self.kinds.names, self.out
+        if len(self.open) != 1 or self.open[0].kind != names["LPAR"]:
+            return False
+        follows_type = out.kinds[-1] in (names["RSQB"], names["RPAR"], names["COMMA"])
+        return follows_type and self._head_kind() in (names["_DIAGRAM"], names["_OP"])
+
     def _push(self, kind: int, start: int, end: int, *, is_body: bool) -> None:
         self.open.append(Open(kind, start, end, is_body, self.indent, self.head))
         self.out.add(kind, start, end)
         if is_body:
             self.head = len(self.out.kinds)
+
+    def _opens_nothing(self) -> bool:
+        """Whether a `{` stands in a body where a statement should start."""
+        in_body = bool(self.open) and self.open[-1].is_body
+        return in_body and self.head == len(self.out.kinds)
+
+    def _push_extra(self, start: int, end: int) -> None:
+        kind = self.kinds.names["LBRACE"]
+        self.open.append(Open(kind, start, end, True, self.indent, self.head, True))
+        self.has_extra = True
+        _errors().report_extra_brace(self.out, self.open[-1])
 
     def _opens_body(self, kind: int) -> bool:
         names = self.kinds.names
@@ -317,16 +356,19 @@ class _Layout:
         return self.out.kinds[self.head] if self.head < len(self.out.kinds) else 0
 
     def _closing(self, kind: int, start: int, end: int, index: int) -> None:
-        kinds, out = self.kinds, self.out
-        span = self.raw.span(index)
+        kinds, out, names = self.kinds, self.out, self.kinds.names
+        if kind == names["RBRACE"] and self._is_block_without_brace():
+            _errors().report_missing_brace(out)
+            self._push(names["LBRACE"], out.ends[-1], out.ends[-1], is_body=True)
         place = self._matching(kind)
         if place is None:
             top = self.open[-1] if self.open else None
-            if top is None or top.is_body or kind == kinds.names["RBRACE"]:
-                _errors().report_stray_closer(out, span)
+            if top is None or not self._is_meant_for(top, kind, index):
+                _errors().report_stray_closer(out, self.raw.span(index))
                 return
             kind = kinds.closer[top.kind]
-            _errors().report_wrong_closer(out, top, span, kind == kinds.names["RPAR"])
+            is_round = kind == names["RPAR"]
+            _errors().report_wrong_closer(out, top, self.raw.span(index), is_round)
             place = len(self.open) - 1
         elif place < len(self.open) - 1:
             _errors().report_unclosed(out, self.open[-1])
@@ -335,7 +377,32 @@ class _Layout:
         if opened.is_body and self.indent < opened.indent:
             self.suspect = self.suspect or opened
         self.head = opened.head
-        out.add(kind, start, end)
+        if not opened.is_extra:
+            out.add(kind, start, end)
+
+    def _is_meant_for(self, top: Open, closer: int, index: int) -> bool:
+        """Whether a closer of the wrong kind was meant for the open bracket: `(a]`."""
+        brace = self.kinds.names["LBRACE"]
+        if top.kind == brace or closer == self.kinds.closer[brace]:
+            return False
+        return not self._is_closed_on_line(self.kinds.closer[top.kind], index + 1)
+
+    def _is_block_without_brace(self) -> bool:
+        names = self.kinds.names
+        return self._head_kind() == names["_BLOCK"] and self.out.kinds[-1] == names["STRING"]
+
+    def _is_closed_on_line(self, closer: int, index: int) -> bool:
+        """Whether the rest of the line closes the bracket that is open, so that a closer of
+        another kind before it is one too many."""
+        kinds, raw = self.kinds, self.raw.kinds
+        depth = 0
+        for kind in raw[index : index + MAX_NESTING]:
+            if kind == kinds.names["_NEWLINE"] or depth < 0:
+                break
+            if kind == closer and depth == 0:
+                return True
+            depth += (kind in kinds.closer) - (kind in kinds.closers)
+        return False
 
     def _matching(self, closer: int) -> int | None:
         """Which open bracket a closer closes. Only `}` reaches out of a body."""
@@ -352,7 +419,8 @@ class _Layout:
         here = self.out.ends[-1] if self.out.ends else 0
         while len(self.open) > place:
             opened = self.open.pop()
-            self.out.add(self.kinds.closer[opened.kind], here, here)
+            if not opened.is_extra:
+                self.out.add(self.kinds.closer[opened.kind], here, here)
             self.head = opened.head
 
     def _close_until_body(self, kind: int) -> None:
@@ -393,7 +461,7 @@ class _Layout:
     def _end_of_file(self) -> None:
         out = self.out
         end = len(out.source.text)
-        if self.open and not self.is_swallowed:
+        if self.open and not self.is_swallowed and not self.has_extra:
             here = out.span(len(out.kinds) - 1)
             _errors().report_open_at_end(out, self.open, self.suspect, here)
         self._close(0)
@@ -408,7 +476,7 @@ class _Layout:
         top = self.open[-1] if self.open else None
         if top is not None and top.kind == names["LSQB"] and self._heads_statement(top):
             before = out.kinds[-2]
-            is_setting = before in (names["LSQB"], names["COMMA"], names["ARROW"])
+            is_setting = before in self.kinds.before_setting
             if out.kinds[-1] != names["NAME"] or not is_setting:
                 _errors().report_unclosed(out, top)
                 self._close(len(self.open) - 1)

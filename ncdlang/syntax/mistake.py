@@ -167,13 +167,19 @@ class Mistake:
         if not self.is_kind("NAME"):
             starters = self.language.kinds.starters | self._numbers("_BLOCK")
             return self.kind in starters and automaton.advance(states, self.kind)
+        if self.tokens.kinds[self.begin] == self.language.lexicon.names["_AXIS"]:
+            return False  # `axis h k = 3` lacks a comma
+        layout = self.language.kinds
         ends = self._numbers("$END _NEWLINE RBRACE")
-        decided = self.language.kinds.assigns | self._numbers("COLON")
+        decided = layout.assigns | self._numbers("COLON")
+        depth = 0
         for place in range(self.index, min(self.index + _STATEMENT, len(kinds))):
-            if kinds[place] in ends or not automaton.advance(states, kinds[place]):
+            kind = kinds[place]
+            if kind in ends or not automaton.advance(states, kind):
                 return False
-            if kinds[place] in decided:
+            if depth == 0 and kind in decided:
                 return True
+            depth += (kind in layout.closer) - (kind in layout.closers)
         return False
 
     # ---- samples ----

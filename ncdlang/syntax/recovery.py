@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
+from ncdlang.diagnostics import Diagnostic, Label
+from ncdlang.records import replace
 from ncdlang.source import Span
 from ncdlang.syntax import errors, tree
 from ncdlang.syntax.mistake import Mistake
@@ -58,9 +60,9 @@ class Recovery:
             self._end_statement(index)
             return index
         end = self._statement_end(index, in_file=mistake.in_file)
-        if base is not None and mistake.in_file and not self._is_declaration(begin):
-            end = self._skip_statements(end)
         header = None if base is None else self._header_brace(mistake, end)
+        if base is not None and mistake.in_file and header is None:
+            end = self._skip_statements(end)
         if not is_reported:
             self._quiet = end if header is None else header
             self.tokens.broken.append(self._report(mistake, self._quiet))
@@ -116,7 +118,7 @@ class Recovery:
         return index
 
     def _skip_statements(self, end: int) -> int:
-        """Beyond all statements that stand outside a diagram: they have one cause."""
+        """Beyond all statements that stand outside a diagram: they have the same cause."""
         kinds = self.tokens.kinds
         while kinds[end] and not self._is_declaration(end + 1):
             end = self._statement_end(end + 1, in_file=True)
@@ -162,8 +164,23 @@ class Recovery:
         last = max(ends[end - 1], ends[mistake.index])
         region = Span(self.tokens.source, starts[mistake.begin], last)
         if len(self.mistakes) <= _MOST_MISTAKES and not self._has_flaw(mistake.begin, end):
-            self.tokens.findings.append(errors.explain(mistake))
+            found = errors.explain(mistake)
+            if mistake.in_file and mistake.index == mistake.begin:
+                found = self._with_closer(found, end)
+            self.tokens.findings.append(found)
         return region
+
+    def _with_closer(self, found: Diagnostic, end: int) -> Diagnostic:
+        """What is said of statements outside a diagram, together with the `}` that closes nothing
+        after them: it is the same mistake."""
+        findings, kinds = self.tokens.findings, self.tokens.kinds
+        last = self.tokens.starts[end + 1] if kinds[end] else self.tokens.starts[end]
+        for other in findings:
+            if other.code == "NCD1011" and found.span.start < other.span.start <= last:
+                findings.remove(other)
+                label = Label(other.span, other.message)
+                return replace(found, labels=(*found.labels, label))
+        return found
 
     def _has_flaw(self, begin: int, end: int) -> bool:
         """Whether something is reported already on the lines of a statement, from the token before

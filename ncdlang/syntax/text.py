@@ -22,7 +22,7 @@ def render_tree(file: tree.File, *, spans: bool = False) -> str:
     pending: list[tuple[int, str, object]] = [(0, "", file)]
     while pending:
         depth, prefix, value = pending.pop()
-        lines.append(_INDENT * depth + prefix + _header(value, spans))
+        lines.append((_INDENT * depth + prefix + _header(value, spans)).rstrip(" "))
         pending.extend(reversed([(depth + 1, name, child) for name, child in _children(value)]))
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,54 @@
+"""Copies of one layer applied one after the other: a stack that becomes a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ncdlang.ir.diagram import Edge, Graph, Library
+from ncdlang.semantics.types import Wire
+
+from .operators import operand_targets, result_axes
+
+
+def find_stacks(
+    graph: Graph, live: Sequence[Edge], uses: Mapping[Wire, int]
+) -> dict[Edge, list[Edge]]:
+    """Whole stacks `name.0`, `name.1`, ... that run in order, by their first call."""
+    copies: dict[str, int] = {}
+    for instance in graph.diagram.instances:
+        stem, dot, _ = instance.name.partition(".")
+        if dot:
+            copies[stem] = copies.get(stem, 0) + 1
+    found: dict[Edge, list[Edge]] = {}
+    for stem, count in copies.items():
+        edges = [edge for edge in live if _stem(edge) == stem]
+        names = [_name(edge) for edge in edges]
+        if names != [f"{stem}.{i}" for i in range(count)] or count < 2:
+            continue
+        links = zip(edges, edges[1:], strict=False)
+        if all(_feeds(graph, uses, first, second) for first, second in links):
+            found[edges[0]] = edges
+    return found
+
+
+def _name(edge: Edge) -> str:
+    operator = edge.operator
+    if isinstance(operator, Library) and operator.instance is not None:
+        return operator.instance.name
+    return ""
+
+
+def _stem(edge: Edge) -> str:
+    return _name(edge).partition(".")[0]
+
+
+def _feeds(graph: Graph, uses: Mapping[Wire, int], first: Edge, second: Edge) -> bool:
+    """Whether all that comes of the first call is the first argument of the second."""
+    if len(first.outputs) != 1 or not second.inputs or first.degree != second.degree:
+        return False
+    wire = first.outputs[0].wire
+    if second.inputs[0].wire is not wire or first.inputs[1:] != second.inputs[1:]:
+        return False
+    if uses.get(wire, 0) != 1 or wire in graph.outputs or first.blocks != second.blocks:
+        return False
+    return result_axes(first, 0) == (*second.degree, *operand_targets(second, 0))
