@@ -1,4 +1,4 @@
-"""Source texts and the places in them. Everything that points into a file points through a `Span`."""
+"""Source texts and the places in them: whatever points into a file is a `Span`."""
 
 from __future__ import annotations
 

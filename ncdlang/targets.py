@@ -55,7 +55,7 @@ class ModuleBackend(Backend, Protocol):
     """A backend that makes runnable modules."""
 
     def module(self, request: Request) -> nn.Module:
-        """A `torch.nn.Module` of the diagram. Raises TargetError, for a size that is missing too."""
+        """A `torch.nn.Module` of the diagram. Raises TargetError, also where a size is missing."""
         ...
 
 

@@ -24,7 +24,7 @@ from ncdlang.ir.diagram import (
     Reindex,
     Result,
 )
-from ncdlang.semantics.size import Size
+from ncdlang.semantics.size import Size, product
 from ncdlang.semantics.types import Axis, Wire
 
 from .reads import Equal, Reading, plain_axes, reading
@@ -68,6 +68,7 @@ class Attention:
     """softmax over `keys` of (query . key over `inner`, scaled, masked, biased), times value.
 
     `outer` scales the product of the weights with the values. `axes` are those of the scores.
+    The factors are `standard` if they make 1 / sqrt(size of inner).
     """
 
     query: Reading
@@ -81,7 +82,7 @@ class Attention:
     biases: tuple[Bias, ...]
     outer: tuple[Factor, ...]
     causal: Axis | None
-    edge: Edge
+    standard: bool
 
     def wires(self) -> Iterator[Wire]:
         """Every wire that is read."""
@@ -173,7 +174,7 @@ class _Finder:
                 seen.biases,
                 outer,
                 None,
-                edge,
+                self._is_standard((*seen.factors, *factors), inner),
             )
             return self._with_causal(attention)
         return None
@@ -292,6 +293,41 @@ class _Finder:
                 return self._positive(edge.inputs[0].wire)
             case _:
                 return False
+
+    def _is_standard(self, factors: tuple[Factor, ...], inner: tuple[Axis, ...]) -> bool:
+        width = product(axis.size for axis in inner)
+        powers = [self._power(f.wire, width) if f.wire is not None else None for f in factors]
+        signed = [
+            None if power is None else -power if factor.inverted else power
+            for power, factor in zip(powers, factors, strict=True)
+        ]
+        return None not in signed and sum(p for p in signed if p is not None) == -0.5
+
+    def _power(self, wire: Wire, size: Size) -> float | None:
+        """The exponent e, if the number is size ** e."""
+        edge = self.makers.get(wire)
+        if edge is None:
+            return None
+        match edge.operator:
+            case Number(value=Size() as value):
+                return 1.0 if value == size else 0.0 if value.value == 1 else None
+            case Number(value=value):
+                return 0.0 if value == 1 else 1.0 if value == size.value else None
+            case Pointwise(name="sqrt" | "rsqrt" | "real" as name):
+                inner = self._power(edge.inputs[0].wire, size)
+                scale = {"sqrt": 0.5, "rsqrt": -0.5, "real": 1.0}[name]
+                return inner * scale if inner is not None else None
+            case Pointwise(name="mul" | "div" as name):
+                left, right = (self._power(operand.wire, size) for operand in edge.inputs)
+                if left is None or right is None:
+                    return None
+                return left + (right if name == "mul" else -right)
+            case Pointwise(name="pow"):
+                base = self._power(edge.inputs[0].wire, size)
+                exponent = self._constant(edge.inputs[1].wire)
+                return base * exponent if base is not None and exponent is not None else None
+            case _:
+                return None
 
     # ---- the causal triangle --------------------------------------------------------------------
 

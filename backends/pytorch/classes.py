@@ -238,19 +238,19 @@ class ClassWriter:
 
     def _instances(self) -> list[str]:
         """Instances under their names; `layer.0`, `layer.1`, ... become a list."""
-        lines: list[str] = []
-        stacks: dict[str, list[str]] = {}
+        made: dict[str, list[str]] = {}
         for instance in self.plan.diagram.instances:
-            made = self._made(instance.callee, instance.binding)
-            stem, _, position = instance.name.partition(".")
-            if position:
-                stacks.setdefault(stem, []).append(made)
-            else:
-                lines += statement(f"self.{self.attributes[stem]} = {made}", INDENT)
-        for stem, made in stacks.items():
-            same = len(set(made)) == 1 and len(made) > 1
-            inner = f"{made[0]} for _ in range({len(made)})" if same else f"[{', '.join(made)}]"
-            lines += statement(f"self.{self.attributes[stem]} = nn.ModuleList({inner})", INDENT)
+            stem = instance.name.partition(".")[0]
+            made.setdefault(stem, []).append(self._made(instance.callee, instance.binding))
+        stacks = {i.name.partition(".")[0] for i in self.plan.diagram.instances if "." in i.name}
+        lines: list[str] = []
+        for stem, copies in made.items():
+            value = copies[0]
+            if stem in stacks:
+                same = len(set(copies)) == 1 and len(copies) > 1
+                inner = f"{value} for _ in range({len(copies)})" if same else f"[{', '.join(copies)}]"
+                value = f"nn.ModuleList({inner})"
+            lines += statement(f"self.{self.attributes[stem]} = {value}", INDENT)
         return lines
 
     def _instance(self, instance: Instance) -> str:

@@ -36,12 +36,10 @@ class _File:
         default_factory=dict[CheckedDiagram, Mapping[Symbol, str]]
     )
     texts: dict[str, str] = field(default_factory=dict[str, str])
-    helpers: dict[str, None] = field(default_factory=dict[str, None])
     scope: Scope = field(default_factory=lambda: Scope({*GLOBALS, *SOURCES}))
 
     def helper(self, name: str) -> str:
-        """Use a helper function."""
-        self.helpers[name] = None
+        """A helper function under its name; the file gets those that its classes call."""
         return name
 
     def taken(self) -> frozenset[str]:
@@ -93,7 +91,9 @@ def emit_module(
     for plan in plans:
         file.add(plan.diagram, given if plan.diagram is diagram else {})
     classes = [text.replace(_PLACEHOLDER, name) for name, text in file.texts.items()]
-    helpers = [source_of(name) for name in SOURCES if name in file.helpers]
+    # An expression that asked for a helper may have been simplified away.
+    written = "\n".join(classes)
+    helpers = [source_of(name) for name in SOURCES if re.search(rf"\b{name}\(", written)]
     body = "\n\n\n".join([*helpers, *classes])
     header = f"# Emitted by ncdc from {comment(title)}, diagram {comment(diagram.name)}."
     text = f"{header}\n\n{_imports(body)}\n\n\n{body}\n"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ncdlang.semantics.types import BOOLEAN, REAL, Axis
 
 from .attention import Attention, Factor
-from .code import Code, call
+from .code import PRODUCT, Code, call
 from .nodes import Axes, Fixed, Node, Scalar, repeated, within
 from .pointwise import as_reals, pointwise
 from .render import Writer, operands
@@ -38,7 +38,9 @@ def attention_node(w: Writer, reader: Reader, found: Attention) -> Node:
     query = _times(w, reader, query, dynamic)
     mask = _mask(w, reader, found)
     parts = _parts(found, query, key, value, mask)
-    result = _call(w, parts, scale, found.causal is not None)
+    options = ["causal=True"] if found.causal is not None else []
+    options += [] if found.standard else [f"scale={scale}"]
+    result = _call(w, parts, options)
     return _times(w, reader, result, found.outer)
 
 
@@ -71,7 +73,7 @@ def _parts(found: Attention, query: Node, key: Node, value: Node, mask: Node | N
     )
 
 
-def _call(w: Writer, parts: _Parts, scale: Code, causal: bool) -> Node:
+def _call(w: Writer, parts: _Parts, options: list[str]) -> Node:
     lead, rows, keys = parts.lead, parts.rows, parts.keys
     nodes = [as_reals(w, node) for node in (parts.query, parts.key, parts.value)]
     orders = [(*lead, *rows, *parts.inner), (*lead, *keys, *parts.inner), (*lead, *keys, *parts.entries)]
@@ -84,9 +86,7 @@ def _call(w: Writer, parts: _Parts, scale: Code, causal: bool) -> Node:
         tails.append((shown, keys))
     codes = operands(w, nodes, orders, limit=160)
     matrices = [_matrix(code, *tail) for code, tail in zip(codes, tails, strict=True)]
-    options = [f"mask={matrices[3]}"] if parts.mask is not None else []
-    options += ["causal=True"] if causal else []
-    options += [f"scale={scale.text}"] if scale.text != "1.0" else []
+    options = [*([f"mask={matrices[3]}"] if parts.mask is not None else []), *options]
     code = call(w.helper("_attention"), *matrices[:3], *options)
     batched = any(node.batched for node in nodes)
     return Fixed(_unmatrix(w, code, rows, parts.entries), (*lead, *rows, *parts.entries), batched, "real")
@@ -126,7 +126,7 @@ def _shape(w: Writer, axes: Sequence[Axis]) -> str:
 
 def _scale(
     w: Writer, reader: Reader, factors: Sequence[Factor]
-) -> tuple[Code, tuple[Factor, ...]]:
+) -> tuple[str, tuple[Factor, ...]]:
     """The product of the plain numbers, and the factors that are tensors."""
     product: Node = Scalar(Code("1.0"), 1.0, "real")
     dynamic: list[Factor] = []
@@ -137,7 +137,11 @@ def _scale(
     for factor in sorted(plain, key=lambda f: f.inverted):
         product = _scaled(w, reader, product, factor)
     assert isinstance(product, Scalar)
-    return product.code, tuple(dynamic)
+    if product.quotient is not None:
+        # By 0 divides only who contracts over nothing: then any scale does.
+        above, below = product.quotient
+        return f"{above.at(PRODUCT)} / ({below.text} or 1)", tuple(dynamic)
+    return product.code.text, tuple(dynamic)
 
 
 def _scaled(w: Writer, reader: Reader, node: Node, factor: Factor) -> Node:

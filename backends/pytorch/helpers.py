@@ -33,6 +33,12 @@ def _check_below(name: str, wire: str, array: Tensor, bound: int) -> None:
         raise ValueError(f"{name}: {wire} holds {worst}, but its values must be in 0 .. {bound - 1}")
 '''
 
+SOURCES["_ratio"] = '''
+def _ratio(a: float, b: float) -> float:
+    """a / b, which is infinite or no number where b is 0, as it is for tensors."""
+    return a / b if b else math.copysign(math.inf, a) if a else math.nan
+'''
+
 SOURCES["_expand"] = '''
 def _expand(x: Tensor, *sizes: int) -> Tensor:
     """Repeat x along trailing axes of size 1; -1 leaves an axis as it is."""
@@ -114,12 +120,12 @@ def _attention(
     v: Tensor,
     mask: Tensor | None = None,
     causal: bool = False,
-    scale: float = 1.0,
+    scale: float | None = None,
 ) -> Tensor:
     """F.scaled_dot_product_attention for any number of broadcast leading axes.
 
     Its fast kernels want exactly two of them, so the leading axes but one are flattened.
-    A row whose scores are all -inf is 0 (torch >= 2.5).
+    A row whose scores are all -inf is 0 (torch >= 2.5); `scale` is 1 / sqrt(k.shape[-1]) if None.
     """
     leading = [t.shape[:-2] for t in (q, k, v)]
     if mask is not None:

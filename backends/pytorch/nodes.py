@@ -25,13 +25,17 @@ Domain = Literal["real", "wide", "integer", "boolean", "complex"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scalar:
-    """A plain Python number. `value` is known for literals."""
+    """A plain Python number. `value` is known for literals.
+
+    A quotient keeps its divisor apart: PyTorch divides a tensor by 0, Python raises.
+    """
 
     code: Code
     value: float | int | bool | None
     domain: Domain
     axes: Axes = ()
     batched: bool = False
+    quotient: tuple[Code, Code] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

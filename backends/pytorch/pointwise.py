@@ -49,13 +49,25 @@ def pointwise(w: Writer, name: str, kind: Kind, children: Sequence[Node]) -> Nod
     """The primitive `name` of `primitives.ELEMENTWISE` (or `select`) applied to the children."""
     numbers = [child for child in children if isinstance(child, Scalar)]
     if len(numbers) == len(children):
-        return _on_numbers(name, domain_of(kind), numbers)
+        return _on_numbers(w, name, domain_of(kind), numbers)
     if name == "real":
         return _real(w, children[0])
     if name == "select":
         return _select(w, kind, children)
+    if name == "mul":
+        for scalar, other in (children, reversed(children)):
+            if isinstance(scalar, Scalar) and scalar.quotient is not None:
+                return _times_quotient(w, kind, other, scalar.quotient)
     nodes, domain = _one_format(w, name, domain_of(kind), children)
     return mapped(_writer(name, nodes), nodes, domain)
+
+
+def _times_quotient(w: Writer, kind: Kind, node: Node, quotient: tuple[Code, Code]) -> Node:
+    """`x * (a / b)` as `x * a / b`, which has a value where b is 0."""
+    above, below = (Scalar(code, None, "real") for code in quotient)
+    if above.code.text != "1":
+        node = pointwise(w, "mul", kind, [node, above])
+    return pointwise(w, "div", kind, [node, below])
 
 
 def cast(w: Writer, node: Node, domain: Domain) -> Node:
@@ -232,14 +244,40 @@ def as_tensor(w: Writer, scalar: Node, domain: Domain) -> Node:
 # ---- on plain numbers -------------------------------------------------------------------------------
 
 
-def _on_numbers(name: str, domain: Domain, numbers: list[Scalar]) -> Scalar:
+def _on_numbers(w: Writer, name: str, domain: Domain, numbers: Sequence[Scalar]) -> Scalar:
     codes = [n.code for n in numbers]
     if name == "real":
         value = numbers[0].value
         return Scalar(codes[0], float(value) if value is not None else None, "real")
     if name == "div":
-        codes = [number(n.value, True) if n.value is not None else n.code for n in numbers]
+        return _quotient(w, *numbers)
+    if name == "rsqrt":
+        return _quotient(w, _ONE, _on_numbers(w, "sqrt", domain, numbers))
+    if name == "pow" and isinstance(numbers[1].value, (int, float)) and numbers[1].value < 0:
+        exponent = -numbers[1].value
+        positive = Scalar(number(exponent), exponent, "real")
+        return _quotient(w, _ONE, _on_numbers(w, "pow", domain, (numbers[0], positive)))
+    if name == "mul":
+        for scalar, other in (numbers, reversed(numbers)):
+            if scalar.quotient is not None:
+                above, below = scalar.quotient
+                product = other.code if above.text == "1" else _number_code(name, [above, other.code])
+                top, bottom = Scalar(product, None, "real"), Scalar(below, None, "real")
+                return _quotient(w, top, bottom)
     return Scalar(_number_code(name, codes), None, domain)
+
+
+_ONE = Scalar(Code("1"), 1.0, "real")
+
+
+def _quotient(w: Writer, above: Scalar, below: Scalar) -> Scalar:
+    top, bottom = (
+        number(n.value, True) if n.value is not None else n.code for n in (above, below)
+    )
+    if below.value:
+        return Scalar(infix("/", PRODUCT, top, bottom), None, "real")
+    code = call(w.helper("_ratio"), top.text, bottom.text)
+    return Scalar(code, None, "real", quotient=(top, bottom))
 
 
 def _number_code(name: str, c: list[Code]) -> Code:
@@ -260,8 +298,6 @@ def _number_code(name: str, c: list[Code]) -> Code:
             return call(name, *texts)
         case "abs" | "round":
             return call(name, texts[0])
-        case "rsqrt":
-            return Code(f"1 / math.sqrt({texts[0]})", PRODUCT)
         case "sigmoid":
             return Code(f"0.5 + 0.5 * math.tanh(0.5 * {c[0].at(UNARY)})", SUM)
         case "sign":

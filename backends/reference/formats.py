@@ -28,7 +28,7 @@ class _Format:
 
 _FORMATS = {
     "f32": _Format(24, -149, float(np.finfo(np.float32).max)),
-    "bf16": _Format(8, -133, 0x1.FEp127),
+    "bf16": _Format(8, -133, (2 - 2**-7) * 2.0**127),
     "f16": _Format(11, -24, 65504.0),
     "f8e4m3": _Format(4, -9, 448.0, np.nan),
     "f8e5m2": _Format(3, -16, 57344.0),

@@ -181,7 +181,10 @@ class Body(Names):
 
     def fresh_name(self) -> str:
         """A name for a wire that has none."""
-        return f"_{next(self._fresh)}"
+        name = f"_{next(self._fresh)}"
+        while name in self.later or self.scope.find(name) is not None:
+            name = f"_{next(self._fresh)}"
+        return name
 
     # ---- learned instances ---------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from ncdlang.semantics.program import (
     Reduce,
     Select,
 )
-from ncdlang.semantics.report import Reported, counted
+from ncdlang.semantics.report import Reported, counted, has_axes
 from ncdlang.semantics.scope import Broken
 from ncdlang.semantics.signature import already_defined
 from ncdlang.semantics.sizes import bracket_items
@@ -282,14 +282,20 @@ def _call_equation(
         return name_wires(body, call_pipeline(body, call), targets, call)
     plan = plan_call(body, call)
     if len(plan.results) != len(targets):
-        body.fail(
-            "NCD4001",
-            f"`{call.function.span.text}` gives {counted(len(plan.results), 'result')}, "
-            f"but {len(targets)} {'is' if len(targets) == 1 else 'are'} named",
-            targets[0].span.to(targets[-1].span),
-            label=counted(len(targets), "name"),
-        )
+        _wrong_number(body, f"`{call.function.span.text}`", targets, len(plan.results))
     return name_results(body, plan, targets, call)
+
+
+def _wrong_number(body: Body, what: str, targets: tuple[tree.Target, ...], given: int) -> None:
+    named = len(targets)
+    body.fail(
+        "NCD4001",
+        f"{what} gives {counted(given, 'result')}, "
+        f"but {named} {'is' if named == 1 else 'are'} named",
+        targets[0].span.to(targets[-1].span),
+        label=counted(named, "name"),
+        help="name every result; `_` discards one" if named < given else "",
+    )
 
 
 def name_wires(
@@ -297,13 +303,7 @@ def name_wires(
 ) -> tuple[Wire, ...]:
     """Give the results of a pipeline their names and, where stated, the names of their axes."""
     if len(wires) != len(targets):
-        body.fail(
-            "NCD4001",
-            f"the pipeline gives {counted(len(wires), 'result')}, "
-            f"but {len(targets)} {'is' if len(targets) == 1 else 'are'} named",
-            targets[0].span.to(targets[-1].span),
-            label=counted(len(targets), "name"),
-        )
+        _wrong_number(body, "the pipeline", targets, len(wires))
     named: list[Wire] = []
     for target, made in zip(targets, wires, strict=True):
         axes = wanted = made.type.axes
@@ -415,12 +415,15 @@ def _dropped(
     )
 
 
-def _name_derived(body: Body, entry: tuple[str, Span], derived: Axis) -> Axis:
+def _name_derived(body: Body, item: tuple[str, Span], derived: Axis) -> Axis:
     """A new name becomes the derived axis; an existing one adds the equation of sizes."""
-    name, span = entry
+    name, span = item
     meaning = body.scope.find(name)
     if isinstance(meaning, Axis):
         reason = f"axis `{name}` names the `{derived.name}` of this result"
-        body.equate(meaning.size, derived.size, reason, span, f"axis `{name}`")
+        entry = body.scope.entry(name)
+        size = f"`{name}` has size {body.shown(meaning.size)}"
+        places = [Label(entry[1], size)] if entry is not None and entry[1] is not None else []
+        body.equate(meaning.size, derived.size, reason, span, f"axis `{name}`", places)
         return meaning
     return body.new_axis(name, derived.size, span)

@@ -235,7 +235,7 @@ class Matcher:
                 return
             known = earlier.size if isinstance(earlier, Axis) else earlier
         name = str(actual) if isinstance(actual, Axis) else str(size)
-        reason = f"axis `{name}` of `{_wire_name(wire)}` is the `{formal}` of `{self.callee.name}`"
+        reason = f"axis `{name}` of `{wire.spelling}` is the `{formal}` of `{self.callee.name}`"
         first = [self.first[formal]] if formal in self.first else []
         what = f"`{formal}` of `{self.callee.name}`"
         self.body.equate(known, size, reason, span, what, first)
@@ -261,7 +261,7 @@ class Matcher:
                     help=f"bind all but one: `{self.callee.name}[{unknown[0]} = ...]`",
                 )
             what = f"`{formal}` of `{self.callee.name}`"
-            reason = f"axis `{actual}` of `{_wire_name(wire)}` is the {what}"
+            reason = f"axis `{actual}` of `{wire.spelling}` is the {what}"
             if not unknown:
                 self.body.equate(whole, actual.size, reason, span, what)
                 continue
@@ -414,7 +414,3 @@ def _bound_kind(kind: Kind, bound: dict[Axis, Bound], binding: dict[Symbol, Size
         kind.bound.substitute(binding),
         axis if isinstance(axis, Axis) else None,
     )
-
-
-def _wire_name(wire: Wire) -> str:
-    return wire.name if not wire.name.startswith("_") else " ".join(wire.span.text.split())[:40]

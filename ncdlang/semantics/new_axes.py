@@ -135,13 +135,12 @@ def _define_inferred(body: Body, name: tree.Name, size: Size | None, uses: list[
 
     assert size is not None
     body.new_axis(name.text, size, name.span)
-    places = [
-        Label(
-            use.index.span, f"stays inside axis `{use.axis}`, of size {body.shown(use.axis.size)}"
-        )
+    notes = [
+        f"index `{' '.join(use.index.span.text.split())}` stays inside axis `{use.axis}`, "
+        f"which has size {body.shown(use.axis.size)}"
         for use in uses
     ]
-    require_size(body, size, f"axis `{name.text}`", name.span, places)
+    require_size(body, size, f"axis `{name.text}`", uses[0].index.span, notes)
     return True
 
 

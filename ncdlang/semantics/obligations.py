@@ -48,7 +48,7 @@ def _check(body: Body, obligation: Obligation) -> None:
             _outside(body, obligation, verdict)
         return
     reason = (
-        f"index `{obligation.index}` stays inside axis {obligation.axis} of {_name(obligation)}"
+        f"index `{obligation.index}` must stay inside axis {obligation.axis} of {_name(obligation)}"
     )
     reach = _reach(obligation.index)
     if reach is None or obligation.guards:
@@ -56,8 +56,9 @@ def _check(body: Body, obligation: Obligation) -> None:
             _undecided(body, obligation)
         return
     lowest, highest = reach
-    constraints.require(lowest, ">=", ZERO, reason, obligation.span)
-    constraints.require(highest, "<", obligation.axis.size, reason, obligation.span)
+    inside = constraints.require(lowest, ">=", ZERO, reason, obligation.span)
+    if not (inside and constraints.require(highest, "<", size, reason, obligation.span)):
+        _always_outside(body, obligation, lowest, highest)
 
 
 def _reach(index: Affine) -> tuple[Size, Size] | None:
@@ -99,8 +100,7 @@ def has_gathered(index: Affine) -> bool:
 
 
 def _name(obligation: Obligation) -> str:
-    name = obligation.wire.name
-    return f"`{name}`" if not name.startswith("_") else "the array"
+    return f"`{obligation.wire.spelling}`"
 
 
 def _outside(body: Body, obligation: Obligation, verdict: Outside) -> None:
@@ -130,6 +130,18 @@ def _outside(body: Body, obligation: Obligation, verdict: Outside) -> None:
         label="leaves the array",
         notes=[f"that is so with {shown}"] if shown else [],
         help="; or ".join(_limits(body, verdict)) or _advice(verdict, obligation, general),
+    )
+
+
+def _always_outside(body: Body, obligation: Obligation, lowest: Size, highest: Size) -> None:
+    axis = obligation.axis
+    body.error(
+        "NCD3002",
+        f"index `{obligation.index}` reaches from {lowest} to {highest}, "
+        f"which is not inside axis `{axis}` of {_name(obligation)}",
+        obligation.span,
+        label=f"{axis} has size {axis.size}",
+        notes=["that is so for all sizes that satisfy what is asserted"],
     )
 
 

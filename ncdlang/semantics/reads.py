@@ -25,7 +25,7 @@ def read_indices(
     items = _expanded(body, expr)
     axes = wire.type.axes
     if len(items) != len(axes):
-        name = wire.name if not wire.name.startswith("_") else expr.head.span.text
+        name = expr.head.span.text
         body.fail(
             "NCD2005",
             f"`{name}` has {counted(len(axes), 'axis')}, "
@@ -85,7 +85,7 @@ def _place(body: Body, index: Affine, axis: Axis, wire: Wire, guards: Guards, sp
     if plain is axis:
         return
     if plain is not None:
-        reason = f"axis `{plain}` indexes axis `{axis}` of `{wire.name}`"
+        reason = f"axis `{plain}` indexes axis `{axis}` of `{wire.spelling}`"
         if plain.size != axis.size:
             conflict = body.constraints.equate(plain.size, axis.size, reason, span)
             if conflict is not None:
@@ -117,10 +117,12 @@ def _sizes_differ(
     body.error(
         "NCD3001",
         f"axis `{plain}` has size {body.shown(plain.size)}, but it indexes axis `{axis}` of "
-        f"`{wire.name}`, which has size {body.shown(axis.size)}",
+        f"`{wire.spelling}`, which has size {body.shown(axis.size)}",
         span,
         label="the sizes differ",
         labels=labels,
         notes=["a plain axis as an index must have the size of the axis it indexes"],
-        help=f"to read only the first entries write `{plain} + 0`",
+        help=f"to read only the first entries write `{plain} + 0`"
+        if body.constraints.decide_at_defaults(plain.size, "<=", axis.size)
+        else "",
     )

@@ -270,6 +270,7 @@ def _axes_differ(
     target: tree.Target | None,
 ) -> None:
     given = wire.type.axes
+    notes: list[str] = []
     written = str(ArrayType(declared))
     fix = None
     if set(given) == set(declared):
@@ -294,6 +295,7 @@ def _axes_differ(
         span,
         label=f"of type `{wire.type}`",
         labels=[Label(expr.span, f"promises `{ArrayType(declared, wire.type.kind)}`")],
+        notes=notes,
         help=help_text,
         fix=fix,
     )

@@ -180,7 +180,8 @@ class Size:
         if not self.terms:
             return "0"
         text = ""
-        for monomial, c in self.terms:
+        # Positive terms lead and the number is last: `size(x) - size(j) + 1`.
+        for monomial, c in sorted(self.terms, key=lambda term: (not term[0], term[1] < 0)):
             factors = [_render_atom(atom, name) for atom, power in monomial for _ in range(power)]
             if len(factors) > 1 or (factors and (abs(c) != 1 or (c < 0 and not text))):
                 factors = [f"({f})" if " // " in f else f for f in factors]

@@ -252,9 +252,7 @@ def check_structure(body: Body, item: tree.AxisItem) -> None:
     )
 
 
-def require_size(
-    body: Body, size: Size, what: str, span: Span, labels: Sequence[Label] = ()
-) -> None:
+def require_size(body: Body, size: Size, what: str, span: Span, notes: Sequence[str] = ()) -> None:
     """A size is at least 0. Raises Reported where it can't be."""
     if body.constraints.require(size, ">=", ZERO, f"the size of {what} is at least 0", span):
         return
@@ -263,7 +261,7 @@ def require_size(
         f"{what} would have size {body.shown(size)}",
         span,
         label="a size is at least 0",
-        labels=labels,
+        notes=notes,
     )
 
 

@@ -96,6 +96,11 @@ class Wire:
     type: ArrayType
     span: Span = field(repr=False)
 
+    @property
+    def spelling(self) -> str:
+        """What a person calls it: its name, or the text that makes it if it has none."""
+        return " ".join(self.span.text.split())[:40] if self.name.startswith("_") else self.name
+
     def __str__(self) -> str:
         return f"{self.name}: {self.type}"
 
@@ -165,6 +170,10 @@ class Affine:
         return tuple(found)
 
     def __str__(self) -> str:
+        if len(self.terms) == 1 and self.constant == ZERO and self.terms[0][1] == ONE:
+            variable = self.terms[0][0]
+            if isinstance(variable, (Floor, Mod)):
+                return _division_text(variable)
         terms = [_term_text(variable, coefficient) for variable, coefficient in self.terms]
         if self.constant != ZERO or self.partial or not terms:
             constant = str(self.constant)
@@ -188,19 +197,18 @@ def _term_text(variable: IndexVariable, coefficient: Size) -> tuple[bool, str]:
     return text.startswith("-"), f"{text.removeprefix('-')}*{name}"
 
 
-def _divided_text(numerator: Affine) -> str:
-    plain = numerator.axis is not None or not (numerator.terms or numerator.partial)
-    return str(numerator) if plain else f"({numerator})"
+def _division_text(variable: Floor | Mod) -> str:
+    numerator = variable.numerator
+    text = str(numerator) if numerator.axis is not None else f"({numerator})"
+    return f"{text} {'//' if isinstance(variable, Floor) else '%'} {variable.divisor}"
 
 
 def _variable_text(variable: IndexVariable) -> str:
     match variable:
         case Axis():
             return str(variable)
-        case Floor():
-            return f"({_divided_text(variable.numerator)} // {variable.divisor})"
-        case Mod():
-            return f"({_divided_text(variable.numerator)} % {variable.divisor})"
+        case Floor() | Mod():
+            return f"({_division_text(variable)})"
         case Gathered():
             inner = [str(index) for index in variable.indices]
             plain = all(index.axis is not None for index in variable.indices)

@@ -108,12 +108,28 @@ def _pick(rule: Rule) -> Pick | None:
     plain = not absent and not any(splice or gap for _, splice, gap in parts)
     if plain and places == list(range(rule.length)):
         return None
+    if plain and len(places) == 1:
+        only = places[0]
+        return lambda values: [values[only]]
     if plain:
         return lambda values: [values[place] for place in places]
     if parts and parts[0][1] and not parts[0][2]:
         first = places[0]
+        if len(parts) == 2 and not parts[1][1] and not parts[1][2] and not absent:
+            return _appending(first, places[1])
         return lambda values: _extend(values[first], values, parts[1:], absent)
     return lambda values: _extend([], values, parts, absent)
+
+
+def _appending(first: int, item: int) -> Pick:
+    """For a list and one more item, by far the most frequent case."""
+
+    def pick(values: list[Any]) -> list[Any]:
+        out: list[Any] = values[first]
+        out.append(values[item])
+        return out
+
+    return pick
 
 
 def _extend(

@@ -203,10 +203,8 @@ def _indexed_declaration(mistake: Mistake) -> Diagnostic | None:
 
 
 def _missing_expression(mistake: Mistake) -> Diagnostic | None:
-    if (
-        not (mistake.accepts("NUMBER") and mistake.accepts("NAME"))
-        or mistake.index == mistake.begin
-    ):
+    is_expected = mistake.accepts("NUMBER") and mistake.accepts("NAME")
+    if not is_expected or mistake.index == mistake.begin:
         return None
     before = wording.found(mistake.language.lexicon, mistake.tokens, mistake.index - 1)
     message = f"expected an expression after {before}, found {mistake.found}"

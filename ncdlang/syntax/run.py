@@ -57,6 +57,7 @@ class Run:
         states, values, begins = self.states, self.values, self.begins
         kinds, starts, ends = tokens.kinds, tokens.starts, tokens.ends
         source, text, renamed = tokens.source, tokens.source.text, tokens.renamed
+        make_name, make_span = tree.Name, Span
         kind = kinds[index]
         state = states[-1]
         while True:
@@ -70,7 +71,7 @@ class Run:
                     written = text[start:end]
                     if renamed:
                         written = renamed.get(start, written)
-                    values.append(tree.Name(written, Span(source, start, end)))
+                    values.append(make_name(written, make_span(source, start, end)))
                 else:
                     values.append(index)
                 begins.append(index)

@@ -7,8 +7,9 @@ from typing import Any
 from ncdlang import resources
 from ncdlang.records import fields, record
 
-FORMAT = 1
-"""Changes whenever `Tables` or the way it is computed changes, so that old cache files are dead."""
+FORMAT = 2
+"""Raise it whenever `Tables`, or how it or the keys of `likeness` are computed, changes: then old
+cache files are ignored."""
 
 NOT_A_TOKEN = ("$END", "COMMENT", "BLANK")
 """Terminals that the lexer never hands on as ordinary tokens; they have the lowest numbers."""

@@ -301,7 +301,7 @@ class Config:
 
 @record
 class Formal:
-    """An entry of a diagram's brackets: a free axis or target `h`, `k = 64`, `const p = 0.1`, `ins..`."""
+    """An entry of brackets in a signature: `h`, `k = 64`, `const p = 0.1`, `ins..`."""
 
     name: Name | Pack
     is_const: bool
