@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, assert_never
 
@@ -17,6 +17,8 @@ from ncdlang.ir.diagram import (
     Pointwise,
     Reduction,
     Reindex,
+    Scan,
+    Scattering,
 )
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import REAL, Axis, Wire
@@ -24,19 +26,21 @@ from ncdlang.semantics.types import REAL, Axis, Wire
 from . import operators
 from .code import Code, call, number
 from .fused import attention_node
-from .lines import statement
-from .names import Scope, comment, local_scope
+from .formats import dtype_of, in_formats
+from .lines import INDENT, Line, listing
+from .names import Scope, local_scope
 from .nodes import Axes, Converted, Domain, Fixed, Index, Node, Scalar, domain_of
 from .planning import Plan
 from .pointwise import cast, pointwise
 from .reads import reading, regroup
 from .registry import is_native
 from .render import full, render
+from .scan import Loop
+from .scatter import scattering
 from .sizes import size_code
 from .stacks import find_stacks
 from .views import Reader
-
-INDENT = " " * 8
+from .wires import flattened, index_uses, is_cheap, label_of, names_of, operand_count, order_of
 
 
 class Owner(Protocol):
@@ -77,21 +81,12 @@ class Owner(Protocol):
 
 
 @dataclass(slots=True)
-class _Line:
-    """A statement, with the blocks that it stands in."""
-
-    text: str
-    comment: str
-    blocks: tuple[Block, ...]
-
-
-@dataclass(slots=True)
 class Method:
     """Writes the statements of one `forward`. It is the `Writer` that nodes are rendered with."""
 
     plan: Plan
     owner: Owner
-    lines: list[_Line] = field(default_factory=list[_Line])
+    lines: list[Line] = field(default_factory=list[Line])
     values: dict[Wire, Node] = field(default_factory=dict[Wire, Node])
     used: dict[Symbol, None] = field(default_factory=dict[Symbol, None])
     locals: dict[Symbol, str] = field(default_factory=dict[Symbol, str])
@@ -101,6 +96,10 @@ class Method:
     labels: dict[Wire, str] = field(default_factory=dict[Wire, str])
     inputs: dict[Wire, str] = field(default_factory=dict[Wire, str])
     index_uses: dict[Axis, int] = field(default_factory=dict[Axis, int])
+    uses: dict[Wire, int] = field(default_factory=dict[Wire, int])
+    before: list[Line] | None = None
+    whole: bool = False
+    may_lack_batch: bool = False
     fixed: frozenset[Symbol] = frozenset()
     made: set[str] = field(default_factory=set[str])
     stacks: dict[Edge, list[Edge]] = field(default_factory=dict[Edge, list[Edge]])
@@ -121,7 +120,8 @@ class Method:
             wire = learned.wire
             code = Code(self.owner.parameter(wire))
             self.values[wire] = Fixed(code, wire.type.axes, False, domain_of(wire.type.kind))
-        self.index_uses = _index_uses(plan)
+        self.index_uses = index_uses(plan)
+        self.uses = dict(plan.uses)
         self.stacks = find_stacks(plan.graph, plan.live, plan.uses)
 
     # ---- the Writer -----------------------------------------------------------------------------
@@ -139,15 +139,22 @@ class Method:
             self.locals[symbol] = self.scope.claim(symbol.name)
         return Code(self.locals[symbol])
 
+    def new_symbol(self, name: str) -> Symbol:
+        """A number that is a local variable of the method."""
+        symbol = Symbol(name, -1 - len(self.locals))
+        self.locals[symbol] = self.scope.claim_numbered(name)
+        return symbol
+
     def index(self, axis: Axis) -> Code:
         """`arange` along an axis; a variable if it is used more than once."""
         if axis in self.indices:
             return render(self, self.indices[axis], (axis,))
         code = Code(f"torch.arange({self.size(axis.size).text}, device={self.device()})")
-        if self.index_uses.get(axis, 0) < 2:
+        if self.before is None and self.index_uses.get(axis, 0) < 2:
             return code
         name = self.scope.claim(f"{axis.name}_index")
-        self.lines.append(_Line(f"{name} = {code.text}", f"[{axis}]", self.blocks))
+        lines = self.lines if self.before is None else self.before
+        lines.append(Line(f"{name} = {code.text}", f"[{axis}]", self.blocks))
         self.indices[axis] = Fixed(Code(name), (axis,), False, "integer")
         return Code(name)
 
@@ -184,10 +191,20 @@ class Method:
         """A helper function of the module."""
         return self.owner.helper(name)
 
+    @contextmanager
+    def as_whole(self) -> Iterator[None]:
+        """Inside, expressions are written whole: what is not evaluated stays so."""
+        outer, self.whole = self.whole, True
+        self.may_lack_batch = True
+        try:
+            yield
+        finally:
+            self.whole = outer
+
     def variable(self, code: Code, axes: Axes, hint: str) -> str:
         """A local variable for a part of an expression."""
         name = self.scope.claim_numbered(hint)
-        self.lines.append(_Line(f"{name} = {code.text}", f"[{_names(axes)}]", self.blocks))
+        self.lines.append(Line(f"{name} = {code.text}", f"[{names_of(axes)}]", self.blocks))
         return name
 
     # ---- wires ----------------------------------------------------------------------------------
@@ -208,8 +225,16 @@ class Method:
         if isinstance(edge.operator, Library) and not is_native(edge):
             self._call(edge)
             return
+        if isinstance(edge.operator, Scan):
+            self.may_lack_batch = True
+            Loop(self, edge).write()
+            return
         wire = edge.outputs[0].wire
-        reads = [reading(edge, operand) for operand in edge.inputs[: _operand_count(edge)]]
+        if isinstance(edge.operator, Scattering):
+            composites = frozenset(axis for axis in wire.type.axes if axis.parts)
+            self._made(wire, scattering(self, self.reader, edge), composites)
+            return
+        reads = [reading(edge, operand) for operand in edge.inputs[: operand_count(edge)]]
         tiled = [a for a, t in zip(wire.type.axes, edge.outputs[0].weave, strict=True) if not t]
         reads, whole = regroup(reads, tiled, self.plan.equal)
         nodes = [self.reader.read(read) for read in reads]
@@ -219,7 +244,8 @@ class Method:
         operator, wire = edge.operator, edge.outputs[0].wire
         match operator:
             case Pointwise():
-                return pointwise(self, operator.name, wire.type.kind, nodes)
+                kinds = [operand.wire.type.kind for operand in edge.inputs]
+                return in_formats(self, operator.name, wire.type.kind, nodes, kinds)
             case Number():
                 return self._number(operator, wire)
             case Iota():
@@ -232,6 +258,8 @@ class Method:
                 return operators.reduction(self, operator, wire.type.kind, nodes[0])
             case Library():
                 return operators.library(self, edge, nodes, self.plan)
+            case Scattering() | Scan():
+                raise AssertionError
             case _:
                 assert_never(operator)
 
@@ -254,13 +282,13 @@ class Method:
         fused: tuple[Wire, ...] = (),
     ) -> None:
         """Keep the value of a wire: as an expression where it is read once, else as a variable."""
-        self.labels[wire] = _label(wire, fused)
+        self.labels[wire] = label_of(wire, fused)
         kind = wire.type.kind
         if kind.name in ("real", "complex") and node.domain == "integer":
             node = pointwise(self, "real", REAL, [node])
-        order = _order(wire, whole)
+        order = order_of(wire, whole)
         plain = order == wire.type.axes
-        uses = self.plan.uses.get(wire, 0)
+        uses = self.uses.get(wire, 0)
         results = self.plan.graph.outputs.count(wire)
         if isinstance(node, Scalar) and not results:
             self._scalar(wire, node)
@@ -268,7 +296,7 @@ class Method:
             self.values[wire] = node
         elif uses == 0 and len(self.plan.graph.outputs) == 1:
             self.values[wire] = node if plain else self._flat(wire, node, order)
-        elif plain and not results and wire.name.startswith("_") and (uses == 1 or _is_cheap(node)):
+        elif plain and not results and wire.name.startswith("_") and (uses == 1 or is_cheap(node)):
             self.values[wire] = node
         else:
             self._define(wire, node, order)
@@ -281,14 +309,14 @@ class Method:
         """A plain number: a variable of its own only if it has a name and is more than a literal."""
         if node.value is None and not wire.name.startswith("_"):
             name = self.scope.claim(wire.name)
-            self.lines.append(_Line(f"{name} = {node.code.text}", "", self.blocks))
+            self.lines.append(Line(f"{name} = {node.code.text}", "", self.blocks))
             node = Scalar(Code(name), None, node.domain)
         self.values[wire] = node
 
     def _define(self, wire: Wire, node: Node, order: Axes) -> None:
         flat = self._flat(wire, node, order)
         name = self.scope.claim(wire.name) if wire.name[0] != "_" else self._unnamed(node)
-        self.lines.append(_Line(f"{name} = {flat.code.text}", self.labels[wire], self.blocks))
+        self.lines.append(Line(f"{name} = {flat.code.text}", self.labels[wire], self.blocks))
         self.values[wire] = replace(flat, code=Code(name))
 
     def _flat(self, wire: Wire, node: Node, order: Axes) -> Fixed:
@@ -334,11 +362,11 @@ class Method:
             names.append(name)
             node = Fixed(Code(name), axes, batched, domain_of(wire.type.kind))
             self.values[wire] = node
-            self.labels[wire] = _label(wire)
+            self.labels[wire] = label_of(wire)
             if axes != wire.type.axes:
                 moved.append((wire, node))
         labels = ", ".join(self.labels[result.wire] for result in edge.outputs)
-        self.lines.append(_Line(f"{', '.join(names)} = {code.text}", labels, self.blocks))
+        self.lines.append(Line(f"{', '.join(names)} = {code.text}", labels, self.blocks))
         for wire, node in moved:
             self._made(wire, node)
 
@@ -351,9 +379,9 @@ class Method:
         name = self.scope.claim(wire.name) if plain else self.scope.claim_numbered("t")
         stack = self.owner.submodule(first).partition("[")[0]
         step = call("layer", name, *texts[1:])
-        self.lines.append(_Line(f"{name} = {texts[0]}", "", self.blocks))
-        self.lines.append(_Line(f"for layer in {stack}:", "", self.blocks))
-        self.lines.append(_Line(f"    {name} = {step.text}", _label(wire), self.blocks))
+        self.lines.append(Line(f"{name} = {texts[0]}", "", self.blocks))
+        self.lines.append(Line(f"for layer in {stack}:", "", self.blocks))
+        self.lines.append(Line(f"{name} = {step.text}", label_of(wire), self.blocks, 1))
         self.made.add(name)
         self._result(last, Code(name), batched)
 
@@ -371,13 +399,13 @@ class Method:
             codes.append(self._spread(wire, code).text)
         text = ", ".join(codes)
         plain = all(code.isidentifier() for code in codes)
-        remark = "" if plain else ", ".join(self.labels.get(w, _label(w)) for w in outputs)
-        self.lines.append(_Line(f"return {text}", remark, () if plain else self.blocks))
+        remark = "" if plain else ", ".join(self.labels.get(w, label_of(w)) for w in outputs)
+        self.lines.append(Line(f"return {text}", remark, () if plain else self.blocks))
 
     def _spread(self, wire: Wire, code: Code) -> Code:
         """Batch axes of inputs that a result does not depend on."""
         inputs = self.plan.graph.inputs
-        if self._sources(wire) >= frozenset(inputs):
+        if self._sources(wire) >= frozenset(inputs) and not self.may_lack_batch:
             return code
         shapes = [f"({self.inputs[w]}, {len(w.type.axes)})" for w in inputs]
         helper = self.helper("_spread")
@@ -397,15 +425,7 @@ class Method:
 
     def body(self) -> list[str]:
         """The statements as lines, with a comment where a block begins."""
-        text: list[str] = []
-        inside: tuple[Block, ...] = ()
-        for line in self.lines:
-            for block in line.blocks:
-                if block not in inside:
-                    text.append(f"{INDENT}# {comment(block.title)}")
-            inside = line.blocks or inside
-            text += statement(line.text, INDENT, line.comment)
-        return text
+        return listing(self.lines)
 
 
 def write_body(plan: Plan, owner: Owner) -> Method:
@@ -415,59 +435,3 @@ def write_body(plan: Plan, owner: Owner) -> Method:
         method.edge(edge)
     method.results()
     return method
-
-
-def flattened(code: Code, axes: Axes, order: Axes) -> Code:
-    """Composite axes made of their parts, which stand side by side in `order`."""
-    rank = len(order)
-    position = 0
-    for axis in axes:
-        width = 1 if axis in order else len(axis.atoms)
-        if width > 1:
-            first, last = position - rank, position + width - 1 - rank
-            code = code.method(f"flatten({first}, {last})" if last != -1 else f"flatten({first})")
-            rank -= width - 1
-        position += 1
-    return code
-
-
-def _order(wire: Wire, whole: frozenset[Axis]) -> Axes:
-    """The axes that the value of a wire is made with: composites in parts unless they are whole."""
-    return tuple(
-        atom
-        for axis in wire.type.axes
-        for atom in ((axis,) if axis in whole or not axis.parts else axis.atoms)
-    )
-
-
-def _operand_count(edge: Edge) -> int:
-    """A reindexing reads its first input; the naturals that it gathers from are in its indices."""
-    return 1 if isinstance(edge.operator, Reindex) else len(edge.inputs)
-
-
-def _is_cheap(node: Node) -> bool:
-    if isinstance(node, Fixed):
-        return re.fullmatch(r"[\w.]+", node.code.text) is not None
-    return isinstance(node, (Scalar, Index))
-
-
-def _index_uses(plan: Plan) -> dict[Axis, int]:
-    """How often the index of an axis is read as a number."""
-    found: dict[Axis, int] = {}
-    for edge in plan.live:
-        if isinstance(edge.operator, Iota):
-            uses = plan.uses.get(edge.outputs[0].wire, 0)
-            found[edge.degree[0]] = found.get(edge.degree[0], 0) + uses
-    return found
-
-
-def _names(axes: Axes) -> str:
-    separator = ", " if any(axis.parts for axis in axes) else " "
-    return separator.join(str(axis) for axis in axes)
-
-
-def _label(wire: Wire, fused: tuple[Wire, ...] = ()) -> str:
-    """What a line makes: `S, P and O[q h k]` where one call makes what was said in three lines."""
-    name = "" if wire.name.startswith("_") else wire.name
-    before = ", ".join(inner.name for inner in fused)
-    return comment(f"{before}{' and ' if fused else ''}{name}[{_names(wire.type.axes)}]")

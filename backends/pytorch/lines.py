@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ncdlang.ir.diagram import Block
+
+from .names import comment
+
+INDENT = " " * 8
 WIDTH = 100
 _OPEN, _CLOSE = "([{", ")]}"
 _STEP = "    "
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A statement of a method, the blocks that it stands in, and how deep in loops it stands."""
+
+    text: str
+    comment: str
+    blocks: tuple[Block, ...] = ()
+    depth: int = 0
+
+
+def listing(lines: Iterable[Line]) -> list[str]:
+    """The statements as text, with a comment where a block begins."""
+    text: list[str] = []
+    inside: tuple[Block, ...] = ()
+    for line in lines:
+        indent = INDENT + _STEP * line.depth
+        text += [f"{indent}# {comment(b.title)}" for b in line.blocks if b not in inside]
+        inside = line.blocks or inside
+        text += statement(line.text, indent, line.comment)
+    return text
 
 
 def statement(text: str, indent: str, comment: str = "") -> list[str]:
@@ -32,7 +62,10 @@ def _broken(text: str, indent: str) -> list[str]:
         body = _operators(parts[0], indent + _STEP)
     else:
         body = [
-            line for part in parts for line in _broken(part.strip() + ",", indent + _STEP) if line.strip()
+            line
+            for part in parts
+            if part.strip()
+            for line in _broken(part.strip() + ",", indent + _STEP)
         ]
     return [indent + text[: start + 1], *body, indent + text[end:]]
 

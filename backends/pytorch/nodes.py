@@ -86,13 +86,17 @@ class Converted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mapped:
-    """An elementwise function of tensors that broadcast against each other."""
+    """An elementwise function of tensors that broadcast against each other.
+
+    A `lazy` one evaluates only some of them: they are written where they stand, never before.
+    """
 
     write: Callable[[Sequence[Code]], Code]
     children: tuple[Node, ...]
     axes: Axes
     batched: bool
     domain: Domain
+    lazy: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

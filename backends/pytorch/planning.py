@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ncdlang.ir.diagram import Edge, Graph, Iota, Library, Number, Operand, Pointwise
+from ncdlang.ir.diagram import Edge, Graph, Iota, Library, Number, Operand, Pointwise, Scan
 from ncdlang.semantics.program import CheckedDiagram, Instance
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import Wire
+from ncdlang.targets import TargetError
 
 from .attention import Attention, find_attention
 from .reads import Equal
@@ -47,7 +48,7 @@ class Plan:
 
     def calls(self) -> Iterator[Library]:
         """The calls of other diagrams that need a module, once for each edge."""
-        for edge in self.live:
+        for edge in every(self.live):
             if isinstance(edge.operator, Library) and not is_native(edge):
                 yield edge.operator
 
@@ -75,11 +76,12 @@ def _collect(
     attentions = find_attention(graph, _count(graph, graph.edges, {}), equal)
     live = _live(graph, attentions)
     used: list[CheckedDiagram] = [instance.callee for instance in diagram.instances]
-    for edge in live:
+    for edge in every(live):
         if isinstance(edge.operator, Library) and not is_native(edge):
             used.append(edge.operator.callee)
     for callee in dict.fromkeys(used):
         if not ready_made(callee):
+            _check_known(callee)
             _collect(callee, (), lower, plans)
     wanted = dict.fromkeys((*diagram.needed, *_free(diagram), *extra))
     for instance in diagram.instances:
@@ -87,6 +89,24 @@ def _collect(
     uses = _count(graph, live, attentions)
     sizes = layout(diagram, wanted)
     plans[diagram] = Plan(diagram, graph, equal, attentions, live, uses, sizes, _fused(graph, attentions, live))
+
+
+def every(edges: Iterable[Edge]) -> Iterator[Edge]:
+    """All operations in order, those of a scan in its place."""
+    for edge in edges:
+        if isinstance(edge.operator, Scan):
+            yield from every(edge.operator.edges)
+        else:
+            yield edge
+
+
+def _check_known(diagram: CheckedDiagram) -> None:
+    """Raise TargetError for an `op` that nothing says the PyTorch form of."""
+    if diagram.primitive:
+        raise TargetError(
+            f"nothing says what `op {diagram.name}` becomes in PyTorch; operators are registered "
+            "in Python, with `register` of `ncdlang.backends.pytorch`"
+        )
 
 
 def _free(diagram: CheckedDiagram) -> Iterator[Symbol]:
@@ -142,7 +162,11 @@ def shared(graph: Graph) -> Graph:
 
 def _with_inputs(edge: Edge, same: dict[Wire, Wire]) -> Edge:
     inputs = tuple(Operand(same.get(o.wire, o.wire), o.weave, o.reindexing) for o in edge.inputs)
-    return Edge(edge.operator, edge.degree, inputs, edge.outputs, edge.span, edge.blocks)
+    operator = edge.operator
+    if isinstance(operator, Scan):
+        inner = tuple(_with_inputs(e, same) for e in operator.edges)
+        operator = Scan(operator.axis, operator.reverse, inner)
+    return Edge(operator, edge.degree, inputs, edge.outputs, edge.span, edge.blocks)
 
 
 def _said(edge: Edge) -> Hashable:
@@ -201,8 +225,10 @@ def _count(
 ) -> dict[Wire, int]:
     found: dict[Wire, int] = {}
     for edge in edges:
+        # What a loop reads, it reads more than once.
+        times = 2 if isinstance(edge.operator, Scan) else 1
         for wire in _reads(edge, attentions):
-            found[wire] = found.get(wire, 0) + 1
+            found[wire] = found.get(wire, 0) + times
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ncdlang.semantics.primitives import COMPARISONS
 from ncdlang.semantics.types import Kind
@@ -26,7 +27,19 @@ from .code import (
     infix,
     number,
 )
-from .nodes import Converted, Domain, Index, Node, Scalar, domain_of, mapped
+from .nodes import (
+    Axes,
+    Converted,
+    Domain,
+    Index,
+    Mapped,
+    Node,
+    Scalar,
+    domain_of,
+    mapped,
+    natural_order,
+    repeated,
+)
 from .render import Writer
 
 _INFIX = {
@@ -204,7 +217,7 @@ def _select(w: Writer, kind: Kind, children: Sequence[Node]) -> Node:
     condition, *branches = children
     domain = domain_of(kind)
     if isinstance(condition, Scalar):
-        condition = as_tensor(w, condition, "boolean")
+        return _choice(w, domain, condition, branches)
     if all(isinstance(branch, Scalar) for branch in branches):
         # Without a tensor among them torch.where takes the default format.
         if domain == "real":
@@ -218,6 +231,29 @@ def _select(w: Writer, kind: Kind, children: Sequence[Node]) -> Node:
     else:
         nodes = [condition, *branches]
     return mapped(lambda c: call("torch.where", *(code.text for code in c)), nodes, domain)
+
+
+def _choice(w: Writer, domain: Domain, condition: Scalar, branches: Sequence[Node]) -> Node:
+    """One branch or the other as a whole, by a plain truth value: both get the same shape."""
+    tensors = [branch for branch in branches if not isinstance(branch, Scalar)]
+    if domain == "real" and not any(tensor.domain == "real" for tensor in tensors):
+        domain = "wide"
+    axes = natural_order(branches)
+    nodes = [_alike(w, branch, domain, axes) for branch in branches]
+    test = condition.code.at(OR)
+
+    def write(codes: Sequence[Code]) -> Code:
+        then, otherwise = (code.at(OR) for code in codes)
+        return Code(f"{then} if {test} else {otherwise}", CONDITIONAL)
+
+    return Mapped(write, tuple(nodes), axes, any(n.batched for n in nodes), domain, lazy=True)
+
+
+def _alike(w: Writer, node: Node, domain: Domain, axes: Axes) -> Node:
+    if isinstance(node, Scalar):
+        node = replace(node, domain=domain)
+        return repeated(node, axes) if axes else as_tensor(w, node, domain)
+    return repeated(node if domain == "complex" else cast(w, node, domain), axes)
 
 
 def _is_exact(scalar: Scalar) -> bool:

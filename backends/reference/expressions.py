@@ -10,8 +10,6 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
-import numpy as np
-
 from ncdlang.semantics.program import (
     Apply,
     ApplyDiagram,

@@ -1,8 +1,8 @@
 """Number formats: the nearest value that a real held in a format can have.
 
 Rounding goes straight from float64 to the format, ties to even; going through a wider format on
-the way would round twice. What is too large becomes infinite, or no number in `f8e4m3`, which
-has no infinities.
+the way would round twice. What is too large becomes infinite, or the largest number in `f8e4m3`,
+which has no infinities.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FORMATS = {
     "f32": _Format(24, -149, float(np.finfo(np.float32).max)),
     "bf16": _Format(8, -133, (2 - 2**-7) * 2.0**127),
     "f16": _Format(11, -24, 65504.0),
-    "f8e4m3": _Format(4, -9, 448.0, np.nan),
+    "f8e4m3": _Format(4, -9, 448.0, 448.0),
     "f8e5m2": _Format(3, -16, 57344.0),
 }
 

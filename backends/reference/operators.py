@@ -31,7 +31,8 @@ from ncdlang.targets import TargetError
 class Use:
     """What an operator is told: its settings, the shapes of its results, where chance comes from.
 
-    `random` is None in eval mode.
+    `random` is None in eval mode. In training an operator that keeps state writes into its last
+    input.
     """
 
     name: str
@@ -141,9 +142,19 @@ def _dropout(use: Use, inputs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
     return (np.where(kept, values / (1 - p) if p < 1 else 0.0, 0.0),)
 
 
+def _running(use: Use, inputs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    now, seen, average = inputs
+    if use.random is None:
+        return (average.copy(),)
+    momentum = use.settings["momentum"]
+    average[...] = (1 - momentum) * average + momentum * seen
+    return (now,)
+
+
 _OPERATORS: dict[tuple[str, str], Operator] = {
     ("std.prelude", "sort"): _sort,
     ("std.prelude", "argsort"): _places,
     ("std.prelude", "top_k"): _top_k,
     ("std.nn", "dropout"): _dropout,
+    ("std.nn", "running"): _running,
 }

@@ -32,7 +32,7 @@ Action = Callable[[Run], None]
 class Plans:
     """Makes the plan of a diagram once for each choice of its sizes.
 
-    `random` is where random operators draw from; without it they are in eval mode.
+    `random` is where random operators draw from; without it all operators are in eval mode.
     """
 
     def __init__(self, random: np.random.Generator | None = None) -> None:

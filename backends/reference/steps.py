@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -120,8 +120,9 @@ def scatter(formulas: Formulas, step: Scatter) -> Callable[[Run], None]:
 
     def evaluate(run: Run) -> None:
         array = np.full(formulas.shape(wire), start, DTYPES[kind.name])
+        written = np.zeros(array.shape, np.bool_)
         for write in writes:
-            write(array)
+            write(array, written)
         if bound is not None and array.size and not 0 <= array.min() <= array.max() < bound:
             wrong = array.max() if array.max() >= bound else array.min()
             raise ValueError(f"`{wire}` would hold {wrong}, but its entries are below {bound}")
@@ -141,7 +142,10 @@ def _identity(op: str, kind: Kind, bound: int | None) -> Number:
     return max(bound - 1, 0) if op == "min=" and bound is not None else 0
 
 
-def _write(formulas: Formulas, wire: Wire, write: Write) -> Callable[[np.ndarray], None]:
+def _write(
+    formulas: Formulas, wire: Wire, write: Write
+) -> Callable[[np.ndarray, np.ndarray], None]:
+    """One equation; `written` notes the places that a plain `=` has written."""
     kind = wire.type.kind.name
     value = formulas.value(write.expression, kind)
     at = formulas.place_in(wire, write.indices, f" ({write.span!r})")
@@ -149,13 +153,18 @@ def _write(formulas: Formulas, wire: Wire, write: Write) -> Callable[[np.ndarray
     combine = _COMBINE.get(write.op)
     apply = operation(combine, kind) if combine is not None else None
 
-    def scattered(array: np.ndarray) -> None:
+    def scattered(array: np.ndarray, written: np.ndarray) -> None:
         index = formulas.index()
         for point in product(*(range(extent) for _, extent in places)):
             for (place, _), position in zip(places, point, strict=True):
                 index[place] = position
             entry, new = at(index), value(index)
-            array[entry] = new if apply is None else apply(CONVERT[kind](array[entry]), new)
+            if apply is not None:
+                array[entry] = apply(CONVERT[kind](array[entry]), new)
+                continue
+            if written[entry]:
+                raise RuntimeError(f"a proved scatter is wrong: `{wire.name}` at {entry} twice")
+            array[entry], written[entry] = new, True
 
     return scattered
 
@@ -179,7 +188,7 @@ class Growing:
         """Note that all entries at an index along the axis are computed."""
         self._known[position] = True
 
-    def __getitem__(self, at: object) -> np.ndarray:
+    def __getitem__(self, at: Any, /) -> np.ndarray:
         position = at[self._place] if isinstance(at, tuple) else at
         if not np.all(self._known[position]):
             raise RuntimeError(

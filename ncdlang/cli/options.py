@@ -35,6 +35,11 @@ def add_source_options(parser: ArgumentParser, format_option: str = "--format") 
         type=_parse_sizes,
         help="sizes of axes and values of constants (may be repeated)",
     )
+    add_report_options(parser, format_option)
+
+
+def add_report_options(parser: ArgumentParser, format_option: str = "--format") -> None:
+    """How findings are written."""
     parser.add_argument(
         *dict.fromkeys((format_option, "--message-format")),
         dest="message_format",

@@ -102,8 +102,9 @@ class Scattering:
 
     `op` combines with what is there: `=`, `+=`, `*=`, `max=`, `min=`. The output is a target
     whole. The first input is the source; then comes the array that is written into, whole, unless
-    `is_first`: then it is filled with the operator's identity (0 for `=`). Arrays of naturals
-    that the indices gather from follow.
+    `is_first`: then it is filled with the operator's identity (0 for `=`), that of `max=` and
+    `min=` for naturals being 0 and the largest below their bound. Arrays of naturals that the
+    indices gather from follow.
     """
 
     op: str
@@ -117,7 +118,8 @@ class Scan:
 
     They are carried out in order for one index along the axis after another; those whose degree
     lacks the axis (constants) are the same for each. Inputs are all arrays from outside, outputs
-    all wires made, both whole.
+    all wires made, both whole. In a branch that is not chosen an operation may read entries that
+    are not there yet: they may hold any finite value.
     """
 
     axis: Axis

@@ -341,7 +341,7 @@ class _Lowering:
     def _as_wire(self, operand: Operand, value: Expression, place: _Place) -> Wire:
         """The wire that holds exactly the operand's value, axis by axis."""
         axes = operand.wire.type.axes
-        if isinstance(value, Read) and _plain_axes(value) != axes:
+        if isinstance(value, Read) and operand.wire is value.wire and _plain_axes(value) != axes:
             return self._value(value, place)
         return operand.wire
 

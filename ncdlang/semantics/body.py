@@ -34,6 +34,7 @@ from ncdlang.semantics.report import Reported
 from ncdlang.semantics.scatter import Injectivity, check_injectivity
 from ncdlang.semantics.scope import LearnedPipeline, Scope
 from ncdlang.semantics.size import Size, Symbol
+from ncdlang.semantics.state import keeps_state
 from ncdlang.semantics.types import Affine, ArrayType, Axis, Wire, plain_index
 from ncdlang.source import Span
 from ncdlang.syntax import tree
@@ -88,6 +89,7 @@ class Body(Names):
         self.places: list[Place] = [Place("", [], None)]
         self.failed = False
         self.later: dict[str, Span] = {}
+        self.redeclared: set[str] = set()
         self._fresh = count(1)
         self.copies: list[int] = []
         self.within: LearnedPipeline | None = None
@@ -117,6 +119,8 @@ class Body(Names):
             dict.fromkeys(s for s in self._unknowns() if s in used or s in self._own())
         )
         is_scalar = not any(w.type.axes for w in (*self.parameters, *self.results))
+        properties = self.module.properties.get(declaration.name.text, ())
+        steps = tuple(self.places[0].steps)
         checked = CheckedDiagram(
             declaration.name.text,
             self.module.library,
@@ -128,14 +132,15 @@ class Body(Names):
             tuple(self.settings),
             tuple(self.learned),
             instances,
-            tuple(self.places[0].steps),
+            steps,
             tuple(self.constraints.requirements),
             unknowns,
             results.needed_symbols(self.learned, instances),
             declaration.header,
             is_scalar and not self.learned and not instances,
             declaration.body is None and declaration.pipeline is None,
-            self.module.properties.get(declaration.name.text, ()),
+            properties,
+            keeps_state(properties, steps),
         )
         return Template(checked, dict(self.signature_axes), self.packs, frozenset(self.shared))
 
@@ -244,7 +249,7 @@ class Body(Names):
         if not isinstance(head, tree.Name):
             return False
         if self.scope.find(head.text) is None:
-            return head.text == "where" or head.text in FUNCTIONS or head.text in REDUCTIONS
+            return head.text in ("where", "cast") or head.text in (FUNCTIONS | REDUCTIONS.keys())
         try:
             return elementwise_callee(self, function) is not None
         except Reported:

@@ -40,14 +40,7 @@ def check_equation(body: Body, equation: tree.Equation) -> tuple[Wire, ...]:
     if declared is not None:
         return scatter.check_write(body, equation, declared)
     if equation.op != "=":
-        name = equation.targets[0].name.text
-        body.fail(
-            "NCD2016",
-            f"`{name}` is not declared, so `{equation.op}` has nothing to combine with",
-            equation.span,
-            label=f"combines with `{name}`",
-            help=f"declare it first: `{name}: [...]`",
-        )
+        scatter.fail_undeclared(body, equation)
     for i, target in enumerate(equation.targets):
         check_new(body, target)
         same = [t.name for t in equation.targets[:i] if t.name.text == target.name.text != "_"]
@@ -56,6 +49,11 @@ def check_equation(body: Body, equation: tree.Equation) -> tuple[Wire, ...]:
     call = as_diagram_call(body, equation.value)
     if call is not None:
         return _call_equation(body, equation.targets, call)
+    return (define(body, single_target(body, equation), equation.value, None),)
+
+
+def single_target(body: Body, equation: tree.Equation) -> tree.Target:
+    """The one wire that an expression gives. Raises Reported if more are named."""
     target, *others = equation.targets
     if others:
         body.fail(
@@ -64,7 +62,7 @@ def check_equation(body: Body, equation: tree.Equation) -> tuple[Wire, ...]:
             target.span.to(others[-1].span),
             label="one array",
         )
-    return (define(body, target, equation.value, None),)
+    return target
 
 
 def check_new(body: Body, target: tree.Target) -> None:

@@ -54,7 +54,9 @@ class Context:
 
     def keeping(self, axes: Iterable[Axis]) -> Context:
         """The same place inside a bracket that binds `axes`."""
-        return self if self.kept is None else replace(self, kept=self.kept | frozenset(axes))
+        bound = frozenset(axes)
+        kept = self.kept | bound if self.kept is not None else None
+        return replace(self, kept=kept, guards=outside(self.guards, bound))
 
     def unstated(self) -> Context:
         """The same place with nothing contracted."""
@@ -69,6 +71,12 @@ class Context:
         seen = dict.fromkeys(axis for e in expressions for axis in e.axes)
         first = [axis for axis in self.order if axis in seen]
         return (*first, *(axis for axis in seen if axis not in self.order))
+
+
+def outside(guards: Guards, bound: Iterable[Axis]) -> Guards:
+    """The guards that still say something where `bound` axes have got another meaning."""
+    axes = frozenset(bound)
+    return tuple(guard for guard in guards if axes.isdisjoint(guard[0].axes))
 
 
 class Expressions:
@@ -243,10 +251,11 @@ class Expressions:
             elif inverted:
                 inside.append(self.apply("div", [Constant(1.0, REAL), value], context, expr.span))
             else:
-                inside.append(kinds.to_real(self.body, value, expr.span))
+                inside.append(value)
+        inside, kind = kinds.numbers(self.body, inside, expr.span)
         axes = tuple(axis for axis in context.union(inside) if axis not in bound)
         ordered = tuple(axis for axis in context.union(inside) if axis in bound)
-        result: Expression = Contract(ordered, tuple(inside), REAL, axes, expr.span)
+        result: Expression = Contract(ordered, tuple(inside), kind, axes, expr.span)
         for value, inverted in outside:
             operands = [result, value]
             result = self.apply("div" if inverted else "mul", operands, context, expr.span)

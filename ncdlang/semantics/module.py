@@ -22,7 +22,7 @@ from ncdlang.syntax.parser import Parsed, parse
 
 Find = Callable[[Source, tuple[str, ...]], Source | None]
 PRELUDE = ("std", "prelude")
-PROPERTIES = ("linear", "elementwise", "monotone", "random", "pictogram")
+PROPERTIES = ("linear", "elementwise", "monotone", "random", "stateful", "pictogram")
 
 
 class Compilation:
@@ -80,6 +80,7 @@ class ModuleChecker(Reporter):
         self._lost = parsed.lost
         self._templates: dict[tuple[int, InstanceKey], Template | None] = {}
         self.properties: dict[str, tuple[str, ...]] = {}
+        self.required: dict[str, list[tree.Expr]] = {}
         self.configs: list[tuple[str, tuple[tuple[str, float | int], ...]]] = []
         self.config_names: dict[str, Span] = {}
         self.exports = Scope(self._prelude_scope())
@@ -189,9 +190,14 @@ class ModuleChecker(Reporter):
 
     def _operator(self, op: tree.Op) -> tree.Diagram:
         """An operator's declaration as a diagram without a body, its properties checked."""
-        for name, _ in op.properties:
+        words: list[str] = []
+        for name, value in op.properties:
+            if name.text == "requires" and value is not None:
+                self.required.setdefault(op.name.text, []).append(value)
+                continue
+            words.append(name.text)
             if name.text not in PROPERTIES:
-                guess = closest(name.text, PROPERTIES)
+                guess = closest(name.text, (*PROPERTIES, "requires"))
                 self.error(
                     "NCD2001",
                     f"there is no property `{name.text}`",
@@ -199,9 +205,9 @@ class ModuleChecker(Reporter):
                     label="unknown",
                     help=f"did you mean `{guess}`?"
                     if guess
-                    else f"it is {listed(PROPERTIES, 'or')}",
+                    else f"it is {listed(PROPERTIES, 'or')}, or `requires = ...`",
                 )
-        self.properties[op.name.text] = tuple(name.text for name, _ in op.properties)
+        self.properties[op.name.text] = tuple(words)
         inputs = tuple(tree.Parameter(None, item, item.span) for item in op.parameters)
         return tree.Diagram(
             op.name, op.formals, inputs, op.result, None, None, op.doc, op.span, op.span

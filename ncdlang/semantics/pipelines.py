@@ -272,8 +272,7 @@ class Pipeline:
         if head.text == "cast":
             assert isinstance(expr, tree.Bracketed)
             value = body.expressions.cast(expr, reads[0], Context(None, axes), expr.span)
-        elif head.text in REDUCTIONS:
-            assert isinstance(expr, tree.Bracketed)
+        elif head.text in REDUCTIONS and isinstance(expr, tree.Bracketed):
             value = body.expressions.reductions.reduce_value(expr, head, reads[0])
         else:
             value = body.expressions.apply(head.text, reads, Context(None, axes), expr.span)

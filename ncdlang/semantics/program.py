@@ -184,7 +184,9 @@ class Scatter:
     """A declared wire with the equations that write it, applied in order.
 
     Entries that nothing writes hold the identity of the first operator: 0 for `=` and `+=`, 1
-    for `*=`, -inf for `max=`, inf for `min=`. No two sources of a write by `=` meet.
+    for `*=`, -inf for `max=`, inf for `min=` (for naturals 0, and the largest below their bound).
+    No two sources of a write by `=` meet. Naturals that are summed or multiplied must turn out to
+    be below the bound of the wire.
     """
 
     wire: Wire
@@ -272,6 +274,7 @@ class CheckedDiagram:
     known when a module is built. `library` is the dotted module of the standard library that
     declares it (`std.nn`), "" for a user's own file. An `op` has no steps: it is `primitive`, and
     what it computes is registered in each backend. `properties` are the words of its declaration.
+    `is_stateful` says that it moves buffers in training (see `state`), itself or through others.
     """
 
     name: str
@@ -292,6 +295,7 @@ class CheckedDiagram:
     is_elementwise: bool = False
     primitive: bool = False
     properties: tuple[str, ...] = ()
+    is_stateful: bool = False
 
     @property
     def is_learned(self) -> bool:
@@ -309,6 +313,11 @@ def walk(steps: tuple[Step, ...]) -> Iterator[Define | Invoke | Scatter]:
             yield from walk(step.steps)
         else:
             yield step
+
+
+def made_by(step: Define | Invoke | Scatter) -> tuple[Wire, ...]:
+    """The wires that a step defines."""
+    return step.results if isinstance(step, Invoke) else (step.wire,)
 
 
 @record

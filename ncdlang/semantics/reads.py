@@ -38,7 +38,7 @@ def read_indices(
     failed = False
     for (item, span), axis in zip(items, axes, strict=True):
         try:
-            index = item if isinstance(item, Affine) else index_expression(body, item)
+            index = item if isinstance(item, Affine) else index_expression(body, item, guards)
             indices.append(place_index(body, item, index, axis, wire, guards, span))
         except Reported:
             failed = True
@@ -72,15 +72,17 @@ def place_index(
     wire: Wire,
     guards: Guards,
     span: Span,
+    is_write: bool = False,
 ) -> Affine:
     """The coordinate for one axis of a wire: a plain axis has its size, others stay inside."""
     if index.axis is not None and index.axis is not axis and not is_plainly_written(item):
         index = replace(index, partial=True)
-    _place(body, index, axis, wire, guards, span)
+    _place(body, Obligation(index, axis, wire, guards, span, is_write))
     return index
 
 
-def _place(body: Body, index: Affine, axis: Axis, wire: Wire, guards: Guards, span: Span) -> None:
+def _place(body: Body, obligation: Obligation) -> None:
+    index, axis, wire, span = obligation.index, obligation.axis, obligation.wire, obligation.span
     plain = index.axis
     if plain is axis:
         return
@@ -93,7 +95,7 @@ def _place(body: Body, index: Affine, axis: Axis, wire: Wire, guards: Guards, sp
         return
     if axis.parts and index == index_of_parts(axis):
         return
-    body.oblige(Obligation(index, axis, wire, guards, span))
+    body.oblige(obligation)
 
 
 def index_of_parts(axis: Axis) -> Affine:

@@ -17,6 +17,7 @@ from ncdlang.semantics.program import (
     Instance,
     Invoke,
     Learned,
+    Read,
     Reduce,
     Scatter,
     Select,
@@ -26,7 +27,7 @@ from ncdlang.semantics.program import (
 from ncdlang.semantics.report import Reported, counted
 from ncdlang.semantics.signature import array_type_of, check_repeated, kind_of
 from ncdlang.semantics.size import Size, Symbol
-from ncdlang.semantics.types import ArrayType, Axis, Wire
+from ncdlang.semantics.types import Affine, ArrayType, Axis, Wire
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -207,10 +208,10 @@ def _check_result(
     declared = _declared_axes(body, expr, wire)
     if declared is not None and declared != wire.type.axes:
         _axes_differ(body, wire, span, expr, declared, target)
-    kind = kind_of(body, expr)
-    if kind.name == wire.type.kind.name:
+    kind, given = kind_of(body, expr), wire.type.kind
+    if kind.name == given.name and kind.format == given.format:
         return wire
-    if wire.type.kind.name == "integer" and kind.name in ("real", "natural"):
+    if kind.name == given.name or kinds.becomes(given, kind):
         return _converted(body, wire, expr, span)
     body.fail(
         "NCD2011",
@@ -346,7 +347,7 @@ def symbols_in_use(body: Body) -> frozenset[Symbol]:
                 for axis in step.wire.type.axes:
                     add(axis.size)
                 for write in step.writes:
-                    for size in _sizes_of(write.expression):
+                    for size in (*_sizes_of(write.expression), *_index_sizes(write.indices)):
                         add(size)
     return frozenset(found)
 
@@ -354,6 +355,8 @@ def symbols_in_use(body: Body) -> frozenset[Symbol]:
 def _sizes_of(expression: Expression) -> list[Size]:
     sizes = [axis.size for axis in expression.axes]
     match expression:
+        case Read():
+            sizes += _index_sizes(expression.indices)
         case SizeValue():
             sizes.append(expression.size)
         case Apply() | ApplyDiagram():
@@ -370,3 +373,7 @@ def _sizes_of(expression: Expression) -> list[Size]:
         case _:
             pass
     return sizes
+
+
+def _index_sizes(indices: tuple[Affine, ...]) -> list[Size]:
+    return [size for i in indices for size in (i.constant, *(c for _, c in i.terms))]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ncdlang.diagnostics import Diagnostic, Label
 from ncdlang.semantics import equations, recurrence, results, scatter
 from ncdlang.semantics.binding import Opened, open_diagram
+from ncdlang.semantics.circles import units
 from ncdlang.semantics.constraints import Relation
 from ncdlang.semantics.pipelines import Pipeline
 from ncdlang.semantics.program import Learned
@@ -48,7 +49,7 @@ def check_body(body: Body) -> None:
     declaration = body.declaration
     if declaration.body is None:
         if declaration.pipeline is None:
-            results.declared_results(body)
+            _check_operator(body)
             return
         try:
             results.check_pipeline(body, declaration.pipeline)
@@ -125,22 +126,30 @@ def _defined_names(statements: tuple[tree.Statement, ...]) -> dict[str, Span]:
     return names
 
 
+def _check_operator(body: Body) -> None:
+    """The results of an `op`, and what it requires of the sizes."""
+    results.declared_results(body)
+    for condition in body.module.required.get(body.declaration.name.text, ()):
+        _assert(body, condition)
+
+
 def check_statements(body: Body, statements: tuple[tree.Statement, ...]) -> None:
     """Check the statements of one level in order, recurrences as wholes."""
-    found = recurrence.groups(statements)
-    members = {i for group in found for i in group.members}
-    for i, statement in enumerate(statements):
-        for group in found:
-            if group.place == i:
-                _check_recurrence(body, [statements[member] for member in group.members])
-        if i not in members:
-            check_statement(body, statement)
-        elif isinstance(statement, tree.Return):
-            names = tuple(target.name for target in statement.targets)
-            check_statement(body, tree.Return((), names, statement.span))
+    returned: list[tree.Return] = []
+    for unit in units(statements, lambda name: body.scope.find(name) is not None):
+        if not unit.is_recurrence:
+            check_statement(body, unit.statements[0])
+            continue
+        _check_recurrence(body, unit.statements)
+        for statement in unit.statements:
+            if isinstance(statement, tree.Return):
+                names = tuple(target.name for target in statement.targets)
+                returned.append(tree.Return((), names, statement.span))
+    for statement in returned:
+        check_statement(body, statement)
 
 
-def _check_recurrence(body: Body, statements: list[tree.Statement]) -> None:
+def _check_recurrence(body: Body, statements: Sequence[tree.Statement]) -> None:
     equations_of: list[tree.Equation] = []
     for statement in statements:
         if isinstance(statement, tree.Equation):
@@ -149,11 +158,13 @@ def _check_recurrence(body: Body, statements: list[tree.Statement]) -> None:
             value = statement.values[0]
             equations_of.append(tree.Equation(statement.targets, "=", value, statement.span))
     try:
-        recurrence.check_group(body, equations_of)
+        recurrence.check_recurrence(body, equations_of)
     except Reported:
         body.failed = True
         for statement in statements:
             break_names(body, statement)
+    except RecursionError:
+        _too_deep(body, statements[0])
 
 
 def check_statement(body: Body, statement: tree.Statement) -> None:
@@ -164,14 +175,19 @@ def check_statement(body: Body, statement: tree.Statement) -> None:
         body.failed = True
         break_names(body, statement)
     except RecursionError:
-        body.error(
-            "NCD1090",
-            "this statement is nested too deeply",
-            statement.span,
-            label="too deep",
-            help="name parts of it by equations of their own",
-        )
-        break_names(body, statement)
+        _too_deep(body, statement)
+
+
+def _too_deep(body: Body, statement: tree.Statement) -> None:
+    body.failed = True
+    body.error(
+        "NCD1014",
+        "this statement is nested too deeply",
+        statement.span,
+        label="too deep",
+        help="name parts of it by equations of their own",
+    )
+    break_names(body, statement)
 
 
 def break_names(body: Body, statement: tree.Statement) -> None:
