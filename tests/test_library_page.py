@@ -88,7 +88,8 @@ def introduction(text: str) -> str:
 
 def entry(declared: tree.Diagram | tree.Op) -> Iterator[str]:
     """One diagram: how it is called, what it learns, what it is."""
-    yield f"```ncd\n{signature(declared)}\n```"
+    yield f"#### `{declared.name.text}`"
+    yield f"```text\n{signature(declared)}\n```"
     yield declared.doc
     learned = list(parameters(declared.body or ()) if isinstance(declared, tree.Diagram) else ())
     if learned:
