@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 from format_texts import Layout, Writer
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from syntax_texts import FILES, ROOT
 
@@ -83,7 +83,6 @@ def program(seed: int) -> str:
 
 
 @given(seeds, seeds, seeds)
-@settings(max_examples=60)
 def test_blanks_and_meaningless_line_ends_do_not_count(seed: int, one: int, other: int) -> None:
     layout = Layout(program(seed), Random(seed), comments=seed % 2 == 0)
     texts = layout.write(Random(one)), layout.write(Random(other))
@@ -91,7 +90,6 @@ def test_blanks_and_meaningless_line_ends_do_not_count(seed: int, one: int, othe
 
 
 @given(seeds, seeds)
-@settings(max_examples=60)
 def test_any_text_is_formatted_once_for_all(seed: int, layout: int) -> None:
     """`format_file` itself raises if the tree or the comments changed."""
     text = Layout(program(seed), Random(layout), comments=True).write(Random(layout))
@@ -107,7 +105,6 @@ def test_any_text_is_formatted_once_for_all(seed: int, layout: int) -> None:
 
 
 @given(seeds)
-@settings(max_examples=40)
 def test_one_line_for_each_statement_gives_a_narrow_text(seed: int) -> None:
     once = formatted(program(seed))
     assert formatted(once) == once

@@ -40,7 +40,7 @@ from .nodes import (
     natural_order,
     repeated,
 )
-from .render import Writer
+from .render import Writer, filled
 
 _INFIX = {
     "add": ("+", SUM),
@@ -269,12 +269,9 @@ def _is_exact(scalar: Scalar) -> bool:
 
 def as_tensor(w: Writer, scalar: Node, domain: Domain) -> Node:
     """A plain number as a tensor without axes."""
-    dtype, device = w.dtype(domain), w.device()
-
-    def write(codes: Sequence[Code]) -> Code:
-        return call("torch.full", "()", codes[0].text, f"dtype={dtype}", f"device={device}")
-
-    return mapped(write, (scalar,), domain)
+    dtype = w.dtype(domain)
+    value = scalar.value if isinstance(scalar, Scalar) else None
+    return mapped(lambda c: filled(w, Scalar(c[0], value, domain), (), dtype), (scalar,), domain)
 
 
 # ---- on plain numbers -------------------------------------------------------------------------------

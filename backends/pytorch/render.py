@@ -194,7 +194,7 @@ def filled(w: Writer, value: Scalar, axes: Axes, dtype: str) -> Code:
     like = dtype.removesuffix(".dtype")
     zero = value.value == 0 and not isinstance(value.value, bool)
     if like != dtype and zero:
-        return call(f"{like}.new_zeros", *(w.size(axis.size).text for axis in axes))
+        return call(f"{like}.new_zeros", *([w.size(a.size).text for a in axes] or ["()"]))
     if like != dtype:
         return call(f"{like}.new_full", shape, value.code.text)
     options = (f"dtype={dtype}", f"device={w.device()}")

@@ -38,7 +38,11 @@ class Loop:
         self.symbol = method.new_symbol("step")
         self.position = position_along(self.scan.axis, self.symbol, method.new_symbol)
         size = self.scan.axis.size
-        self.beyond: Facts = (size - 1 - self.position.step,)
+        required = [r for r in method.plan.diagram.requirements if r.op in (">=", ">")]
+        self.beyond: Facts = (
+            size - 1 - self.position.step,
+            *(r.left - r.right - (r.op == ">") for r in required),
+        )
         wanted = frozenset(
             result.wire
             for result in edge.outputs

@@ -132,6 +132,8 @@ class _Splitting:
             return False
         if edge in self.counting:
             return True
+        if isinstance(edge.operator, Pointwise):
+            return not _is_as_large(edge)
         return isinstance(edge.operator, Reindex) and self._is_pick(edge)
 
     def _is_pick(self, edge: Edge) -> bool:
@@ -208,6 +210,12 @@ class _Splitting:
         if not isinstance(edge.operator, (Pointwise, Number, Iota)):
             return False
         return all(self._is_plain(operand.wire) for operand in edge.inputs)
+
+
+def _is_as_large(edge: Edge) -> bool:
+    """Whether an elementwise result is as large as one of the operands, not an outer product."""
+    degree = frozenset(edge.degree)
+    return any(degree <= frozenset(operand.wire.type.axes) for operand in edge.inputs)
 
 
 def _writes_in_place(edge: Edge, place: int) -> bool:

@@ -125,7 +125,9 @@ class Reader:
             return index
         last = self.w.size(plan.size - 1).text
         if isinstance(index, Scalar):
-            return Scalar(call("min", call("max", index.code.text, "0"), last), None, "integer")
+            code = call("max", index.code.text, "0") if plan.below else index.code
+            code = call("min", code.text, last) if plan.above else code
+            return Scalar(code, None, "integer")
         if plan.below and plan.above:
             bounds = f"0, {last}"
         else:
