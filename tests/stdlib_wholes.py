@@ -212,6 +212,32 @@ convolution(
     "F.conv_transpose2d(",
     "b=2 y=2 x=3 c=3 c'=2",
 )
+for call, native, change in (
+    ("pad1d[2, 1]", "F.pad(", lambda X: F.pad(X, (0, 0, 2, 1))),
+    ("crop1d[1, 2]", "", lambda X: X[..., 1:-2, :]),
+):
+    convolution(
+        call.partition("[")[0],
+        f"(X: [b x c]) -> [b x' c] {{ return {call}(X) }}",
+        lambda w, X, change=change: change(X),
+        native,
+        *("b=2 x=5 c=3", "b=1 x=3 c=1"),
+    )
+for call, native, change in (
+    (
+        "pad2d[2, 1, value = -inf]",
+        "F.pad(",
+        lambda X: F.pad(X, (0, 0, 2, 1, 2, 1), value=-math.inf),
+    ),
+    ("crop2d[1, 0]", "", lambda X: X[..., 1:, 1:, :]),
+):
+    convolution(
+        call.partition("[")[0],
+        f"(X: [b y x c]) -> [b y' x' c] {{ return {call}(X) }}",
+        lambda w, X, change=change: change(X),
+        native,
+        *("b=2 y=2 x=5 c=3", "b=1 y=1 x=1 c=1"),
+    )
 for kind, function in (
     ("max", (F.max_pool1d, F.max_pool2d)),
     ("avg", (F.avg_pool1d, F.avg_pool2d)),

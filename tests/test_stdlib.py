@@ -196,14 +196,11 @@ def test_emits_the_function_of_pytorch(case: Case) -> None:
 
 # ---- the equations themselves --------------------------------------------------------------------
 
-# PyTorch's own functions stand for these; nothing else is emitted for scatters and recurrences.
-ONLY_NATIVE = {"conv_transpose1d", "conv_transpose2d", "cumsum", "cumprod", "cummax"}
 BY_EQUATIONS = [
     case
     for case in CASES
     if isinstance(NAMES[case.of], tree.Diagram)
-    and case.of.rpartition(".")[2] not in ONLY_NATIVE
-    and case.of != "std.nn.batch_norm"
+    and case.of != "std.nn.batch_norm"  # it uses an operator, which has no equations
     and (case.native or case.of == "std.prelude.logaddexp")
 ]
 

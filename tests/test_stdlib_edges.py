@@ -220,6 +220,20 @@ def test_convolutions_of_too_little(call: str) -> None:
         Y.sum().backward()
 
 
+def test_a_padded_convolution_keeps_the_size() -> None:
+    text = """
+    use std.conv.{conv1d, pad1d}
+    diagram f[c'](X: [b x c]) -> [b x c'] {
+      Y[b x c'] = (pad1d[1, 1] >> conv1d[3, c' = c'])(X)
+      return Y
+    }
+    """
+    made, X = built(text, **{"c": 3, "c'": 4}), torch.randn(2, 5, 3, dtype=DOUBLE)
+    state = made.state_dict()
+    weight, bias = state["conv1d.weight"], state["conv1d.bias"]
+    torch.testing.assert_close(made(X), F.conv1d(X.mT, weight, bias, padding=1).mT)
+
+
 # ---- training ------------------------------------------------------------------------------------
 
 BATCH_NORM = """
@@ -228,8 +242,13 @@ diagram f(X: [b y x c]) -> [b y x c] { return batch_norm[b y x -> c](X) }
 """
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_batch_norm_in_training(backend: str) -> None:
+@pytest.mark.parametrize("backend", [*BACKENDS, "equations"])
+def test_batch_norm_in_training(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if backend == "equations":
+        from ncdlang.backends.pytorch import ready
+
+        backend = "torch"
+        monkeypatch.delitem(ready._CLASSES, ("std.nn", "batch_norm"))
     made, known = built(BATCH_NORM, backend, c=2), nn.BatchNorm2d(2, dtype=DOUBLE)
     assert set(made.state_dict()) == {
         f"batch_norm.{name}" for name in ("weight", "bias", "running_mean", "running_var")

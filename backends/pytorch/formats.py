@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ncdlang.semantics.types import Kind
+from ncdlang.semantics.types import REAL, Kind
 
 from .code import call
 from .nodes import Converted, Node, Scalar, domain_of, mapped
@@ -20,9 +20,6 @@ DTYPES = {
     "f8e5m2": "torch.float8_e5m2",
 }
 
-# PyTorch holds numbers in these formats, but does not compute with them.
-_HELD = frozenset({"f8e4m3", "f8e5m2"})
-
 
 def dtype_of(w: Writer, kind: Kind) -> str:
     """The `torch.dtype` of a kind, as an expression."""
@@ -33,21 +30,21 @@ def dtype_of(w: Writer, kind: Kind) -> str:
     return w.dtype(domain_of(kind))
 
 
-def in_formats(
-    w: Writer, name: str, kind: Kind, nodes: Sequence[Node], kinds: Sequence[Kind]
-) -> Node:
-    """An elementwise primitive of values of these kinds that gives a value of `kind`."""
+def elementwise(w: Writer, name: str, kind: Kind, nodes: Sequence[Node]) -> Node:
+    """An elementwise primitive that gives a value of `kind`."""
     if name == "cast":
-        (node,) = nodes
-        return held_in(w, node, kind)
-    if not any(k.format in _HELD for k in (kind, *kinds)):
-        return pointwise(w, name, kind, nodes)
-    computed = [
-        held_in(w, node, Kind("real")) if k.format in _HELD else node
-        for node, k in zip(nodes, kinds, strict=True)
-    ]
-    result = pointwise(w, name, kind, computed)
-    return held_in(w, result, kind) if kind.format in _HELD else result
+        return held_in(w, nodes[0], kind)
+    return pointwise(w, name, kind, computable(w, nodes))
+
+
+def computable(w: Writer, nodes: Sequence[Node]) -> list[Node]:
+    """The values in formats that PyTorch computes with."""
+    return [held_in(w, node, REAL) if node.domain == "held" else node for node in nodes]
+
+
+def as_held(w: Writer, node: Node, kind: Kind) -> Node:
+    """The value as an array of its kind holds it, if PyTorch does not compute with its format."""
+    return held_in(w, node, kind) if domain_of(kind) == "held" != node.domain else node
 
 
 def held_in(w: Writer, node: Node, kind: Kind) -> Node:
@@ -57,4 +54,6 @@ def held_in(w: Writer, node: Node, kind: Kind) -> Node:
     if isinstance(node, Scalar):
         node = as_tensor(w, node, "wide")
     dtype = dtype_of(w, kind)
-    return mapped(lambda codes: codes[0].method(call("to", dtype).text), (node,), "real")
+    return mapped(
+        lambda codes: codes[0].method(call("to", dtype).text), (node,), domain_of(kind)
+    )

@@ -26,7 +26,7 @@ from ncdlang.semantics.types import REAL, Axis, Wire
 from . import operators
 from .code import Code, call, number
 from .fused import attention_node
-from .formats import dtype_of, in_formats
+from .formats import as_held, computable, elementwise
 from .lines import INDENT, Line, listing
 from .names import Scope, local_scope
 from .nodes import Axes, Converted, Domain, Fixed, Index, Node, Scalar, domain_of
@@ -169,7 +169,7 @@ class Method:
                 if not self.wide:
                     self.wide = self.scope.claim("wide")
                 return self.wide
-            case "real" | "complex":
+            case "real" | "complex" | "held":
                 return f"{self.real_tensor()}.dtype"
             case _:
                 assert_never(domain)
@@ -244,8 +244,7 @@ class Method:
         operator, wire = edge.operator, edge.outputs[0].wire
         match operator:
             case Pointwise():
-                kinds = [operand.wire.type.kind for operand in edge.inputs]
-                return in_formats(self, operator.name, wire.type.kind, nodes, kinds)
+                return elementwise(self, operator.name, wire.type.kind, nodes)
             case Number():
                 return self._number(operator, wire)
             case Iota():
@@ -253,11 +252,11 @@ class Method:
             case Reindex():
                 return nodes[0]
             case Contraction():
-                return operators.contraction(self, operator, wire.type.kind, nodes)
+                return operators.contraction(self, operator, wire.type.kind, computable(self, nodes))
             case Reduction():
-                return operators.reduction(self, operator, wire.type.kind, nodes[0])
+                return operators.reduction(self, operator, wire.type.kind, *computable(self, nodes))
             case Library():
-                return operators.library(self, edge, nodes, self.plan)
+                return operators.library(self, edge, computable(self, nodes), self.plan)
             case Scattering() | Scan():
                 raise AssertionError
             case _:
@@ -286,6 +285,8 @@ class Method:
         kind = wire.type.kind
         if kind.name in ("real", "complex") and node.domain == "integer":
             node = pointwise(self, "real", REAL, [node])
+        if wire.name[0] != "_" or wire in self.plan.graph.outputs:
+            node = as_held(self, node, kind)
         order = order_of(wire, whole)
         plain = order == wire.type.axes
         uses = self.uses.get(wire, 0)
@@ -333,7 +334,16 @@ class Method:
         """A call of a submodule."""
         operator = edge.operator
         assert isinstance(operator, Library)
-        nodes = [self.reader.read(reading(edge, operand)) for operand in edge.inputs]
+        nodes = [
+            as_held(self, node, formal.type.kind)
+            if domain_of(formal.type.kind) == "held"
+            else computable(self, [node])[0]
+            for node, formal in zip(
+                (self.reader.read(reading(edge, operand)) for operand in edge.inputs),
+                operator.callee.parameters,
+                strict=True,
+            )
+        ]
         texts, batched = operators.call_arguments(self, edge, nodes)
         if edge in self.stacks:
             self._stack(self.stacks[edge], texts, batched)

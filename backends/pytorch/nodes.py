@@ -19,8 +19,10 @@ from .code import Code
 Axes: TypeAlias = tuple[Axis, ...]
 
 # `wide` are reals made of indices and numbers only: they are computed in at least float32, and
-# become the module's own format where they meet its reals.
-Domain = Literal["real", "wide", "integer", "boolean", "complex"]
+# become the module's own format where they meet its reals. `held` are reals in a format that
+# PyTorch does not compute with: they are moved about, and converted to be computed with.
+Domain = Literal["real", "wide", "held", "integer", "boolean", "complex"]
+HELD = frozenset({"f8e4m3", "f8e5m2"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,7 +188,7 @@ def domain_of(kind: Kind) -> Domain:
         case "complex":
             return "complex"
         case _:
-            return "real"
+            return "held" if kind.format in HELD else "real"
 
 
 def mapped(

@@ -121,7 +121,7 @@ class Conditions:
             return (*self.facts(inputs[0], holds), *self.facts(inputs[1], holds))
         if name not in _ORDER:
             return ()
-        left, right = (self._number(inner) for inner in inputs)
+        left, right = (self.number(inner) for inner in inputs)
         if left is None or right is None:
             return ()
         match name if holds else _ORDER[name]:
@@ -142,7 +142,7 @@ class Conditions:
                 return holds
         return None
 
-    def _number(self, wire: Wire) -> Size | None:
+    def number(self, wire: Wire) -> Size | None:
         """An integer as a polynomial in the position and sizes."""
         edge = self._makers.get(wire)
         if edge is None:
@@ -157,12 +157,12 @@ class Conditions:
             case Number(value=int() as value):
                 return constant(value)
             case Pointwise(name="add" | "sub" | "mul" as name):
-                left, right = (self._number(operand.wire) for operand in edge.inputs)
+                left, right = (self.number(operand.wire) for operand in edge.inputs)
                 if left is None or right is None:
                     return None
                 return left + right if name == "add" else _combined(name, left, right)
             case Pointwise(name="neg"):
-                inner = self._number(edge.inputs[0].wire)
+                inner = self.number(edge.inputs[0].wire)
                 return -inner if inner is not None else None
             case _:
                 return None

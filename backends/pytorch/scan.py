@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ncdlang.ir.diagram import Edge, Iota, Number, Operand, Pointwise, Reindex, Result, Scan
+from ncdlang.ir.diagram import Edge, Number, Operand, Pointwise, Reindex, Result, Scan
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import Affine, ArrayType, Gathered, Wire
 
 from .code import CONDITIONAL, OR, Code, call
-from .formats import dtype_of
+from .formats import as_held, dtype_of
 from .lines import Line
 from .nodes import Axes, Fixed, Scalar, domain_of
 from .pointwise import as_reals
@@ -55,6 +55,7 @@ class Loop:
         self.lists: dict[Wire, str] = {}
         self.unbound: dict[tuple[Wire, int], str] = {}
         self.added: set[Wire] = set()
+        self.so_far: dict[tuple[Wire, bool], Wire] = {}
 
     def write(self) -> None:
         """The lines before the loop, the loop, and the arrays that are read after it."""
@@ -134,8 +135,7 @@ class Loop:
         """Keep the value of a wire at the position."""
         method, local = self.method, self.local[wire]
         node = method.values[local]
-        if wire.type.kind.name == "real" and not wire.type.kind.format:
-            node = as_reals(method, node)
+        node = as_held(method, as_reals(method, node), wire.type.kind)
         code = full(method, node, local.type.axes)
         text = f"{self.lists[wire]}.append({code.text})"
         method.lines.append(Line(text, label_of(wire), self.edge.blocks))
@@ -146,8 +146,9 @@ class Loop:
         operator = edge.operator
         facts = self.steps.facts[edge]
         inputs = edge.inputs
-        if isinstance(operator, Iota) and edge.degree[0] in self.position.indices:
-            operator = Number(self.position.indices[edge.degree[0]])
+        number = self.steps.conditions.number(edge.outputs[0].wire)
+        if number is not None:
+            operator, inputs = Number(number), ()
         elif isinstance(operator, Pointwise) and operator.name == "select":
             holds = self.steps.conditions.is_decided(inputs[0].wire, facts)
             if holds is not None:
@@ -269,10 +270,13 @@ class Loop:
 
     def _history(self, wire: Wire) -> Wire:
         """A whole array as far as it is made, with zeros where it is not."""
-        method, axes = self.method, wire.type.axes
-        name = method.scope.claim_numbered(f"{_base(wire)}_so_far")
-        method.lines.append(Line(f"{name} = {self._joined(wire)}", label_of(wire), self.edge.blocks))
-        return self._picked(wire, (), Code(name)) if axes else wire
+        key = (wire, wire in self.added)
+        if key not in self.so_far:
+            name = self.method.scope.claim_numbered(f"{_base(wire)}_so_far")
+            line = Line(f"{name} = {self._joined(wire)}", label_of(wire), self.edge.blocks)
+            self.method.lines.append(line)
+            self.so_far[key] = self._picked(wire, (), Code(name))
+        return self.so_far[key]
 
     def _stacked(self, wire: Wire) -> None:
         method = self.method

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from ncdlang.ir.diagram import Edge, Scattering
 from ncdlang.semantics.size import Size
-from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, Kind, Mod, Wire
+from ncdlang.semantics.types import REAL, Affine, Axis, Floor, Gathered, Kind, Mod, Wire
 
 from .code import Code, call, number
 from .formats import held_in
@@ -47,9 +47,9 @@ def _operand(w: Writer, reader: Reader, edge: Edge, position: int) -> Node:
     operand, kind = edge.inputs[position], edge.outputs[0].wire.type.kind
     node = reader.read(reading(edge, operand))
     if operand.wire.type.kind.format:
-        return held_in(w, node, Kind("real"))
+        return held_in(w, node, REAL)
     if kind.name in ("real", "complex") and node.domain == "integer":
-        node = pointwise(w, "real", Kind("real"), [node])
+        node = pointwise(w, "real", REAL, [node])
     return cast(w, node, "real") if node.domain == "wide" else node
 
 

@@ -26,7 +26,7 @@ from ncdlang.ir.diagram import (
     Scan,
     Scattering,
 )
-from ncdlang.records import record
+from ncdlang.records import record, replace
 from ncdlang.semantics.program import (
     Apply,
     ApplyDiagram,
@@ -53,6 +53,7 @@ from ncdlang.semantics.types import (
     Axis,
     Floor,
     Gathered,
+    IndexVariable,
     Kind,
     Mod,
     Wire,
@@ -154,10 +155,10 @@ class _Lowering:
             self._value(value, place, wire)
             return
         if isinstance(value, Read) and not value.axes and not wire.type.axes:
-            self._edge(Reindex(), (), self._read_operands(value), wire, place)
+            self._edge(Reindex(), (), self._read_operands(value, place), wire, place)
             return
         if isinstance(value, Read) and set(degree) == set(atoms):
-            self._edge(Reindex(), atoms, self._read_operands(value), wire, place)
+            self._edge(Reindex(), atoms, self._read_operands(value, place), wire, place)
             return
         self._edge(Reindex(), atoms, (self._operand(value, place),), wire, place)
 
@@ -254,7 +255,7 @@ class _Lowering:
                 return self._edge(Iota(), (value.axis,), (), output, place)
             case Read():
                 guarded = bool(place.branches)
-                operands = self._read_operands(value)
+                operands = self._read_operands(value, place)
                 return self._edge(Reindex(guarded), degree, operands, output, place)
             case Apply():
                 return self._apply(value, place, degree, output)
@@ -279,11 +280,34 @@ class _Lowering:
         wire = self._value(value, place)
         return _as_operand(wire, wire.type.axes, targets)
 
-    def _read_operands(self, read: Read) -> tuple[Operand, ...]:
+    def _read_operands(self, read: Read, place: _Place) -> tuple[Operand, ...]:
         """The array that is read, then the arrays of naturals that its index gathers from."""
-        operands = [Operand(read.wire, tuple(False for _ in read.indices), read.indices)]
-        operands += [_gathered_operand(gathered) for gathered in _gathered(read.indices)]
+        indices = read.indices
+        if place.branches:
+            indices = tuple(self._safe_index(index, place) for index in indices)
+        operands = [Operand(read.wire, tuple(False for _ in indices), indices)]
+        operands += [_gathered_operand(gathered) for gathered in _gathered(indices)]
         return tuple(operands)
+
+    def _safe_index(self, index: Affine, place: _Place) -> Affine:
+        """The index with naturals that may be read out of range read by operations of their own."""
+        terms = tuple((self._safe_variable(v, place), c) for v, c in index.terms)
+        return replace(index, terms=terms)
+
+    def _safe_variable(self, variable: IndexVariable, place: _Place) -> IndexVariable:
+        match variable:
+            case Floor():
+                return Floor(self._safe_index(variable.numerator, place), variable.divisor)
+            case Mod():
+                return Mod(self._safe_index(variable.numerator, place), variable.divisor)
+            case Gathered() if any(index.axis is None for index in variable.indices):
+                wire, indices = variable.wire, variable.indices
+                axes = tuple(dict.fromkeys(axis for index in indices for axis in index.axes()))
+                read = Read(wire, indices, wire.type.kind, axes, place.span)
+                held = self._value(read, place)
+                return Gathered(held, tuple(plain_index(axis) for axis in held.type.axes))
+            case Axis() | Gathered():
+                return variable
 
     def _apply(self, value: Apply, place: _Place, degree: tuple[Axis, ...], output: Wire) -> Wire:
         singular = SINGULAR.get(value.op, ())
