@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, note, settings
 from hypothesis import strategies as st
 from torch_judge import PROJECT, admits, assert_same, inputs, judged
 
@@ -160,10 +160,14 @@ class Author:
         return pick.choice(choices)
 
 
-@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+    phases=(Phase.explicit, Phase.generate),
+)
 @given(st.randoms(use_true_random=False))
 def test_random_diagrams(random: Random) -> None:
     text = Author(random).write()
+    note(text)
     checked, diagnostics = check_source(Source("random.ncd", text), PROJECT.find)
     assume(not any(d.severity == "error" for d in diagnostics))
     (diagram,) = checked.diagrams

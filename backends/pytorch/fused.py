@@ -61,9 +61,9 @@ def _parts(found: Attention, query: Node, key: Node, value: Node, mask: Node | N
     lead = tuple(a for a in found.axes if a in present and a not in (*rows, *found.keys))
     entries = tuple(a for a in value.axes if a not in found.axes)
     return _Parts(
-        repeated(query, found.inner),
-        repeated(key, found.inner),
-        value,
+        repeated(query, (*rows, *found.inner)),
+        repeated(key, (*found.keys, *found.inner)),
+        repeated(value, found.keys),
         mask,
         lead,
         rows,
@@ -76,11 +76,6 @@ def _parts(found: Attention, query: Node, key: Node, value: Node, mask: Node | N
 def _call(w: Writer, parts: _Parts, options: list[str]) -> Node:
     lead, rows, keys = parts.lead, parts.rows, parts.keys
     nodes = [in_format(w, node, "real") for node in (parts.query, parts.key, parts.value)]
-    orders = [
-        (*lead, *rows, *parts.inner),
-        (*lead, *keys, *parts.inner),
-        (*lead, *keys, *parts.entries),
-    ]
     tails = [(rows, parts.inner), (keys, parts.inner), (keys, parts.entries)]
     if parts.mask is not None:
         mask = repeated(parts.mask, keys)
@@ -93,9 +88,8 @@ def _call(w: Writer, parts: _Parts, options: list[str]) -> Node:
     options = [*([f"mask={matrices[3]}"] if parts.mask is not None else []), *options]
     code = call(w.helper("_attention"), *matrices[:3], *options)
     batched = any(node.batched for node in nodes)
-    return Fixed(
-        _unmatrix(w, code, rows, parts.entries), (*lead, *rows, *parts.entries), batched, "real"
-    )
+    code = _unmatrix(w, code, rows, parts.entries)
+    return Fixed(code, (*lead, *rows, *parts.entries), batched, "real")
 
 
 def _matrix(code: Code, rows: Sequence[Axis], columns: Sequence[Axis]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
@@ -92,7 +93,13 @@ def call_pipeline(body: Body, expr: tree.Call) -> tuple[Wire, ...]:
 
 def plan_call(body: Body, expr: tree.Call) -> PlannedCall:
     """Check a call of a diagram or of a learned instance. Raises Reported."""
-    opened, use = resolve_callee(body, expr.function, expr.span)
+    try:
+        opened, use = resolve_callee(body, expr.function, expr.span)
+    except Reported:
+        for argument in expr.arguments:
+            with suppress(Reported):
+                _argument(body, argument, None)
+        raise
     callee = opened.callee
     if len(expr.arguments) != len(callee.parameters):
         _wrong_count(body, expr, callee)
