@@ -93,6 +93,9 @@ def open_diagram(
 ) -> Opened:
     """Bind the brackets of a use of a diagram. Raises Reported."""
     declaration = ref.declaration
+    if is_complete(declaration):
+        # A diagram with a mistake of its own is not to be blamed for how it is used.
+        ref.module.template(declaration, InstanceKey(), body, head.span)
     slots = _sort_slots(body, declaration, brackets, head)
     _check_settings(body, declaration, slots, head)
     defaults = _defaulted(declaration)
@@ -122,6 +125,21 @@ def _check_settings(body: Body, declaration: tree.Diagram, slots: _Slots, head: 
                 label=f"`{name}` is not bound",
                 help=f"bind it: `{head.text}[{name} = ...]`",
             )
+
+
+def is_complete(declaration: tree.Diagram) -> bool:
+    """Whether a diagram can be checked without a use that fixes its packs and settings."""
+    formals = declaration.formals
+    entries = (*formals.entries, *(formals.arrow or ())) if formals is not None else ()
+    packs = any(isinstance(entry.name, tree.Pack) for entry in entries)
+    return not packs and not needs_settings(declaration)
+
+
+def needs_settings(declaration: tree.Diagram) -> bool:
+    """Whether a diagram has a setting without a default."""
+    formals = declaration.formals
+    entries = (*formals.entries, *(formals.arrow or ())) if formals is not None else ()
+    return any(entry.is_const and entry.default is None for entry in entries)
 
 
 def _defaulted(declaration: tree.Diagram) -> frozenset[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
 from ncdlang.semantics import kinds
 from ncdlang.semantics.binding import Opened, open_diagram
 from ncdlang.semantics.matching import LearnedUse, Matcher, PlannedCall
+from ncdlang.semantics.new_axes import introduce_axes
 from ncdlang.semantics.primitives import FUNCTIONS
 from ncdlang.semantics.program import CheckedDiagram, Define
 from ncdlang.semantics.report import Reported, counted
@@ -92,12 +94,26 @@ def call_pipeline(body: Body, expr: tree.Call) -> tuple[Wire, ...]:
 
 def plan_call(body: Body, expr: tree.Call) -> PlannedCall:
     """Check a call of a diagram or of a learned instance. Raises Reported."""
-    opened, use = resolve_callee(body, expr.function, expr.span)
+    try:
+        opened, use = resolve_callee(body, expr.function, expr.span)
+    except Reported:
+        _report_mistakes(body, expr.arguments)
+        raise
     callee = opened.callee
     if len(expr.arguments) != len(callee.parameters):
         _wrong_count(body, expr, callee)
     arguments = _arguments(body, expr.arguments, callee)
     return plan_on_wires(body, opened, use, arguments, expr.function.span, expr.span)
+
+
+def _report_mistakes(body: Body, exprs: tuple[tree.Expr, ...]) -> None:
+    """Check arguments of what can't be called for mistakes of their own."""
+    from ncdlang.semantics.expressions import Context
+
+    for expr in exprs:
+        with suppress(Reported):
+            introduce_axes(body, expr)
+            body.expressions.check(expr, Context(None))
 
 
 def plan_on_wires(

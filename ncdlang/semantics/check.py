@@ -8,7 +8,7 @@ from types import MappingProxyType
 from ncdlang.diagnostics import Diagnostic, Label, Sink
 from ncdlang.semantics.module import Compilation, Find, ModuleChecker
 from ncdlang.semantics.program import CheckedProgram
-from ncdlang.source import Source
+from ncdlang.source import Source, Span
 
 NOTHING: Mapping[str, int | float] = MappingProxyType({})
 
@@ -21,21 +21,27 @@ def find_nothing(importer: Source, dotted: tuple[str, ...]) -> Source | None:
 
 def _misfits(compilation: Compilation, module: ModuleChecker) -> Iterator[Diagnostic]:
     """What is wrong with a correct file when one of its configs is chosen."""
+    told: set[Span] = set()
     for name, settings in module.configs:
         chosen = compilation.overridden(dict(settings))
         chosen.module(module.source, "").check_all()
-        span = module.config_names[name]
-        for checked in chosen.modules.values():
-            for found in checked.sink:
-                yield Diagnostic(
-                    found.code,
-                    f"config `{name}` does not fit: {found.message}",
-                    span,
-                    "with this config",
-                    (Label(found.span, found.label or "here"), *found.labels),
-                    found.notes,
-                    found.help,
-                )
+        misfits = [found for checked in chosen.modules.values() for found in checked.sink]
+        # What one value causes at several places, or several configs at one, is one mistake.
+        if misfits and misfits[0].span not in told:
+            told.add(misfits[0].span)
+            yield _misfit(name, module.config_names[name], misfits[0])
+
+
+def _misfit(name: str, span: Span, found: Diagnostic) -> Diagnostic:
+    return Diagnostic(
+        found.code,
+        f"config `{name}` does not fit: {found.message}",
+        span,
+        "with this config",
+        (Label(found.span, found.label or "here"), *found.labels),
+        found.notes,
+        found.help,
+    )
 
 
 def check_source(

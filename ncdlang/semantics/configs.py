@@ -31,6 +31,7 @@ class Configs:
             try:
                 self._once(name, names)
                 if name.text not in known:
+                    self.module.tell_once(name.text)
                     guess = closest(name.text, known)
                     self.module.fail(
                         "NCD2001",

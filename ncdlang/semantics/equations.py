@@ -12,7 +12,7 @@ from ncdlang.semantics.binding import open_diagram
 from ncdlang.semantics.calls import call_pipeline, is_pipeline, plan_call
 from ncdlang.semantics.expressions import Context
 from ncdlang.semantics.matching import PlannedCall
-from ncdlang.semantics.new_axes import introduce_axes, walk_expression
+from ncdlang.semantics.new_axes import excuse_axes, introduce_axes, walk_expression
 from ncdlang.semantics.program import (
     Apply,
     ApplyDiagram,
@@ -99,6 +99,7 @@ def define(body: Body, target: tree.Target, value: tree.Expr, kind: Kind | None)
     else:
         introduce_axes(body, value)
         _adopt_free_axes(body, target.brackets, value)
+        excuse_axes(body, target.brackets, value)
         axes = _stated_axes(body, target.brackets, value)
         atoms = tuple(atom for axis in axes for atom in axis.atoms)
         context = Context(frozenset(atoms), atoms)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from ncdlang.diagnostics import Label
 from ncdlang.records import record, replace
 from ncdlang.semantics import kinds
 from ncdlang.semantics.calls import call_value, elementwise_callee
@@ -89,7 +90,10 @@ class Expressions:
             case tree.SizeOf():
                 return SizeValue(size_of(self.body, expr), INTEGER)
             case tree.Name():
-                return self._name(expr)
+                value = self._name(expr)
+                if context.kept is not None and isinstance(value, Read):
+                    self._check_named(value, expr)
+                return value
             case tree.Unary():
                 return self._unary(expr, context)
             case tree.Binary() if expr.op in ("*", "/"):
@@ -172,6 +176,20 @@ class Expressions:
                     label="needs arguments",
                     help=f"call it: `{name.text}(...)`",
                 )
+
+    def _check_named(self, read: Read, name: tree.Name) -> None:
+        """In an equation axes are matched by name, so derived ones have no place there."""
+        derived = [axis.name for axis in read.axes if axis.derived]
+        if derived:
+            self.body.fail(
+                "NCD2009",
+                f"`{name.text}` has an axis without a name here",
+                name.span,
+                label=f"`{read.wire.type}`, where {', '.join(derived)} is only a size",
+                labels=[Label(read.wire.span, "defined here")],
+                help="name the axis on the left where it is defined, or index it by position: "
+                f"`{name.text}[...]`",
+            )
 
     def read_whole(self, wire: Wire, span: Span) -> Read:
         """A bare wire: the array with its own axes."""

@@ -7,7 +7,7 @@ from itertools import count
 from typing import overload
 
 from ncdlang.diagnostics import Diagnostic, Label, Sink
-from ncdlang.semantics.binding import InstanceKey, Template
+from ncdlang.semantics.binding import InstanceKey, Template, is_complete, needs_settings
 from ncdlang.semantics.body import Body
 from ncdlang.semantics.configs import Configs
 from ncdlang.semantics.numbers import check_size, evaluate
@@ -307,7 +307,9 @@ class ModuleChecker(Reporter):
         if entry is None:
             known = [n for n, _ in module.exports.local_names()]
             guess = closest(name.text, known)
-            self.exports.define(alias.text, Broken("use"), alias.span)
+            for lost in (alias.text, guess):
+                if lost is not None and self.exports.local(lost) is None:
+                    self.exports.define(lost, Broken("use"), alias.span)
             self.error(
                 "NCD4007",
                 f"module `{path}` has no `{name.text}`",
@@ -328,7 +330,7 @@ class ModuleChecker(Reporter):
             if isinstance(declared, tree.Config):
                 self.configs.append(configs.check(declared))
         diagrams = [d for d in self.tree.declarations if isinstance(d, tree.Diagram)]
-        wanted = [d for d in diagrams if _is_complete(d) and (only is None or d.name.text == only)]
+        wanted = [d for d in diagrams if is_complete(d) and (only is None or d.name.text == only)]
         if only is None:
             for declared in callees_first(wanted):
                 self._checked(declared, InstanceKey())
@@ -418,18 +420,3 @@ def _at_use(
         found.notes,
         found.help,
     )
-
-
-def _is_complete(declaration: tree.Diagram) -> bool:
-    """Whether a diagram can be checked without a use that fixes its packs and settings."""
-    formals = declaration.formals
-    entries = (*formals.entries, *(formals.arrow or ())) if formals is not None else ()
-    packs = any(isinstance(entry.name, tree.Pack) for entry in entries)
-    return not packs and not needs_settings(declaration)
-
-
-def needs_settings(declaration: tree.Diagram) -> bool:
-    """Whether a diagram has a setting without a default."""
-    formals = declaration.formals
-    entries = (*formals.entries, *(formals.arrow or ())) if formals is not None else ()
-    return any(entry.is_const and entry.default is None for entry in entries)

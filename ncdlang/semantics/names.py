@@ -34,17 +34,19 @@ class Names(Reporter):
     def __init__(self, sink: Sink, scope: Scope) -> None:
         super().__init__(sink)
         self.scope = scope
-        self._told: set[str] = set()
 
-    def tell_once(self, name: str) -> None:
-        """What a name is not is said once in a diagram. Raises Reported after that."""
-        if name in self._told:
+    def tell_once(self, name: str, of_file: bool = False) -> None:
+        """What a name is not is said once in a diagram, or in the file. Raises Reported."""
+        if name in self.module.told:
             raise Reported
-        self._told.add(name)
+        super().tell_once(name)
+        if of_file:
+            self.module.told.add(name)
 
     def has_broken(self, span: Span) -> bool:
         """Whether part of a region did not parse."""
-        return self.module.has_broken(span)
+        header = self.declaration.header
+        return self.module.has_broken(span) or self.module.has_broken(header)
 
     def look_up(self, name: tree.Name, wanted: str) -> Meaning:
         """What a name means. `wanted` says for the message what was expected:
@@ -59,7 +61,7 @@ class Names(Reporter):
     def _unknown(self, name: tree.Name, wanted: str) -> NoReturn:
         if name.text in self.later:
             self._too_early(name)
-        self.tell_once(name.text)
+        self.tell_once(name.text, wanted in ("diagram", "const"))
         if name.text == "_":
             self.fail(
                 "NCD2001",

@@ -120,7 +120,8 @@ class Names:
         if coefficient.value == 1:
             return name
         number = self.size(coefficient)
-        return f"({number})*{name}" if len(coefficient.terms) > 1 else f"{number}*{name}"
+        wrapped = len(coefficient.terms) > 1 or " // " in number
+        return f"({number})*{name}" if wrapped else f"{number}*{name}"
 
     def _variable(self, variable: IndexVariable) -> str:
         match variable:

@@ -27,6 +27,21 @@ class _Use:
     axis: Axis
 
 
+def excuse_axes(body: Body, brackets: tree.Brackets, value: tree.Expr) -> None:
+    """Axes that nothing defines are not to blame if a wire that could have them is mistaken."""
+    nodes = walk_expression(value, into_brackets=False)
+    if any(isinstance(node, tree.Name) and _is_lost(body, node.text) for node in nodes):
+        for name in (name for slot in brackets.slots for i in slot.items for name in _names_in(i)):
+            if body.scope.find(name.text) is None:
+                body.scope.define(name.text, Broken("axis"), name.span)
+
+
+def _is_lost(body: Body, name: str) -> bool:
+    meaning = body.scope.find(name)
+    known = name in body.later or name in ("inf", "pi")
+    return isinstance(meaning, Broken) or (meaning is None and not known)
+
+
 def introduce_axes(body: Body, value: tree.Expr) -> None:
     """Define the axes that first appear in an equation, with the sizes that their uses give."""
     nodes = tuple(walk_expression(value))
@@ -76,7 +91,7 @@ def _is_mistaken(body: Body, read: tree.Bracketed) -> bool:
     if isinstance(meaning, Wire):
         packed = any(isinstance(item, tree.Pack) for item in items)
         return not packed and len(items) != len(meaning.type.axes)
-    return isinstance(meaning, Broken) or (meaning is None and read.head.text not in body.later)
+    return _is_lost(body, read.head.text)
 
 
 def _uses(body: Body, nodes: Sequence[tree.Expr]) -> Iterator[_Use]:
@@ -148,6 +163,8 @@ def _define_inferred(body: Body, name: tree.Name, size: Size | None, uses: list[
 def _undetermined(body: Body, names: list[tree.Name], uses: list[_Use]) -> None:
     unknown = {name.text for name in names}
     use = next(use for use in uses if any(name.text in unknown for name in _names_in(use.index)))
+    if not unknown.isdisjoint(body.told):
+        raise Reported
     together = [name for name in names if name.text in {n.text for n in _names_in(use.index)}]
     body.fail(
         "NCD3003",

@@ -57,6 +57,7 @@ def _named(names: Reporter, scope: Scope, name: tree.Name) -> int | float:
             name.span,
             label="the name of a const is wanted",
         )
+    names.tell_once(name.text)
     known = [known for known, other in scope.names() if isinstance(other, (int, float))]
     guess = closest(name.text, known)
     names.fail(

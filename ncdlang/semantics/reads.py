@@ -26,6 +26,9 @@ def read_indices(
     axes = wire.type.axes
     if len(items) != len(axes):
         name = expr.head.span.text
+        if any(isinstance(item, tree.Name) and item.text in body.told for item, _ in items):
+            raise Reported
+        body.tell_once(f"{name}[{len(items)}]")
         body.fail(
             "NCD2005",
             f"`{name}` has {counted(len(axes), 'axis')}, "

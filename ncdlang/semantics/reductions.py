@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
 from ncdlang.semantics import kinds
+from ncdlang.semantics.new_axes import excuse_axes
 from ncdlang.semantics.primitives import REDUCTIONS
 from ncdlang.semantics.program import Expression, Reduce
 from ncdlang.semantics.report import Reported, has_axes
@@ -44,6 +45,7 @@ class Reductions:
         """`sum[x](...)`. Raises Reported."""
         if len(expr.arguments) != 1:
             self.expressions.wrong_count(expr.span, len(expr.arguments), head.text, 1)
+        excuse_axes(self.body, function.brackets, expr.arguments[0])
         try:
             bound, initial = self._reduced_axes(function, head.text)
         except Reported:

@@ -18,6 +18,13 @@ class Reporter:
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
+        self.told: set[str] = set()
+
+    def tell_once(self, name: str) -> None:
+        """What a name is not is said once. Raises Reported after that."""
+        if name in self.told:
+            raise Reported
+        self.told.add(name)
 
     def has_broken(self, span: Span) -> bool:
         """Whether part of a region did not parse: what is found there is a guess."""

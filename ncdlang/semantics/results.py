@@ -57,6 +57,10 @@ def _check_results(
             label=counted(len(wires), "result"),
             labels=[Label(body.declaration.result.span, "promised here")],
         )
+    wires = [
+        (_with_promised_names(body, wire, expr, span), span)
+        for (wire, span), expr in zip(wires, promised, strict=True)
+    ]
     if len(wires) > 1:
         _check_order(body, wires, promised)
     checked: list[Wire] = []
@@ -207,6 +211,14 @@ def _are_others(body: Body, items: list[tree.Expr | tree.Pack], wire: Wire) -> b
         isinstance(item, tree.Name) and axis in own and body.scope.find(item.text) is not axis
         for item, axis in zip(items, wire.type.axes, strict=True)
     )
+
+
+def _with_promised_names(body: Body, wire: Wire, expr: tree.ArrayTypeExpr, span: Span) -> Wire:
+    """A returned wire with axes that are only sizes: the promised axes name them."""
+    items = [item for slot in expr.axes.slots for item in slot.items]
+    if any(axis.derived for axis in wire.type.axes) and _stand_alike(body, items, wire.type.axes):
+        return _fitted(body, wire, expr, span)
+    return wire
 
 
 def _fitted(body: Body, wire: Wire, expr: tree.ArrayTypeExpr, span: Span) -> Wire:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NoReturn
 from ncdlang.diagnostics import Label
 from ncdlang.semantics.numbers import check_size
 from ncdlang.semantics.program import FreeAxis
-from ncdlang.semantics.report import Reported
-from ncdlang.semantics.size import Size, constant
+from ncdlang.semantics.report import Reported, listed
+from ncdlang.semantics.size import Size, Symbol, constant
 from ncdlang.semantics.sizes import size_expression
 from ncdlang.semantics.types import BOOLEAN, COMPLEX, REAL, ArrayType, Axis, Kind, Wire
 from ncdlang.source import Span
@@ -31,9 +31,7 @@ def check_signature(body: Body) -> None:
         elif isinstance(entry.name, tree.Pack):
             _define_pack(body, entry.name)
     _define_inputs(body)
-    for entry in entries:
-        if not entry.is_const and isinstance(entry.name, tree.Name):
-            _define_entry(body, entry, entry.name)
+    _define_free_axes(body, entries)
     _free_packs(body, entries)
     _apply_overrides(body)
 
@@ -252,27 +250,58 @@ def _natural_kind(body: Body, expr: tree.ArrayTypeExpr, formal: bool) -> Kind:
     return Kind("natural", None, size_expression(body, expr.bound))
 
 
-def _define_entry(body: Body, entry: tree.Formal, name: tree.Name) -> None:
-    """A bracket entry: a target if an input carries it, else a free axis.
+def _define_free_axes(body: Body, entries: tuple[tree.Formal, ...]) -> None:
+    """Define the free axes, then their defaults, which may use the sizes of later ones."""
+    free = [
+        (entry, _formal_axis(body, entry.name))
+        for entry in entries
+        if isinstance(entry.name, tree.Name) and not _is_target(body, entry, entry.name)
+    ]
+    waiting: dict[Symbol, tuple[tree.Formal, Size]] = {}
+    for entry, axis in free:
+        default = _default(body, entry)
+        body.free.append(FreeAxis(axis, default))
+        if default is not None and axis.symbol is not None:
+            waiting[axis.symbol] = entry, default
+    while waiting:
+        ready = [s for s, (_, size) in waiting.items() if size.symbols().isdisjoint(waiting)]
+        if not ready:
+            _circular(body, [entry for entry, _ in waiting.values()])
+        for symbol in ready:
+            body.constraints.defaults[symbol] = body.constraints.with_defaults(waiting[symbol][1])
+            del waiting[symbol]
 
-    An axis that only a composite `(h k)` of an input has is free too: it tells the factors apart.
+
+def _circular(body: Body, entries: list[tree.Formal]) -> NoReturn:
+    body.fail(
+        "NCD3004",
+        f"the default sizes of {listed(entry.name.text for entry in entries)} use each other"
+        if len(entries) > 1
+        else f"the default size of `{entries[0].name.text}` uses itself",
+        entries[0].span,
+        label="a circle",
+        labels=[Label(entry.span, "uses it in turn") for entry in entries[1:]],
+    )
+
+
+def _is_target(body: Body, entry: tree.Formal, name: tree.Name) -> bool:
+    """Whether a bracket entry is no free axis: a setting, or a target that an input carries.
+
+    An axis that only a composite `(h k)` of an input has is free: it tells the factors apart.
     """
+    if entry.is_const:
+        return True
     known = body.signature_axes.get(name.text)
-    if known is not None and any(known in wire.type.axes for wire in body.parameters):
-        if entry.default is not None:
-            body.fail(
-                "NCD4002",
-                f"axis `{name.text}` has the size of an input, so it can have no default",
-                entry.span,
-                label="an input carries this axis",
-            )
-        return
-    axis = _formal_axis(body, name)
-    default = _default(body, entry)
-    body.free.append(FreeAxis(axis, default))
-    symbol = axis.symbol
-    if default is not None and symbol is not None:
-        body.constraints.defaults[symbol] = body.constraints.with_defaults(default)
+    if known is None or not any(known in wire.type.axes for wire in body.parameters):
+        return False
+    if entry.default is not None:
+        body.fail(
+            "NCD4002",
+            f"axis `{name.text}` has the size of an input, so it can have no default",
+            entry.span,
+            label="an input carries this axis",
+        )
+    return True
 
 
 def _default(body: Body, entry: tree.Formal) -> Size | None:
