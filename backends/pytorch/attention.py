@@ -213,7 +213,9 @@ class _Finder:
 
     def _binary(self, edge: Edge, name: str, seen: _Scores) -> Iterator[tuple[Edge, _Scores]]:
         left, right = edge.inputs
-        pairs = [(left, right, False)] if name == "div" else [(left, right, False), (right, left, True)]
+        pairs = (
+            [(left, right, False)] if name == "div" else [(left, right, False), (right, left, True)]
+        )
         for scores, other, swapped in pairs:
             if name in ("mul", "div"):
                 if not other.wire.type.axes:
@@ -361,7 +363,11 @@ class _Finder:
         if plain_axes(mask.read, self.equal) != wire.type.axes:
             return None
         edge = self.makers.get(wire)
-        while edge is not None and isinstance(edge.operator, Pointwise) and edge.operator.name == "not":
+        while (
+            edge is not None
+            and isinstance(edge.operator, Pointwise)
+            and edge.operator.name == "not"
+        ):
             negated = not negated
             edge = self.makers.get(edge.inputs[0].wire)
         if edge is None or not isinstance(edge.operator, Pointwise):

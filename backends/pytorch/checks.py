@@ -34,7 +34,10 @@ class Checks:
     def preamble(self) -> list[str]:
         """Checks of the inputs, then the sizes that the method uses."""
         requirements = [
-            line for r in self.plan.diagram.requirements if not self._is_early(r) for line in self._require(r)
+            line
+            for r in self.plan.diagram.requirements
+            if not self._is_early(r)
+            for line in self._require(r)
         ]
         equations = [line for place in self.plan.layout.equations for line in self._equation(place)]
         bounds = [line for wire in self.plan.graph.inputs for line in self._bound(wire)]
@@ -83,7 +86,7 @@ class Checks:
         for solution in reversed(self.plan.layout.solved):
             if solution.symbol in used:
                 chosen.append(solution)
-                used |= (solution.factor.symbols() | solution.rest.symbols())
+                used |= solution.factor.symbols() | solution.rest.symbols()
         lines: list[str] = []
         for solution in reversed(chosen):
             lines += self._solution(solution)
@@ -115,7 +118,11 @@ class Checks:
         return [
             *raising(
                 f"{empty}{rest.text} != 0",
-                (f"{self.name}: axis {axis} of {solution.place.wire.name} is ", (place.text,), ", "),
+                (
+                    f"{self.name}: axis {axis} of {solution.place.wire.name} is ",
+                    (place.text,),
+                    ", ",
+                ),
                 (f"which leaves no whole size for {solution.symbol.name}",),
             ),
             *statement(f"{name} = {quotient.text}", INDENT),
@@ -152,7 +159,9 @@ class Checks:
         helper = self.method.helper("_check_below")
         name = self.method.inputs[wire]
         size = self.method.size(bound).text
-        return statement(f"{helper}({quoted(self.name)}, {quoted(wire.name)}, {name}, {size})", INDENT)
+        return statement(
+            f"{helper}({quoted(self.name)}, {quoted(wire.name)}, {name}, {size})", INDENT
+        )
 
     def _wide(self) -> list[str]:
         if not self.method.wide:
@@ -197,7 +206,9 @@ def raising(condition: str, *message: tuple[str | tuple[str], ...]) -> list[str]
     """`if condition: raise ValueError(...)`, with one string literal for each part."""
     parts = [f_string(*part) for part in message if part]
     lines = [f"{INDENT}if {condition}:"]
-    one = statement(f"raise ValueError({f_string(*(p for part in message for p in part))})", _DEEPER)
+    one = statement(
+        f"raise ValueError({f_string(*(p for part in message for p in part))})", _DEEPER
+    )
     if len(one) == 1 and len(one[0]) <= WIDTH:
         return [*lines, *one]
     inner = [f"{_DEEPER}    {part}" for part in parts]

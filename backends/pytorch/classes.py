@@ -165,7 +165,9 @@ class ClassWriter:
             made = f"{self.module.class_of(callee)}({arguments})"
             body += statement(f"self.{attribute} = {made}", INDENT)
         if self.anchored:
-            body.append(f"{INDENT}# Follows the module's dtype and device; it is no part of its state.")
+            body.append(
+                f"{INDENT}# Follows the module's dtype and device; it is no part of its state."
+            )
             line = f'self.register_buffer("{self.anchored}", torch.empty(0), persistent=False)'
             body += statement(line, INDENT)
         if plan.graph.learned:
@@ -248,7 +250,9 @@ class ClassWriter:
             value = copies[0]
             if stem in stacks:
                 same = len(set(copies)) == 1 and len(copies) > 1
-                inner = f"{value} for _ in range({len(copies)})" if same else f"[{', '.join(copies)}]"
+                inner = (
+                    f"{value} for _ in range({len(copies)})" if same else f"[{', '.join(copies)}]"
+                )
                 value = f"nn.ModuleList({inner})"
             lines += statement(f"self.{self.attributes[stem]} = {value}", INDENT)
         return lines

@@ -54,6 +54,4 @@ def held_in(w: Writer, node: Node, kind: Kind) -> Node:
     if isinstance(node, Scalar):
         node = as_tensor(w, node, "wide")
     dtype = dtype_of(w, kind)
-    return mapped(
-        lambda codes: codes[0].method(call("to", dtype).text), (node,), domain_of(kind)
-    )
+    return mapped(lambda codes: codes[0].method(call("to", dtype).text), (node,), domain_of(kind))

@@ -40,7 +40,16 @@ from .scatter import scattering
 from .sizes import size_code
 from .stacks import find_stacks
 from .views import Reader
-from .wires import flattened, index_uses, is_cheap, label_of, names_of, operand_count, order_of
+from .wires import (
+    flattened,
+    index_uses,
+    is_cheap,
+    is_inner,
+    label_of,
+    names_of,
+    operand_count,
+    order_of,
+)
 
 
 class Owner(Protocol):
@@ -252,7 +261,9 @@ class Method:
             case Reindex():
                 return nodes[0]
             case Contraction():
-                return operators.contraction(self, operator, wire.type.kind, computable(self, nodes))
+                return operators.contraction(
+                    self, operator, wire.type.kind, computable(self, nodes)
+                )
             case Reduction():
                 return operators.reduction(self, operator, wire.type.kind, *computable(self, nodes))
             case Library():
@@ -285,7 +296,7 @@ class Method:
         kind = wire.type.kind
         if kind.name in ("real", "complex") and node.domain == "integer":
             node = pointwise(self, "real", REAL, [node])
-        if wire.name[0] != "_" or wire in self.plan.graph.outputs:
+        if not is_inner(wire):
             node = as_held(self, node, kind)
         order = order_of(wire, whole)
         plain = order == wire.type.axes

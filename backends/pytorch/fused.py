@@ -76,7 +76,11 @@ def _parts(found: Attention, query: Node, key: Node, value: Node, mask: Node | N
 def _call(w: Writer, parts: _Parts, options: list[str]) -> Node:
     lead, rows, keys = parts.lead, parts.rows, parts.keys
     nodes = [as_reals(w, node) for node in (parts.query, parts.key, parts.value)]
-    orders = [(*lead, *rows, *parts.inner), (*lead, *keys, *parts.inner), (*lead, *keys, *parts.entries)]
+    orders = [
+        (*lead, *rows, *parts.inner),
+        (*lead, *keys, *parts.inner),
+        (*lead, *keys, *parts.entries),
+    ]
     tails = [(rows, parts.inner), (keys, parts.inner), (keys, parts.entries)]
     if parts.mask is not None:
         mask = repeated(parts.mask, keys)
@@ -89,7 +93,9 @@ def _call(w: Writer, parts: _Parts, options: list[str]) -> Node:
     options = [*([f"mask={matrices[3]}"] if parts.mask is not None else []), *options]
     code = call(w.helper("_attention"), *matrices[:3], *options)
     batched = any(node.batched for node in nodes)
-    return Fixed(_unmatrix(w, code, rows, parts.entries), (*lead, *rows, *parts.entries), batched, "real")
+    return Fixed(
+        _unmatrix(w, code, rows, parts.entries), (*lead, *rows, *parts.entries), batched, "real"
+    )
 
 
 def _matrix(code: Code, rows: Sequence[Axis], columns: Sequence[Axis]) -> str:
@@ -124,9 +130,7 @@ def _shape(w: Writer, axes: Sequence[Axis]) -> str:
 # ---- scale and mask -----------------------------------------------------------------------------------
 
 
-def _scale(
-    w: Writer, reader: Reader, factors: Sequence[Factor]
-) -> tuple[str, tuple[Factor, ...]]:
+def _scale(w: Writer, reader: Reader, factors: Sequence[Factor]) -> tuple[str, tuple[Factor, ...]]:
     """The product of the plain numbers, and the factors that are tensors."""
     product: Node = Scalar(Code("1.0"), 1.0, "real")
     dynamic: list[Factor] = []
@@ -173,6 +177,7 @@ def _mask(w: Writer, reader: Reader, found: Attention) -> Node | None:
     if bias is None:
         return condition
     if condition is not None:
-        bias = pointwise(w, "select", REAL, [condition, bias, Scalar(Code("-math.inf"), -math.inf, "real")])
+        bias = pointwise(
+            w, "select", REAL, [condition, bias, Scalar(Code("-math.inf"), -math.inf, "real")]
+        )
     return as_reals(w, bias)
-

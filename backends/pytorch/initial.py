@@ -65,4 +65,3 @@ def _fan_in(learned: Learned, siblings: Sequence[Learned]) -> Size:
             if len(longer) > 1 and longer[0] is axes[0] and other.init == learned.init:
                 return product(axis.size for axis in longer[1:])
     return product(axis.size for axis in axes[1:])
-

@@ -93,7 +93,13 @@ def _assignment(text: str) -> list[str]:
 
 def _operators(text: str, indent: str) -> list[str]:
     """Break in front of the loosest operators."""
-    for signs in ((" if ", " else "), (" | ",), (" & ",), (" + ", " - "), (" * ", " / ", " // ", " % ")):
+    for signs in (
+        (" if ", " else "),
+        (" | ",),
+        (" & ",),
+        (" + ", " - "),
+        (" * ", " / ", " // ", " % "),
+    ):
         pieces = _pieces(text, signs)
         if len(pieces) > 1:
             return [line for piece in pieces for line in _broken(piece, indent)]
@@ -174,5 +180,18 @@ def _last_bracket(text: str) -> tuple[int, int] | None:
 def split_operators(text: str) -> list[str]:
     """The operands of the outermost binary operators of a statement's value."""
     value = split_top(text.removeprefix("return "), " = ")[-1]
-    signs = (" if ", " else ", " | ", " & ", " + ", " - ", " * ", " / ", " // ", " % ", " < ", " <= ")
+    signs = (
+        " if ",
+        " else ",
+        " | ",
+        " & ",
+        " + ",
+        " - ",
+        " * ",
+        " / ",
+        " // ",
+        " % ",
+        " < ",
+        " <= ",
+    )
     return _pieces(value, signs)

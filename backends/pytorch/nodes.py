@@ -173,9 +173,7 @@ class Repeated:
         return self.child.domain
 
 
-Node: TypeAlias = (
-    Scalar | Fixed | Index | Converted | Mapped | Einsum | Reduced | Along | Repeated
-)
+Node: TypeAlias = Scalar | Fixed | Index | Converted | Mapped | Einsum | Reduced | Along | Repeated
 
 
 def domain_of(kind: Kind) -> Domain:

@@ -179,14 +179,10 @@ def operand_targets(edge: Edge, position: int) -> Axes:
     operator, operand = edge.operator, edge.inputs[position]
     assert isinstance(operator, Library)
     formal = operator.callee.parameters[position].type.axes
-    return _in_formal_order(
-        operand.wire, operand.weave, operator.input_targets[position], formal
-    )
+    return _in_formal_order(operand.wire, operand.weave, operator.input_targets[position], formal)
 
 
-def _renamed(
-    w: Writer, node: Node, degree: Axes, targets: Axes, formal: Axes
-) -> tuple[Node, Axes]:
+def _renamed(w: Writer, node: Node, degree: Axes, targets: Axes, formal: Axes) -> tuple[Node, Axes]:
     """A target of one argument that another argument lifts gets the callee's name."""
     tiled = tuple(axis for axis in degree if axis in node.axes and axis not in targets)
     code = render(w, node, (*tiled, *targets))
@@ -231,4 +227,3 @@ def may_be_empty(plan: Plan, wire: Wire) -> bool:
                 return False
 
     return empty(wire)
-

@@ -71,6 +71,7 @@ def _collect(
     """Post-order, so that the sizes that a callee's constructor takes are known to its callers."""
     if diagram in plans:
         return
+    _check_known(diagram)
     graph = shared(lower(diagram))
     equal = equality(diagram)
     attentions = find_attention(graph, _count(graph, graph.edges, {}), equal)
@@ -81,14 +82,15 @@ def _collect(
             used.append(edge.operator.callee)
     for callee in dict.fromkeys(used):
         if not ready_made(callee):
-            _check_known(callee)
             _collect(callee, (), lower, plans)
     wanted = dict.fromkeys((*diagram.needed, *_free(diagram), *extra))
     for instance in diagram.instances:
         wanted.update(dict.fromkeys(_instance_symbols(instance, plans)))
     uses = _count(graph, live, attentions)
     sizes = layout(diagram, wanted)
-    plans[diagram] = Plan(diagram, graph, equal, attentions, live, uses, sizes, _fused(graph, attentions, live))
+    plans[diagram] = Plan(
+        diagram, graph, equal, attentions, live, uses, sizes, _fused(graph, attentions, live)
+    )
 
 
 def every(edges: Iterable[Edge]) -> Iterator[Edge]:
@@ -114,9 +116,7 @@ def _free(diagram: CheckedDiagram) -> Iterator[Symbol]:
         yield from sorted(free.axis.size.symbols())
 
 
-def _instance_symbols(
-    instance: Instance, plans: dict[CheckedDiagram, Plan]
-) -> Iterator[Symbol]:
+def _instance_symbols(instance: Instance, plans: dict[CheckedDiagram, Plan]) -> Iterator[Symbol]:
     """The caller's sizes that an instance is built with."""
     callee = instance.callee
     symbols = plans[callee].layout.built if callee in plans else callee.needed

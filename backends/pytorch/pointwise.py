@@ -294,7 +294,9 @@ def _on_numbers(w: Writer, name: str, domain: Domain, numbers: Sequence[Scalar])
         for scalar, other in (numbers, reversed(numbers)):
             if scalar.quotient is not None:
                 above, below = scalar.quotient
-                product = other.code if above.text == "1" else _number_code(name, [above, other.code])
+                product = (
+                    other.code if above.text == "1" else _number_code(name, [above, other.code])
+                )
                 top, bottom = Scalar(product, None, "real"), Scalar(below, None, "real")
                 return _quotient(w, top, bottom)
     return Scalar(_number_code(name, codes), None, domain)
@@ -304,9 +306,7 @@ _ONE = Scalar(Code("1"), 1.0, "real")
 
 
 def _quotient(w: Writer, above: Scalar, below: Scalar) -> Scalar:
-    top, bottom = (
-        number(n.value, True) if n.value is not None else n.code for n in (above, below)
-    )
+    top, bottom = (number(n.value, True) if n.value is not None else n.code for n in (above, below))
     if below.value:
         return Scalar(infix("/", PRODUCT, top, bottom), None, "real")
     code = call(w.helper("_ratio"), top.text, bottom.text)

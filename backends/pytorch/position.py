@@ -65,9 +65,7 @@ class Position:
                 return gather(variable)
 
 
-def position_along(
-    axis: Axis, symbol: Symbol, new_symbol: Callable[[str], Symbol]
-) -> Position:
+def position_along(axis: Axis, symbol: Symbol, new_symbol: Callable[[str], Symbol]) -> Position:
     """The position `symbol` along an axis."""
     step = Size.of(symbol)
     indices: dict[Axis, Size] = {axis: step}
@@ -99,7 +97,7 @@ def _row_major(axis: Axis, indices: Mapping[Axis, Size]) -> Size:
     return total
 
 
-# ---- what conditions say --------------------------------------------------------------------------
+# ---- what conditions say ------------------------------------------------------------------------
 
 
 class Conditions:

@@ -182,9 +182,7 @@ def _affine_plan(axis: Axis, entry: Affine, equal: Equal) -> Plan | None:
     return None
 
 
-def _split(
-    axis: Axis, terms: list[tuple[Axis, Size]], start: Size, equal: Equal
-) -> Split | None:
+def _split(axis: Axis, terms: list[tuple[Axis, Size]], start: Size, equal: Equal) -> Split | None:
     """Row-major order: every coefficient is the next one times the size of its axis."""
     for order in permutations(terms):
         innermost = order[-1][1].value
@@ -210,7 +208,9 @@ def _windows(axis: Axis, terms: list[tuple[Axis, Size]], start: Size) -> Windows
     if first.parts or second.parts:
         return None
     # The axis with the smaller step runs inside a window; at a tie the one that is known, or later.
-    swap = a.value < b.value or (a == b and first.size.value is not None and second.size.value is None)
+    swap = a.value < b.value or (
+        a == b and first.size.value is not None and second.size.value is None
+    )
     if swap:
         (first, a), (second, b) = (second, b), (first, a)
     assert a.value is not None and b.value is not None

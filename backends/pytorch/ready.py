@@ -13,7 +13,8 @@ from ncdlang.semantics.program import CheckedDiagram
 from .code import number
 from .convolutions import CONVOLUTIONS
 from .layers import LAYERS
-from .ready_class import Key, ReadyMade, Write, ends, has, shape_of
+from .names import spelled
+from .ready_class import Key, ReadyMade, Write, ends, has, settings_of, shape_of
 from .ready_functions import FUNCTION_CLASSES
 
 _LINEAR = '''
@@ -134,6 +135,22 @@ _CLASSES: dict[Key, ReadyMade] = {
     **CONVOLUTIONS,
     **FUNCTION_CLASSES,
 }
+
+
+def register(library: str, name: str, source: str) -> None:
+    """Say what an `op` becomes; `library` is "" for one that a user's own file declares.
+
+    `source` is the text of a class `{name}` like those of this module; braces of its own are
+    doubled. It stands in a file that imports torch, F, nn, Tensor and math. `forward` gets the
+    inputs with the formal axes last, and the constructor the settings and the sizes of the free
+    axes by their names.
+    """
+    _CLASSES[library, name] = ReadyMade(source, _by_name, lambda _: True)
+
+
+def _by_name(diagram: CheckedDiagram, write: Write) -> str:
+    sizes = [f"{spelled(free.axis.name)}={write(free.axis.size)}" for free in diagram.free]
+    return ", ".join([*settings_of(diagram), *sizes])
 
 
 def ready_made(diagram: CheckedDiagram) -> ReadyMade | None:

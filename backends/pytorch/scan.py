@@ -283,9 +283,7 @@ class Loop:
         name = method.scope.claim_numbered(_base(wire))
         self._line(f"{name} = {self._joined(wire)}", label_of(wire))
         method.labels[wire] = label_of(wire)
-        method.values[wire] = Fixed(
-            Code(name), wire.type.axes, True, domain_of(wire.type.kind)
-        )
+        method.values[wire] = Fixed(Code(name), wire.type.axes, True, domain_of(wire.type.kind))
         method.made.add(name)
 
     def _joined(self, wire: Wire) -> str:

@@ -90,9 +90,7 @@ class _Writing:
         new = self._in_place(todo, self.source)
         if self.base is None or self.operator.op == "=":
             return new
-        return pointwise(
-            self.w, _COMBINE[self.operator.op], self.wire.type.kind, [self.base, new]
-        )
+        return pointwise(self.w, _COMBINE[self.operator.op], self.wire.type.kind, [self.base, new])
 
     def _in_place(self, todo: Sequence[Plan | None], node: Node) -> Fixed:
         """The source with the axes of the array in place of those that index them whole."""
@@ -202,9 +200,7 @@ class _Writing:
 def _flipped(node: Fixed, todo: Sequence[Plan | None]) -> Fixed:
     """The source as slices have it that count up, where the indices count down."""
     kept = [plan for plan in todo if _axes(plan)]
-    dims = [
-        str(i - len(kept)) for i, p in enumerate(kept) if isinstance(p, Slice) and p.step < 0
-    ]
+    dims = [str(i - len(kept)) for i, p in enumerate(kept) if isinstance(p, Slice) and p.step < 0]
     return replace(node, code=node.code.method(call("flip", *dims).text)) if dims else node
 
 

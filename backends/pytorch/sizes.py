@@ -49,7 +49,9 @@ def _power(code: Code, power: int) -> Code:
 
 def _atom(atom: Atom, name: Callable[[Symbol], Code]) -> Code:
     if isinstance(atom, Quotient):
-        return infix("//", PRODUCT, size_code(atom.numerator, name), size_code(atom.denominator, name))
+        return infix(
+            "//", PRODUCT, size_code(atom.numerator, name), size_code(atom.denominator, name)
+        )
     return name(atom)
 
 
@@ -148,4 +150,3 @@ def _isolate(place: Place, known: set[Symbol]) -> Solution | None:
             return None
         factor, rest = (factor + term, rest) if power else (factor, rest + term)
     return Solution(symbol, place, factor, rest)
-

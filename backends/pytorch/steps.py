@@ -31,8 +31,8 @@ from .registry import is_native
 class Steps:
     """The operations of a scan. `kept` are the wires whose value is kept at every position.
 
-    `uses` counts how often the operations of the step read each wire at the position, `facts` says what is known
-    of the position where the value of an operation is evaluated.
+    `uses` counts how often the operations of the step read each wire at the position, `facts`
+    says what is known of the position where the value of an operation is evaluated.
     """
 
     before: tuple[Edge, ...]

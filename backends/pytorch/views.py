@@ -68,7 +68,9 @@ class Reader:
         view.split(todo)
         result = view.diagonals()
         lookups = [
-            (axis, plan) for axis, plan in zip(stands, todo, strict=True) if isinstance(plan, Lookup)
+            (axis, plan)
+            for axis, plan in zip(stands, todo, strict=True)
+            if isinstance(plan, Lookup)
         ]
         return self._looked_up(result, lookups) if lookups else result
 

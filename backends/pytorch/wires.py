@@ -51,6 +51,11 @@ def is_cheap(node: Node) -> bool:
     return isinstance(node, (Scalar, Index))
 
 
+def is_inner(wire: Wire) -> bool:
+    """Whether a wire is a value inside an expression, which no array holds."""
+    return wire.name.startswith("_e")
+
+
 def index_uses(plan: Plan) -> dict[Axis, int]:
     """How often the index of an axis is read as a number."""
     found: dict[Axis, int] = {}

@@ -19,6 +19,7 @@ from ncdlang.semantics.new_axes import introduce_axes
 from ncdlang.semantics.program import Define, Invoke, Recurrence, made_by, walk
 from ncdlang.semantics.report import Reported, listed
 from ncdlang.semantics.scan_order import Blame, inputs_of, scan_order
+from ncdlang.semantics.scatter import fail_undeclared
 from ncdlang.semantics.scope import Broken, DeclaredWire
 from ncdlang.semantics.sizes import bracket_items
 from ncdlang.semantics.types import ArrayType, Axis, Kind, Wire
@@ -40,16 +41,21 @@ class _Member:
     reads: frozenset[str]
 
     @property
-    def names(self) -> list[str]:
-        return [target.name.text for target in self.equation.targets]
+    def targets(self) -> list[tree.Target]:
+        return _kept(self.equation)
+
+
+def _kept(equation: tree.Equation) -> list[tree.Target]:
+    """What an equation defines; `_` discards a result."""
+    return [target for target in equation.targets if target.name.text != "_"]
 
 
 def check_recurrence(body: Body, equations: Sequence[tree.Equation]) -> None:
     """Check equations that read each other in a circle and add them. Raises Reported."""
     from ncdlang.semantics.equations import check_new
 
-    _check_undeclared(body, equations)
-    targets = [target for equation in equations for target in equation.targets]
+    _check_plain(body, equations)
+    targets = [target for equation in equations for target in _kept(equation)]
     for target in targets:
         check_new(body, target)
     found = early_kinds(body, equations)
@@ -63,7 +69,8 @@ def check_recurrence(body: Body, equations: Sequence[tree.Equation]) -> None:
         raise
 
 
-def _check_undeclared(body: Body, equations: Sequence[tree.Equation]) -> None:
+def _check_plain(body: Body, equations: Sequence[tree.Equation]) -> None:
+    """No equation of a circle combines or writes into a declared wire."""
     for equation in equations:
         for target in equation.targets:
             declared = body.scope.find(target.name.text)
@@ -76,18 +83,21 @@ def _check_undeclared(body: Body, equations: Sequence[tree.Equation]) -> None:
                     labels=[Label(declared.wire.span, "declared here")],
                     notes=["a declared wire is read only when all its equations have been applied"],
                 )
+        if equation.op != "=":
+            fail_undeclared(body, equation)
 
 
 def _member(body: Body, equation: tree.Equation, found: dict[str, Kind]) -> _Member:
     """An equation; its wires are defined at once if all their axes are stated and known."""
     reads = frozenset(names_of(equation))
     wires: list[Wire] = []
-    for target in equation.targets:
+    targets = _kept(equation)
+    for target in targets:
         axes = _known_axes(body, target, equation.value)
         if axes is None:
             return _Member(equation, (), reads)
         wires.append(Wire(target.name.text, ArrayType(axes, found[target.name.text]), target.span))
-    for target, wire in zip(equation.targets, wires, strict=True):
+    for target, wire in zip(targets, wires, strict=True):
         body.scope.define(wire.name, wire, target.name.span)
     return _Member(equation, tuple(wires), reads)
 
@@ -119,10 +129,11 @@ def _typed(body: Body, members: list[_Member]) -> tuple[list[_Member], list[Eval
     steps: list[Evaluated] = []
     pending = list(members)
     while pending:
-        unknown = {name for member in pending if not member.wires for name in member.names}
+        unwired = [member for member in pending if not member.wires]
+        unknown = {target.name.text for member in unwired for target in member.targets}
         ready = next((m for m in pending if unknown.isdisjoint(m.reads)), None)
         if ready is None:
-            _unstated(body, next(member for member in pending if not member.wires))
+            _unstated(body, unwired[0])
         pending.remove(ready)
         same: dict[Wire, Wire] = {}
         body.open_recurrence()
@@ -142,7 +153,7 @@ def _making(step: Evaluated, same: dict[Wire, Wire]) -> Evaluated:
 
 
 def _unstated(body: Body, member: _Member) -> NoReturn:
-    target = member.equation.targets[0]
+    target = member.targets[0]
     body.fail(
         "NCD3008",
         f"the axes of `{target.name.text}` do not follow from an equation that reads "
@@ -186,10 +197,13 @@ def _call(body: Body, member: _Member, same: dict[Wire, Wire]) -> None:
     equation = member.equation
     fresh = tuple(
         tree.Target(tree.Name(body.fresh_name(), t.name.span), t.brackets, t.span)
+        if t in member.targets
+        else t
         for t in equation.targets
     )
     results = check_equation(body, tree.Equation(fresh, "=", equation.value, equation.span))
-    for wire, result in zip(member.wires, results, strict=True):
+    kept = [result for result in results if result.name != "_"]
+    for wire, result in zip(member.wires, kept, strict=True):
         if result.type.kind.name == wire.type.kind.name:
             same[result] = wire
             continue
