@@ -33,7 +33,7 @@ def readable(a: Author, open_: set[str], kind: str = "real", raw: bool = False) 
         w
         for w in a.wires
         if w.kind == kind and open_.issuperset(w.atoms) and (w.raw or not raw)
-        and (kind != "real" or not (a.smooth and w.form))
+        and not (w.form and (raw or a.smooth))
     ]  # fmt: skip
 
 
@@ -42,7 +42,12 @@ def at(wire: Wire, indices: Sequence[str]) -> str:
 
 
 def read(a: Author, wire: Wire, open_: set[str], plain: bool = False) -> Expr:
-    """A read of the wire: as it is, with its axes, or with an index of another kind."""
+    """A read of the wire: as it is, with its axes, or with an index of another kind.
+
+    What is computed in a short format is rounded at each step, so its values are widened first.
+    """
+    if wire.form:
+        return Expr(f"cast[f64]({at(wire, wire.axes)})", wire.bound)
     if not plain and wire.is_plain and a.chance(20):
         return Expr(wire.name, wire.bound)
     text = at(wire, wire.axes)
@@ -263,7 +268,7 @@ def contraction(a: Author, open_: set[str], depth: int) -> Expr:
     if not a.fits([*open_, *bound_axes]):
         return sum_(a, open_, depth)
     wires = [
-        w for w in readable(a, open_ | set(bound_axes)) if set(w.axes) & set(bound_axes) and w.is_plain
+        w for w in readable(a, open_ | set(bound_axes)) if set(w.axes) & set(bound_axes) and w.is_plain and not w.form
     ]  # fmt: skip
     counts = {x: 0 for x in bound_axes}
     chosen: list[Wire] = []

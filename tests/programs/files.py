@@ -16,7 +16,7 @@ def stack(a: Author) -> bool:
     wire = a.recent(wires)
     m = wire.axes[-1]
     name = a.file.name("layer")
-    x, h = ("m", "h")
+    x, h = ("mm", "hh")
     inner = a.file.use("std.nn", "linear")
     a.file.diagrams.append(
         f"diagram {name}[{h} = 2, const amount = 0.5](V: [{x}]) -> [{x}] {{\n"
@@ -26,7 +26,7 @@ def stack(a: Author) -> bool:
     a.learns += 1
     here = a.file.name("S")
     count = a.random.randint(0, 3)
-    settings = a.pick(("[3]", "[h = 1]", "", "[3, amount = 0.25]", "[3, 0.25]"))
+    settings = a.pick(("[3]", "[hh = 1]", "", "[3, amount = 0.25]", "[3, 0.25]"))
     kind = a.pick(("instance", "stack", "reuse", "pipeline", "direct", "residual"))
     a.file.used.add(f"stack:{kind}")
     if kind in ("instance", "stack", "reuse"):
@@ -49,7 +49,7 @@ def stack(a: Author) -> bool:
 def with_target(settings: str, axis: str) -> str:
     """The settings, with the layer's axis bound to the wire's."""
     inside = settings.strip("[]")
-    return f"[{inside}, m = {axis}]" if inside else f"[m = {axis}]"
+    return f"[{inside}, mm = {axis}]" if inside else f"[mm = {axis}]"
 
 
 @feature
@@ -114,14 +114,14 @@ def declarations(a: Author) -> bool:
             )
     other = a.file.name("two")
     a.file.diagrams.append(
-        f"diagram {other} : ([n d], [n d]) -> ([n d], [n d])\n  = route[r l -> l r] >> (tanh | id)"
+        f"diagram {other} : ([nn dd], [nn dd]) -> ([nn dd], [nn dd])\n  = route[r l -> l r] >> (tanh | id)"
     )
     wires = [w for w in a.reals(2) if len(w.axes) == 2]
     if wires:
         one, two = a.wire(), a.wire()
         wire = a.recent(wires)
         axes = bracket(wire.axes)
-        given = f"[n = {wire.axes[0]}, d = {wire.axes[1]}]"
+        given = f"[nn = {wire.axes[0]}, dd = {wire.axes[1]}]"
         a.say(f"{one}{axes}, {two}{axes} = {other}{given}({wire.name}, {wire.name})")
         a.add(one, wire.axes, bound=1.0)
         a.add(two, wire.axes, bound=wire.bound)

@@ -315,7 +315,7 @@ def cast(a: Author) -> bool:
         a.add(name, wire.axes, bound=wire.bound, form=form)
     else:
         a.say(f"{name}{bracket(wire.axes)} = 1.5 * cast[{form}]({wire.name})")
-        a.add(name, wire.axes, bound=2 * wire.bound)
+        a.add(name, wire.axes, bound=2 * wire.bound, form=form)
     return True
 
 
