@@ -27,6 +27,7 @@ def write_body(b: Author, steps: int) -> None:
     names = allowed(b)
     if b.depth <= 0:
         names = [n for n in names if n not in ("call", "pipeline", "batch_norm", "attention")]
+    names = names or ["equation"]
     for _ in range(steps):
         for _ in range(4):
             if FEATURES[b.pick(names)](b):

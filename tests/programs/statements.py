@@ -117,7 +117,7 @@ def block(a: Author) -> bool:
     a.say(f'block "{title}" {{')
     a.margin += "  "
     for _ in range(a.random.randint(1, 2)):
-        name = a.pick([n for n in allowed(a) if n != "block"])
+        name = a.pick([n for n in allowed(a) if n != "block"] or ["equation"])
         if not FEATURES[name](a):
             equation(a)
     a.margin = a.margin[2:]
