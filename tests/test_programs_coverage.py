@@ -87,7 +87,11 @@ def test_the_library_is_used() -> None:
     """Every diagram of the prelude and of std.nn occurs, and most of the others."""
     from test_check_laws import LIBRARY
 
-    declared = {name for text in LIBRARY for name in re.findall(r"^(?:diagram|op) (\w+)", text, re.M)}
+    declared = {
+        name
+        for text in LIBRARY
+        for name in re.findall(r"^(?:diagram|op) (\w+)", text, re.MULTILINE)
+    }
     missing = declared - found()[1]
     assert missing <= {
         "conv2d", "linear_conv2d", "grouped_conv1d", "grouped_conv2d", "depthwise_conv2d",

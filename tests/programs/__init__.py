@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 import ncdlang
 
-from . import calls, files, learned, pipelines, statements  # noqa: F401
+from . import calls, files, learned, pipelines, recurrences, statements  # noqa: F401
 from .main import Written, written
 
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}

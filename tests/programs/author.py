@@ -105,7 +105,9 @@ class File:
 
     def text(self, main: str) -> str:
         """The whole file."""
-        lines = [f"use {m}.{{{', '.join(sorted(names))}}}" for m, names in sorted(self.uses.items())]
+        lines = [
+            f"use {m}.{{{', '.join(sorted(names))}}}" for m, names in sorted(self.uses.items())
+        ]
         return "\n".join([*lines, *self.imports, *self.heads, *self.diagrams, main]) + "\n"
 
 
@@ -206,7 +208,9 @@ class Author:
 
     def recent(self, wires: Sequence[Wire]) -> Wire:
         """One of the wires, rather a new one."""
-        return wires[max(self.random.randint(0, len(wires) - 1), self.random.randint(0, len(wires) - 1))]
+        return wires[
+            max(self.random.randint(0, len(wires) - 1), self.random.randint(0, len(wires) - 1))
+        ]
 
     def choose_axes(self, least: int = 0, most: int = 3) -> list[str]:
         """Axes for a new wire."""

@@ -112,7 +112,9 @@ def call(a: Author) -> bool:
     first = a.recent(wires)
     named = a.chance(40)
     count = a.random.randint(0, len(first.axes))
-    mine = a.some(first.axes, count, count) if named else list(first.axes[len(first.axes) - count :])
+    mine = (
+        a.some(first.axes, count, count) if named else list(first.axes[len(first.axes) - count :])
+    )
     lifted = [x for x in first.axes if x not in mine]
     arguments = [(first, mine)]
     if a.chance(40):
@@ -194,9 +196,7 @@ def finish(
         f"diagram {name}{entries}({inputs}) -> {types} {{\n" + "\n".join(body) + "\n}"
     )
     a.learns += b.learns
-    lifted = list(
-        dict.fromkeys(x for wire, axes in arguments for x in wire.axes if x not in axes)
-    )
+    lifted = list(dict.fromkeys(x for wire, axes in arguments for x in wire.axes if x not in axes))
     targets: list[tuple[str, list[str], Wire]] = []
     for wire in results:
         outer = list(lifted)

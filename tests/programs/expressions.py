@@ -184,7 +184,9 @@ def power(a: Author, open_: set[str], depth: int) -> Expr:
         case 1:
             return Expr(f"{inner.at(4)}^3", inner.bound**3, 3)
         case 2:
-            return Expr(f"(1 + {inner.at(4)}^2)^{a.pick(('0.5', '-1', '-0.5'))}", inner.bound + 1, 3)
+            return Expr(
+                f"(1 + {inner.at(4)}^2)^{a.pick(('0.5', '-1', '-0.5'))}", inner.bound + 1, 3
+            )
         case _:
             return Expr(f"2^{tame(a, inner, 3).at(4)}", 8.0, 3)
 
@@ -205,7 +207,9 @@ def function(a: Author, open_: set[str], depth: int) -> Expr:
             name = a.pick(("swiglu", "geglu") if a.smooth else ("swiglu", "geglu", "logaddexp"))
             return Expr(f"{name}({inner.text}, {two.text})", (inner.bound + 1) * (two.bound + 1))
         case 4:
-            return Expr(f"{a.pick(('log_sigmoid', 'logit'))}(sigmoid({inner.text}))", inner.bound + 1)
+            return Expr(
+                f"{a.pick(('log_sigmoid', 'logit'))}(sigmoid({inner.text}))", inner.bound + 1
+            )
         case _:
             name = a.pick(SMOOTH if a.smooth else (*SMOOTH, *KINKED))
             bound = 1.0 if name in BOUNDED else 1.8 * inner.bound + 1
@@ -268,9 +272,11 @@ def contraction(a: Author, open_: set[str], depth: int) -> Expr:
     if not a.fits([*open_, *bound_axes]):
         return sum_(a, open_, depth)
     wires = [
-        w for w in readable(a, open_ | set(bound_axes)) if set(w.axes) & set(bound_axes) and w.is_plain and not w.form
-    ]  # fmt: skip
-    counts = {x: 0 for x in bound_axes}
+        w
+        for w in readable(a, open_ | set(bound_axes))
+        if set(w.axes) & set(bound_axes) and w.is_plain and not w.form
+    ]
+    counts = dict.fromkeys(bound_axes, 0)
     chosen: list[Wire] = []
     for _ in range(4):
         lacking = [w for w in wires if any(counts[x] < 2 for x in w.axes if x in counts)]
@@ -290,12 +296,9 @@ def contraction(a: Author, open_: set[str], depth: int) -> Expr:
         bound *= each.bound
     for x, n in counts.items():
         bound *= a.sizes[x] if n else 1
-    text = factors[0].at(3) + "".join(
-        f" {'/' if n == 1 and not a.smooth and a.chance(0) else '*'} {each.at(3)}"
-        for n, each in enumerate(factors[1:])
-    )
+    text = " * ".join(each.at(3) for each in factors)
     if a.chance(20):
-        number, size = a.pick(NUMBERS)
+        number, _ = a.pick(NUMBERS)
         text, bound = f"{text} {a.pick('*/')} {number}", bound * 10
     return Expr(text, bound, 2)
 
@@ -381,7 +384,9 @@ def truth(a: Author, open_: set[str], depth: int) -> str:
     for wire in a.wires:
         if open_.issuperset(wire.atoms) and wire.kind not in ("real", "complex"):
             inside = at(wire, wire.axes)
-            choices += [inside if wire.kind == "bool" else f"{inside} {sign} {a.pick((0, 1, 2))}"] * 2
+            choices += [
+                inside if wire.kind == "bool" else f"{inside} {sign} {a.pick((0, 1, 2))}"
+            ] * 2
     for wire in a.wires:
         if wire.kind == "bool" and len(wire.axes) and wire.is_plain and not open_ & set(wire.axes):
             a.file.used.update(("reduce:any", "reduce:all"))

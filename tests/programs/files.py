@@ -85,7 +85,8 @@ def pack(a: Author) -> bool:
     name = a.file.name("over")
     a.file.diagrams.append(
         f"diagram {name}[ins..](V: [ins..]) -> [ins..] {{\n"
-        f"  total = sum[ins..](V[ins..]^2)\n  return Y[ins..] = V[ins..] / (1 + total * size(ins..))\n}}"
+        f"  total = sum[ins..](V[ins..]^2)\n"
+        f"  return Y[ins..] = V[ins..] / (1 + total * size(ins..))\n}}"
     )
     a.file.used.add("pack")
     axes = a.some(wire.axes, 1, 3)
@@ -100,7 +101,8 @@ def declarations(a: Author) -> bool:
     """An operator, an assertion and a diagram of the file that nothing uses."""
     op = a.file.name("op_")
     a.file.heads.append(
-        f"op {op}[x, const rate = 0.5]: [x] -> ([x], N(x)[x]) {{\n  requires = size(x) >= 0, random\n}}"
+        f"op {op}[x, const rate = 0.5]: [x] -> ([x], N(x)[x]) {{\n"
+        f"  requires = size(x) >= 0, random\n}}"
     )
     if a.chance(50):
         axis = a.file.name("fa")
@@ -114,7 +116,8 @@ def declarations(a: Author) -> bool:
             )
     other = a.file.name("two")
     a.file.diagrams.append(
-        f"diagram {other} : ([nn dd], [nn dd]) -> ([nn dd], [nn dd])\n  = route[r l -> l r] >> (tanh | id)"
+        f"diagram {other} : ([nn dd], [nn dd]) -> ([nn dd], [nn dd])\n"
+        f"  = route[r l -> l r] >> (tanh | id)"
     )
     wires = [w for w in a.reals(2) if len(w.axes) == 2]
     if wires:
@@ -145,4 +148,27 @@ def crossed(a: Author) -> bool:
     made = a.wire()
     a.say(f"{made} = {name}({wire.name}, {wire.name})")
     a.add(made, wire.axes, bound=2 * wire.bound)
+    return True
+
+
+@feature
+def learned_pipeline(a: Author) -> bool:
+    """A pipeline with parameters under one name, which is used twice."""
+    wires = filled(a)
+    if not wires:
+        return False
+    wire = a.recent(wires)
+    axis = wire.axes[-1]
+    kind = a.file.use("std.nn", a.pick(("linear", "affine")))
+    step = f"{kind}[{axis} -> {axis}]"
+    inner = a.pick((f"{step} >> tanh", f"{step} >> tanh >> {step}", f"id + ({step} >> sin)"))
+    power = a.pick(("", "^2", "^1", "^3"))
+    name = a.file.name("S")
+    a.file.used.add(f"learned pipeline{power}")
+    a.say(f"learn {name}: ({inner}){power}")
+    made = a.wire()
+    again = a.pick((f"{name}({wire.name})", f"{name}(tanh({name}({wire.name})))"))
+    a.say(f"{made}{bracket(wire.axes)} = {again}")
+    a.add(made, wire.axes, bound=20.0)
+    a.learns += 1
     return True

@@ -9,6 +9,11 @@ INITIAL = (
     "", "normal(0, 0.5)", "uniform(-1, 1)", "ones", "kaiming", "xavier", "frozen(normal(0, 1))",
     "zeros", "frozen(ones)",
 )  # fmt: skip
+ATTENTIONS = (
+    "multi_head", "causal_multi_head", "dense_attention", "causal_attention",
+    "sliding_attention", "alibi_attention", "linear_attention", "spherical_attention",
+    "grouped_attention", "masked_attention",
+)  # fmt: skip
 
 
 def filled(a: Author, least: int = 1) -> list[Wire]:
@@ -63,7 +68,9 @@ def linear(a: Author) -> bool:
     if a.chance(50):
         name = a.file.name("L")
         a.say(f"learn {name}: {call}")
-        made = result(a, axes, f"tanh({name}({wire.name}))" if a.chance(0) else f"{name}({wire.name})", bound)
+        made = result(
+            a, axes, f"tanh({name}({wire.name}))" if a.chance(0) else f"{name}({wire.name})", bound
+        )
         if a.chance(40):
             a.file.used.add("instance twice")
             result(a, axes, f"{name}({wire.name})", bound)
@@ -104,7 +111,7 @@ def norms(a: Author) -> bool:
 
 @feature
 def batch_norm(a: Author) -> bool:
-    wires = [w for w in filled(a, 2)]
+    wires = filled(a, 2)
     if not wires or a.depth < 2:
         return False
     wire = a.recent(wires)
@@ -137,7 +144,7 @@ def along(a: Author) -> bool:
 
 @rough
 def sorting(a: Author) -> bool:
-    wires = [w for w in a.reals(1, raw=True)]
+    wires = a.reals(1, raw=True)
     if not wires:
         return False
     wire = a.pick(wires)
@@ -195,7 +202,9 @@ def borders(a: Author) -> bool:
 
 @rough
 def one_hot(a: Author) -> bool:
-    lookups = [w for w in a.natural() if w.is_plain and w.kind not in w.axes and a.fits([*w.axes, w.kind])]
+    lookups = [
+        w for w in a.natural() if w.is_plain and w.kind not in w.axes and a.fits([*w.axes, w.kind])
+    ]
     if not lookups:
         return False
     lookup = a.pick(lookups)
@@ -228,9 +237,7 @@ def attention(a: Author) -> bool:
         return False
     wire = a.recent(wires)
     x, m = wire.axes
-    kind = a.pick(("multi_head", "causal_multi_head", "dense_attention", "causal_attention",
-                   "sliding_attention", "alibi_attention", "linear_attention", "spherical_attention",
-                   "grouped_attention", "masked_attention"))  # fmt: skip
+    kind = a.pick(ATTENTIONS)
     if a.smooth and kind in ("linear_attention", "spherical_attention"):
         kind = "dense_attention"
     name = a.wire()
@@ -253,7 +260,10 @@ def attention(a: Author) -> bool:
         case "grouped_attention":
             a.say(f"{q}g: {bracket([x, heads, extra, width])}")
             a.say(f"{q}r = {query}")
-            a.say(f"{q}g{bracket([x, heads, extra, width])} = {q}r{bracket([x, heads, width])} + {extra}")
+            a.say(
+                f"{q}g{bracket([x, heads, extra, width])}"
+                f" = {q}r{bracket([x, heads, width])} + {extra}"
+            )
             query = f"{q}g"
         case _:
             pass
@@ -335,14 +345,18 @@ def loss(a: Author) -> bool:
     wire = a.recent(wires)
     targets = a.some(wire.axes, 1, 2)
     rest = [x for x in wire.axes if x not in targets]
-    classes = [w for w in a.natural() if w.kind in wire.axes and set(w.axes) <= set(wire.axes) - {w.kind}]
+    classes = [
+        w for w in a.natural() if w.kind in wire.axes and set(w.axes) <= set(wire.axes) - {w.kind}
+    ]
     if classes:
         lookup = a.pick(classes)
         rest = [x for x in wire.axes if x != lookup.kind]
         call = f"{layer(a, 'cross_entropy', 'std.loss')}[{lookup.kind}]({wire.name}, {lookup.name})"
         result(a, rest, call, 10.0)
         return True
-    kind = a.pick(("mse", "bce_with_logits") if a.smooth else ("mse", "bce_with_logits", "mae", "huber"))
+    kind = a.pick(
+        ("mse", "bce_with_logits") if a.smooth else ("mse", "bce_with_logits", "mae", "huber")
+    )
     others = [w for w in a.reals(1) if set(targets) <= set(w.axes) <= set(wire.axes)]
     other = a.recent(others)
     if kind == "bce_with_logits":
@@ -381,5 +395,3 @@ def group_norm(a: Author) -> bool:
     a.say(f"{name} = {layer(a, 'group_norm')}[{targets}]({wire.name})")
     a.add(name, wire.axes, bound=3.0)
     return True
-
-

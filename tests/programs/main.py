@@ -54,7 +54,13 @@ def written(random: Random, smooth: bool, only: frozenset[str], most: int) -> Wr
     if config is not None:
         given = {x: n for x, n in given.items() if x not in file.given}
     return Written(
-        file.text(head), given, config, file.liftable, file.used, file.names, parameters,
+        file.text(head),
+        given,
+        config,
+        file.liftable,
+        file.used,
+        file.names,
+        parameters,
         {**sizes, **file.given},
     )
 
@@ -88,7 +94,9 @@ def inputs(a: Author) -> None:
     """The inputs, of all kinds."""
     base = list(a.sizes)
     for number in range(a.random.randint(1, 3)):
-        a.wires.append(Wire(f"X{number}", tuple(a.some(base, 0 if number else 1, 3)), "real", 2.0, True))
+        a.wires.append(
+            Wire(f"X{number}", tuple(a.some(base, 0 if number else 1, 3)), "real", 2.0, True)
+        )
     if a.chance(15):
         inner, outer = a.axis(a.pick((2, 3, 1))), a.axis(a.pick((2, 3, 1)))
         axes = (*a.some(base, 0, 1), f"({inner} {outer})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .author import Author, bracket
-from .expressions import tame, real
+from .expressions import real, tame
 from .statements import feature
 
 Types = list[tuple[str, ...]]
@@ -100,7 +100,9 @@ def two(a: Author, first: tuple[str, ...], second: tuple[str, ...], depth: int) 
     match kind:
         case "beside":
             left, right = one(a, first, depth), one(a, second, depth)
-            return Stage(f"{left.at(BESIDE)} | {right.at(BESIDE + 1)}", [*left.gives, *right.gives], BESIDE)
+            return Stage(
+                f"{left.at(BESIDE)} | {right.at(BESIDE + 1)}", [*left.gives, *right.gives], BESIDE
+            )
         case "route":
             return Stage("route[r l -> r]", [first])
         case "swap":

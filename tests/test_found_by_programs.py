@@ -1,0 +1,53 @@
+"""Small forms of random programs that PyTorch and the reference once disagreed on."""
+
+from __future__ import annotations
+
+import pytest
+from torch_judge import Case, judge, judged, program
+
+LEARNED = (
+    "use std.nn.{{affine}}\ndiagram f(X: [u]) -> [u] {{\n  learn s: {}\n  return s(s(X))\n}}\n"
+)
+PIPELINES = {
+    "affine[u -> u] >> tanh": 2,
+    "affine[u -> u] >> tanh >> affine[u -> u]": 4,
+    "(affine[u -> u] >> tanh >> affine[u -> u])^2": 8,
+    "(affine[u -> u]^2)^2": 8,
+    "((affine[u -> u] >> tanh)^2)^1": 4,
+}
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_learned_pipelines(pipeline: str) -> None:
+    """Each diagram in one has parameters of its own, and copies of copies are counted through."""
+    text = LEARNED.format(pipeline)
+    judge(Case(text, {}, built={"u": 2}))
+    assert len(judged(program(text), "f", {"u": 2})[0].state_dict()) == PIPELINES[pipeline]
+
+
+def test_a_write_at_one_place_that_an_input_chooses() -> None:
+    text = """diagram f(X: [d], Y: [], T: N(d)[]) -> [d] {
+      Z: [d]
+      Z[d] += X[d]
+      Z[T[]] max= Y
+      return Z
+    }"""
+    judge(Case(text, {"d": 4}))
+
+
+def test_a_first_state_that_has_no_axes() -> None:
+    """The condition of a branch brings its axes to the operations inside it."""
+    text = """diagram f(X: [], Y: [w p]) -> [w p] {
+      return P[w p] = tanh(where(p + 1 < size(p), P[w, p + 1], sin(gelu_tanh(X))) + Y[w p])
+    }"""
+    judge(Case(text, {"w": 2, "p": 3}))
+    judge(Case(text, {"w": 1, "p": 0}))
+
+
+def test_a_recurrence_from_the_magnitude_of_a_complex_number() -> None:
+    text = """diagram f(X: [y], Z: C[]) -> ([y], C[y]) {
+      P[y] = X[y] + where(y > 0, P[y - 1], abs(Z[]))
+      Q[y] = where(y > 0, Q[y - 1], exp(Z[])) * X[y]
+      return P, Q
+    }"""
+    assert program(text).diagram("f") is not None
