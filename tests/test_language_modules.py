@@ -207,6 +207,12 @@ def test_a_config_overrides_sizes_and_constants_when_it_is_chosen() -> None:
     assert library.module(config="other")(torch.ones(4)).tolist() == [5.0] * 4
 
 
+def test_a_config_gives_the_size_of_an_axis_that_only_bounds_naturals() -> None:
+    text = """diagram f(T: N(v)[n]) -> [n v] { return Y[n v] = where(T == v, 1, 0) }
+    config base { v = 3 }"""
+    assert ncdlang.loads(text).module(config="base")(torch.tensor([1])).tolist() == [[0, 1, 0]]
+
+
 def test_an_op_declares_a_signature_and_properties() -> None:
     checks(
         "op swirl: [] -> [] { elementwise, monotone }\ndiagram f(X: [n]) -> [n] { return swirl(X) }"
