@@ -24,9 +24,7 @@ PAGES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md") if path
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_blocks_are_compiled(
-    path: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_blocks_are_compiled(path: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     text = path.read_text(encoding="utf-8")
     fresh = written_anew(text, Reader(tmp_path))
@@ -47,7 +45,8 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 def anchors(text: str) -> set[str]:
     """What the headings of a page are called in links."""
-    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.M)
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
@@ -63,7 +62,9 @@ def test_wrong_programs_are_found_wrong(tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
         written_anew(wrong, Reader(tmp_path))
     with pytest.raises(AssertionError):
-        written_anew(wrong.replace(" error=NCD2001", "").replace("return X", "return Z"), Reader(tmp_path))
+        written_anew(
+            wrong.replace(" error=NCD2001", "").replace("return X", "return Z"), Reader(tmp_path)
+        )
     with pytest.raises(AssertionError):
         written_anew("```fortran\n```\n", Reader(tmp_path))
     with pytest.raises(NameError):

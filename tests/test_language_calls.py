@@ -239,6 +239,11 @@ def test_precedence(expression: str, wanted: float) -> None:
     assert value(text, [0.0]).tolist() == [wanted]
 
 
+def test_cast_changes_the_format() -> None:
+    text = "diagram f(X: [i]) -> bf16[i] { Y = cast[bf16](X)\n return Y }"
+    assert types(text)["Y"] == "bf16[i]"
+
+
 def test_powers_associate_to_the_left_as_they_are_written() -> None:
     for text, wanted in [("(2 ^ 3) ^ 2", 64.0), ("2 ^ (3 ^ 2)", 512.0)]:
         assert value(f"diagram f(X: [i]) -> [i] {{ return X + {text} }}", [0.0]).item() == wanted

@@ -116,6 +116,12 @@ def test_dropout_is_the_identity_in_eval_mode() -> None:
     assert set(trained.unique().tolist()) == {0.0, 2.0}
 
 
+def test_the_reference_evaluates_eval_mode_unless_told() -> None:
+    text = USES + "diagram f(X: [m]) -> [m] { return dropout[0.5](X) }"
+    given = torch.ones(100, dtype=torch.float64)
+    assert torch.equal(ncdlang.loads(text).module(backend="reference")(given), given)
+
+
 def test_batch_norm_keeps_running_buffers_and_is_not_lifted() -> None:
     text = USES + "diagram f(X: [b y x c]) -> [b y x c] { return batch_norm[b y x -> c](X) }"
     made, _ = both(text, sizes={"c": 2})
@@ -175,6 +181,14 @@ def test_where_modules_are_found(tmp_path: Path, use: str, call: str) -> None:
     assert library.module("f")(torch.ones(1)).item() == 2.0
 
 
+def test_std_is_always_the_standard_library(tmp_path: Path) -> None:
+    write(tmp_path, std__nn=LAYER.replace("layer", "linear"))
+    write(
+        tmp_path, main="use std.nn.{linear}\ndiagram f(X: [i]) -> [i] { return linear[i -> i](X) }"
+    )
+    assert ncdlang.load(tmp_path / "main.ncd", include=[tmp_path]).diagrams == ("f",)
+
+
 def test_paths_do_not_leave_their_folders(tmp_path: Path) -> None:
     write(tmp_path / "away", secret=LAYER)
     write(tmp_path / "own", main="use linked.{layer}\n" + LAYER.replace("layer", "f"))
@@ -232,6 +246,18 @@ def test_the_python_of_the_page(tmp_path: Path) -> None:
         attn(torch.ones(2, 511))
     assert not list(lib.module("attention").parameters())
     assert "class MultiHead" in lib.source("multi_head", config="small")
+
+
+def test_drawings_are_shown_by_jupyter() -> None:
+    drawing = ncdlang.loads("diagram f(X: [i]) -> [i] { return exp(X) }").draw("f")
+    assert "exp" in drawing.gv()
+    assert hasattr(drawing, "_repr_svg_")
+
+
+def test_backends_have_one_state_dict() -> None:
+    text = USES + "diagram f(X: [m]) -> [m] { return rms_norm[m](linear[m -> m](X)) }"
+    made, judge = both(text, sizes={"m": 2})
+    assert list(made.state_dict()) == list(judge.state_dict())
 
 
 def test_names_that_clash_with_modules_get_a_trailing_underscore() -> None:

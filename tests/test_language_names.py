@@ -203,6 +203,13 @@ def test_structures_of_axes(structure: str) -> None:
     checks(f"axis x : {structure}\ndiagram f(X: [x]) -> [x] {{ return X }}")
 
 
+@pytest.mark.parametrize("symmetry", ["equivariant", "invariant"])
+def test_symmetries_are_asserted(symmetry: str) -> None:
+    text = f"""diagram f(X: [x]) -> [x] {{ return exp(X) }}
+    assert {symmetry}[x](f)"""
+    assert not [each for each in messages(text) if not each.startswith("NCD5002")]
+
+
 def test_an_unknown_structure() -> None:
     error("axis x : tree\ndiagram f(X: [x]) -> [x] { return X }", "NCD2001", "set")
 
@@ -311,8 +318,9 @@ def test_formats(held: str) -> None:
 
 
 def test_tuples_are_parallel_wires() -> None:
-    text = "diagram g(P: ([i], [j])) -> ([j], [i]) { A, B = P\n return B, A }"
-    checks(text)
+    text = """diagram g(A: [i], B: [j]) -> ([j], [i]) { return B, A }
+    diagram f : ([i], [j]) -> ([i], [j]) = g >> g"""
+    assert types(text)["return"] == "[i], [j]"
 
 
 def test_no_array_names_an_axis_twice() -> None:
