@@ -25,7 +25,7 @@ from ncdlang.semantics.program import (
     Select,
 )
 from ncdlang.semantics.report import Reported, counted, has_axes
-from ncdlang.semantics.scope import Broken, DiagramRef
+from ncdlang.semantics.scope import Broken, DeclaredWire, DiagramRef
 from ncdlang.semantics.signature import already_defined
 from ncdlang.semantics.sizes import bracket_items, composite_index
 from ncdlang.semantics.types import ArrayType, Axis, Kind, Wire, plain_index
@@ -80,6 +80,9 @@ def check_new(body: Body, target: tree.Target) -> None:
         return
     if isinstance(earlier[0], Broken):
         raise Reported
+    if not isinstance(earlier[0], (Wire, DeclaredWire, Axis)):
+        # What reads it further down means the wire that this line was to define.
+        body.scope.define(name, Broken("wire"), earlier[1])
     already_defined(body, name, target.name.span, earlier[1])
 
 
