@@ -17,6 +17,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("records", "source", "resources"),
     ("diagnostics", "codes"),
+    ("fixing",),
     ("syntax",),
     ("semantics",),
     ("ir",),
