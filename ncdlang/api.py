@@ -252,7 +252,9 @@ class Library:
         return ask(backend, method, wanted)
 
     def __repr__(self) -> str:
-        lines = [f"<ncdlang.Library {self._source.name}"]
+        from ncdlang.report.columns import visible
+
+        lines = [f"<ncdlang.Library {visible(self._source.name)}"]
         lines += [f"  {signature(diagram)}" for diagram in self.program.diagrams]
         return "\n".join(lines) + ">"
 

@@ -57,6 +57,11 @@ def is_fixable(found: Diagnostic, source: Source, *, unsafe: bool = False) -> bo
     )
 
 
+def still_has(changed: Source, fixed: Diagnostic, found: Iterable[Diagnostic]) -> bool:
+    """Whether a finding is still among those of the text that its fix made."""
+    return _stays(fixed, _edits(fixed), found, changed)
+
+
 class _Fixer:
     def __init__(self, source: Source, check: Check, unsafe: bool) -> None:
         self.source = source
@@ -167,13 +172,13 @@ def _moved(offset: int, edits: Iterable[Edit], after: bool) -> int:
 def _stays(
     fixed: Diagnostic, edits: Sequence[Edit], found: Iterable[Diagnostic], changed: Source
 ) -> bool:
-    """Whether the finding is still there after its fix."""
+    """Whether the finding is still there after the edits."""
     start, end = _moved(fixed.span.start, edits, False), _moved(fixed.span.end, edits, True)
+    place = Span(changed, start, end)
     return any(
         other.code == fixed.code
         and other.message == fixed.message
         and other.span.source is changed
-        and other.span.start <= end
-        and start <= other.span.end
+        and _touch(other.span, place)
         for other in found
     )
