@@ -109,6 +109,20 @@ def _double_equal(mistake: Mistake) -> Diagnostic | None:
     )
 
 
+def _left_arrow(mistake: Mistake) -> Diagnostic | None:
+    """`Y[i] <- X[i]`."""
+    if not (mistake.is_kind(_ENDS) and mistake.accepts("EQUAL") and mistake.heads_with_operand()):
+        return None
+    place = mistake.last_of("LESS")
+    if place is None or not mistake.tokens.text(place + 1).startswith("-"):
+        return None
+    span = mistake.tokens.span(place).to(mistake.tokens.span(place + 1))
+    if span.text != "<-":
+        return None
+    fix = Fix("replace it by `=`", ((span, "="),))
+    return Diagnostic("NCD1022", "`<-` can't define anything", span, "write `=`", fix=fix)
+
+
 def _bare_expression(mistake: Mistake) -> Diagnostic | None:
     """An expression whose value nobody gets."""
     if not (mistake.is_kind(_ENDS) and mistake.accepts("EQUAL") and mistake.heads_with_operand()):
@@ -262,6 +276,7 @@ _BEFORE_SAMPLES: tuple[_Question, ...] = (
     _two_statements,
     _chain,
     _double_equal,
+    _left_arrow,
     _bare_expression,
     _indexed_declaration,
     _no_value,
