@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ncdlang.records import record
+from ncdlang.semantics import remedies
 from ncdlang.semantics.size import ONE, ZERO, Size, TooComplexError
 from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, Mod, Wire
 from ncdlang.source import Span
@@ -135,6 +136,7 @@ def _outside(body: Body, obligation: Obligation, verdict: Outside) -> None:
         label="leaves the array",
         notes=[f"that is so with {shown}"] if shown else [],
         help="; or ".join(_limits(body, verdict)) or _advice(verdict, obligation, general),
+        fix=remedies.flipped(obligation.span),
     )
 
 
@@ -153,6 +155,9 @@ def _always_outside(body: Body, obligation: Obligation, lowest: Size, highest: S
 def _limits(body: Body, verdict: Outside) -> list[str]:
     limits: list[str] = []
     for variable, limit in verdict.limits:
+        known = body.constraints.with_defaults(limit)
+        if known.value is not None:
+            limit = known
         if limit.value is not None and limit.value < 0:
             continue
         text = f"size({variable.name}) can be at most {limit}"

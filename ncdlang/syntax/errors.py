@@ -7,6 +7,7 @@ same choice of tokens, and last by what was expected and what was found.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from ncdlang.diagnostics import Diagnostic, Fix, Label
@@ -153,7 +154,30 @@ def _setting_in_call(mistake: Mistake) -> Diagnostic | None:
         return None
     rule = f"settings stand in square brackets: `f[{name} = ...](X)`; equality is `==`"
     message = "arguments in parentheses have no names"
-    return Diagnostic("NCD1025", message, mistake.span, "not an argument", help=rule)
+    fix = _moved_setting(mistake)
+    return Diagnostic("NCD1025", message, mistake.span, "not an argument", help=rule, fix=fix)
+
+
+_LAST_SETTING = re.compile(r"([^\W\d][\w.']*)\(([^()\n]*?),\s*([^\W\d]\w*)\s*=\s*([\w.'-]+)\s*\)")
+
+
+def _moved_setting(mistake: Mistake) -> Fix | None:
+    """`softmax(X, dim = x)` as `softmax[x](X)`."""
+    line = mistake.span.lines()
+    for call in _LAST_SETTING.finditer(line.text):
+        start, end = line.start + call.start(), line.start + call.end()
+        if not start < mistake.span.start < end:
+            continue
+        function, arguments, name, value = call.groups()
+        if name in ("dim", "axis"):
+            if not value.isidentifier():
+                return None
+            setting = value
+        else:
+            setting = f"{name} = {value}"
+        text = f"{function}[{setting}]({arguments})"
+        return Fix(f"write `{text}`", ((Span(line.source, start, end), text),))
+    return None
 
 
 def _keyword_as_wire(mistake: Mistake) -> Diagnostic | None:

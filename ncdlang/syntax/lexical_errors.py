@@ -226,11 +226,11 @@ def _foreign_operator(tokens: Tokens, names: dict[str, int], span: Span) -> None
         meant = Meant("ARROW", "->")
     # `**` between arrays may be a product of matrices.
     is_sure = span.text != "**" or _NUMBER_AHEAD.match(span.source.text, span.end) is not None
-    fix = _replace(span, meant.text, safe=is_sure) if meant.text else None
+    fix = _replace(span, meant.text) if meant.text and is_sure else None
     word = f"; write `{meant.text}`" if meant.text else ""
     _report(tokens, "NCD1003", f"there is no operator `{span.text}`{word}", span, meant.help, fix)
     tokens.add(names[meant.terminal], span.start, span.end)
-    if fix is None or not is_sure:
+    if fix is None:
         tokens.broken.append(span.lines())
 
 
