@@ -12,7 +12,8 @@ Check = Callable[[Source], tuple[Diagnostic, ...]]
 Edit = tuple[Span, str]
 
 MAX_ROUNDS = 10
-MAX_CHECKS = 60
+MAX_CHECKS = 40
+MAX_AT_ONCE = 50
 _SYNTAX = "NCD1"
 
 
@@ -31,7 +32,7 @@ def fix_source(source: Source, check: Check, *, unsafe: bool = False) -> Fixed:
     `check` gives the findings of a text. A fix counts only if its finding is gone afterwards, there
     are no more errors than before, and no more that keep the text from being parsed. Fixes with
     edits in other files are left alone, and those that are not safe unless `unsafe` is set. Each
-    file is checked at most some 60 times: a text of many fixes that do not work keeps some.
+    file is checked at most some 40 times: a text of many fixes that do not work keeps some.
     """
     return _Fixer(source, check, unsafe).run()
 
@@ -93,6 +94,8 @@ class _Fixer:
             if not any(_touch(a, b) for a in spans for b in taken):
                 chosen.append(found)
                 taken += spans
+                if len(chosen) == MAX_AT_ONCE:
+                    break
         return chosen
 
     @staticmethod

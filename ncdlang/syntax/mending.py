@@ -78,7 +78,7 @@ class _Lines:
         end = text.find("\n", max(span.end for span in spans))
         self.end = end if end >= 0 else len(text)
         self.is_long = self.end - self.start > _LONGEST
-        self._errors = self._count(text[self.start : self.end])
+        self._errors = 0 if self.is_long else self._count(text[self.start : self.end])
 
     def improve(self, fix: Fix) -> bool:
         """Whether there are fewer errors on the lines after the fix."""
