@@ -24,6 +24,7 @@ FILES = [*(ROOT / "examples").glob("*.ncd"), *(ROOT / "stdlib").rglob("*.ncd")]
 TEXTS = [path.read_text(encoding="utf-8") for path in sorted(FILES)]
 PIECE = re.compile(r"\w+|\s+|[^\w\s]")
 PIECES = [piece for text in TEXTS for piece in PIECE.findall(text)]
+FULL = bool(os.environ.get("NCDLANG_FULL"))
 ROUNDS = 100 if os.environ.get("NCDLANG_FULL") else 4
 
 
@@ -132,7 +133,8 @@ def test_any_file_is_answered_soon(
     path = tmp_path / "junk.ncd"
     content = JUNK[name](random.Random(name))
     assert len(content) <= SIZE
-    for command in COMMANDS:
+    # A file with syntax errors is read alike by all of them.
+    for command in COMMANDS if FULL else COMMANDS[:2]:
         path.write_bytes(content)
         start = time.process_time()
         code = main([command[0], str(path), *command[1:]])
