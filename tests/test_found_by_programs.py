@@ -51,3 +51,28 @@ def test_a_recurrence_from_the_magnitude_of_a_complex_number() -> None:
       return P, Q
     }"""
     assert program(text).diagram("f") is not None
+
+
+@pytest.mark.parametrize("bound", ["t = 2", "t = i", "t = j"])
+def test_a_learned_diagram_whose_free_axis_no_parameter_has(bound: str) -> None:
+    text = f"""use std.nn.{{rms_norm}}
+    diagram g[n, t = 3](R: [n]) -> [n] {{
+      W = rms_norm[n](R)
+      return Y[n] = sum[t](W[n] + t)
+    }}
+    diagram f[j = 2](X: [n], Z: [i]) -> ([n], [n]) {{
+      learn L: g[n, {bound}]^3
+      return g[n, {bound}](X), L(X)
+    }}"""
+    judge(Case(text, {"n": 3, "i": 2, "j": 2}, built={"n": 3}))
+
+
+def test_long_lists_of_modules_are_broken_well() -> None:
+    text = """use std.nn.{linear}
+    diagram f(X: [m]) -> [n] {
+      axis u = 1
+      B[n] = mean[u](X[3*n + 2*u])
+      learn S: (linear[n -> n] >> tanh >> linear[n -> n])^3
+      return S(B)
+    }"""
+    judge(Case(text, {"m": 7}, built={"m": 7}))

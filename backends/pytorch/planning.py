@@ -131,7 +131,8 @@ def _instance_symbols(instance: Instance, plans: dict[CheckedDiagram, Plan]) -> 
     symbols = plans[callee].layout.built if callee in plans else callee.needed
     bound = dict(instance.binding)
     for symbol in symbols:
-        yield from sorted(bound.get(symbol, Size.of(symbol)).symbols())
+        if symbol in bound:
+            yield from sorted(bound[symbol].symbols())
 
 
 def _find_late(plan: Plan, plans: dict[CheckedDiagram, Plan]) -> None:
@@ -139,7 +140,12 @@ def _find_late(plan: Plan, plans: dict[CheckedDiagram, Plan]) -> None:
     early = frozenset(plan.built)
     for operator in plan.calls():
         callee = plans.get(operator.callee)
-        if callee is None or operator.instance is not None:
+        if callee is None:
+            continue
+        if operator.instance is not None:
+            # What no parameter needs is known with each call.
+            known = dict(operator.instance.binding)
+            callee.late.update(symbol for symbol in callee.layout.built if symbol not in known)
             continue
         bound = dict(operator.binding)
         for symbol in callee.layout.built:
