@@ -76,3 +76,22 @@ def test_long_lists_of_modules_are_broken_well() -> None:
       return S(B)
     }"""
     judge(Case(text, {"m": 7}, built={"m": 7}))
+
+
+def test_a_number_of_a_condition_without_axes() -> None:
+    text = """diagram f(X: [n]) -> [n] {
+      B[] = not (2 > size(n))
+      return Y[n] = real(B[]) - X[n]
+    }"""
+    judge(Case(text, {"n": 1}))
+    judge(Case(text, {"n": 3}))
+
+
+def test_a_learned_diagram_that_nothing_uses() -> None:
+    text = """use std.nn.{rms_norm}
+    diagram g[n, t = 3](R: [n]) -> [n] { return sum[t](rms_norm[n](R) + t) }
+    diagram f(X: [n]) -> [n] {
+      W = g[n](X)
+      return 2 * X
+    }"""
+    judge(Case(text, {"n": 3}, built={"n": 3}))

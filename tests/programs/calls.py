@@ -197,6 +197,7 @@ def finish(
     )
     a.learns += b.learns
     lifted = list(dict.fromkeys(x for wire, axes in arguments for x in wire.axes if x not in axes))
+    known = set(a.sizes)
     targets: list[tuple[str, list[str], Wire]] = []
     for wire in results:
         outer = list(lifted)
@@ -216,6 +217,8 @@ def finish(
     if len(targets) > 1 and a.chance(25):
         left = f"{left.split(']')[0]}], _"
         targets = targets[:1]
+        for x in [x for x in a.sizes if x not in known and x not in targets[0][1]]:
+            del a.sizes[x]
         a.file.used.add("discard")
     a.say(f"{left} = {name}{brackets}({given})")
     for n, axes, wire in targets:
