@@ -24,6 +24,9 @@ from .ready import ready_made
 from .sizes import size_code
 
 
+Position = tuple[int, ...]
+
+
 class Module(Protocol):
     """What a class needs of the file that it stands in."""
 
@@ -242,23 +245,20 @@ class ClassWriter:
         return statement(f"self.{name} = nn.Parameter({made})", INDENT, f"[{axes}]")
 
     def _instances(self) -> list[str]:
-        """Instances under their names; `layer.0`, `layer.1`, ... become a list."""
-        made: dict[str, list[str]] = {}
+        """Instances under their names; `layer.0`, `layer.1.0`, ... become lists."""
+        made: dict[str, dict[Position, str]] = {}
         for instance in self.plan.diagram.instances:
-            stem = instance.name.partition(".")[0]
-            made.setdefault(stem, []).append(self._made(instance.callee, instance.binding))
-        stacks = {i.name.partition(".")[0] for i in self.plan.diagram.instances if "." in i.name}
+            stem, *rest = instance.name.split(".")
+            value = self._made(instance.callee, instance.binding)
+            made.setdefault(stem, {})[tuple(map(int, rest))] = value
         lines: list[str] = []
         for stem, copies in made.items():
-            value = copies[0]
-            if stem in stacks:
-                value = f"nn.ModuleList({_copies(copies)})"
-            lines += statement(f"self.{self.attributes[stem]} = {value}", INDENT)
+            lines += statement(f"self.{self.attributes[stem]} = {_nested(copies)}", INDENT)
         return lines
 
     def _instance(self, instance: Instance) -> str:
-        stem, _, position = instance.name.partition(".")
-        return self.attributes[stem] + (f"[{position}]" if position else "")
+        stem, *positions = instance.name.split(".")
+        return self.attributes[stem] + "".join(f"[{position}]" for position in positions)
 
     def _made(self, callee: CheckedDiagram, binding: Binding) -> str:
         return f"{self.module.class_of(callee)}({self._arguments(callee, binding)})"
@@ -277,6 +277,16 @@ class ClassWriter:
         assert plan is not None
         names = self.module.names_of(callee)
         return ", ".join(f"{names[s]}={write(Size.of(s))}" for s in plan.built)
+
+
+def _nested(made: Mapping[Position, str]) -> str:
+    """A module, or lists of lists of modules by their positions."""
+    if () in made:
+        return made[()]
+    parts: dict[int, dict[Position, str]] = {}
+    for (first, *rest), value in sorted(made.items()):
+        parts.setdefault(first, {})[tuple(rest)] = value
+    return f"nn.ModuleList({_copies([_nested(part) for part in parts.values()])})"
 
 
 def _copies(made: list[str]) -> str:

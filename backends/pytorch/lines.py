@@ -70,7 +70,9 @@ def _broken(text: str, indent: str) -> list[str]:
     if len(parts) == 1 and not _is_call(text, start):
         body = _operators(parts[0], indent + _STEP)
     else:
-        items = [part.strip() + "," for part in parts if part.strip()]
+        # A generator that stands alone takes no comma behind it.
+        comma = "" if len(split_top(inner, " for ")) > 1 else ","
+        items = [part.strip() + comma for part in parts if part.strip()]
         body = [line for item in items for line in _broken(item, indent + _STEP)]
     return [indent + text[: start + 1], *body, indent + text[end:]]
 

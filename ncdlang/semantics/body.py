@@ -93,6 +93,7 @@ class Body(Names):
         self.redeclared: set[str] = set()
         self._fresh = count(1)
         self.copies: list[int] = []
+        self._stage_places: dict[str, list[Span]] = {}
         self.copies_in_all = 1
         self.within: LearnedPipeline | None = None
         self._instance_names: set[str] = set()
@@ -206,11 +207,12 @@ class Body(Names):
     def instance_name(self, base: str, place: Span) -> str:
         """A name for a learned diagram that is called at a place: `rms_norm`, then `rms_norm_2`.
 
-        Copies that `f^n` makes of one place share the name and add their number: `layer.0`.
+        Copies that `f^n` makes of one place share the name and add their number: `layer.0`. What
+        a learned pipeline calls at several places is numbered too.
         """
         suffix = "".join(f".{number}" for number in self.copies)
         if self.within is not None:
-            return self.within.name + ("" if is_power(self.within.spec) else f".{base}") + suffix
+            return self._stage_name(self.within, place) + suffix
         if suffix and place in self._copied:
             return self._copied[place] + suffix
         taken = self._instance_names | {name for name, _ in self.scope.local_names()}
@@ -223,6 +225,15 @@ class Body(Names):
             self._copied[place] = name
             self._instance_names.add(name)
         return name + suffix
+
+    def _stage_name(self, learned: LearnedPipeline, place: Span) -> str:
+        """The name of what a learned pipeline calls at a place: `ff.0`, `ff.1`, ... in order."""
+        if is_power(learned.spec):
+            return learned.name
+        places = self._stage_places.setdefault(learned.name, [])
+        if place not in places:
+            places.append(place)
+        return f"{learned.name}.{places.index(place)}"
 
     def add_instance(self, name: str, opened: Opened, span: Span) -> LearnedUse:
         """A new instance with parameters of its own; a learned pipeline has made it once."""
