@@ -23,7 +23,6 @@ from .planning import Binding, Plan
 from .ready import ready_made
 from .sizes import size_code
 
-
 Position = tuple[int, ...]
 
 
