@@ -93,6 +93,8 @@ class Body(Names):
         self.redeclared: set[str] = set()
         self._fresh = count(1)
         self.copies: list[tuple[int, int]] = []
+        # Axes of other sizes than what they index, as reported: the index, what it indexes, where.
+        self.mismatches: list[tuple[Axis, Axis, Span]] = []
         self.copies_in_all = 1
         self._within_names: dict[str, dict[Span, str]] = {}
         self.within: LearnedPipeline | None = None

@@ -184,6 +184,11 @@ def check_leftover(
     left = [axis for axis in expression.axes if axis not in kept]
     if not left:
         return
+    if any(
+        value.span.start <= place.start < value.span.end and not {index, indexed}.isdisjoint(left)
+        for index, indexed, place in body.mismatches
+    ):
+        raise Reported  # The wrong index that was reported is why an axis is left over.
     new = [axis for axis in left if _is_new(body, axis, value.span)]
     axis = (new or left)[0]
     # A name that occurs here for the first time is probably another axis that is left over.

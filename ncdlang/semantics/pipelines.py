@@ -295,11 +295,14 @@ class Pipeline:
 
     def _learned(self, learned: LearnedPipeline, wires: Wires) -> Wires:
         """A learned pipeline: its instances are made once and shared by all its uses."""
-        outer, self.body.within = self.body.within, learned
+        body = self.body
+        outer = body.within, body.copies
+        # Copies of a use are no copies of its instances.
+        body.within, body.copies = learned, []
         try:
             return self.apply(learned.spec, wires)
         finally:
-            self.body.within = outer
+            body.within, body.copies = outer
 
     def _operator(self, head: tree.Name, expr: tree.Expr, wires: Wires) -> Wire:
         """A primitive function or a reduction."""

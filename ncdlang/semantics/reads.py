@@ -93,12 +93,22 @@ def _place(body: Body, obligation: Obligation) -> None:
         reason = f"axis `{plain}` indexes axis `{axis}` of `{wire.spelling}`"
         if plain.size != axis.size:
             conflict = body.constraints.equate(plain.size, axis.size, reason, span)
-            if conflict is not None:
+            if conflict is not None and not _is_swapped(body, plain, axis, span):
+                body.mismatches.append((plain, axis, span))
                 _sizes_differ(body, plain, axis, wire, span, conflict)
         return
     if axis.parts and index == index_of_parts(axis):
         return
     body.oblige(obligation)
+
+
+def _is_swapped(body: Body, plain: Axis, axis: Axis, span: Span) -> bool:
+    """Whether the other of two swapped indices is reported already."""
+    return any(
+        (indexed, index) == (plain, axis) and place.end <= span.start and "]" not in between
+        for index, indexed, place in body.mismatches
+        for between in [span.source.text[place.end : span.start]]
+    )
 
 
 def index_of_parts(axis: Axis) -> Affine:
