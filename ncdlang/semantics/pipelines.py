@@ -15,7 +15,6 @@ from ncdlang.semantics.calls import (
     plan_on_wires,
     resolve_callee,
 )
-from ncdlang.semantics.equations import in_order_of_first
 from ncdlang.semantics.expressions import Context
 from ncdlang.semantics.matching import LearnedUse
 from ncdlang.semantics.primitives import ELEMENTWISE, FUNCTIONS, INFIX, REDUCTIONS
@@ -24,6 +23,7 @@ from ncdlang.semantics.reductions import missing_axes
 from ncdlang.semantics.report import Reported, counted
 from ncdlang.semantics.scope import Broken, DiagramRef, LearnedPipeline
 from ncdlang.semantics.types import ArrayType, Axis, Wire
+from ncdlang.semantics.unstated import in_order_of_first
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 

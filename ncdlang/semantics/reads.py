@@ -10,7 +10,7 @@ from ncdlang.semantics.expressions import Guards
 from ncdlang.semantics.obligations import Obligation
 from ncdlang.semantics.report import Reported, counted
 from ncdlang.semantics.sizes import bracket_items, composite_index, index_expression
-from ncdlang.semantics.types import Affine, Axis, Wire, plain_index
+from ncdlang.semantics.types import Affine, ArrayType, Axis, Wire, plain_index
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -36,6 +36,7 @@ def read_indices(
             expr.span,
             label=f"of type `{wire.type}`",
             labels=[Label(wire.span, "defined here")] if not wire.name.startswith("_") else [],
+            help=_completed(body, name, [item for item, _ in items], axes),
         )
     indices: list[Affine] = []
     failed = False
@@ -48,6 +49,23 @@ def read_indices(
     if failed:
         raise Reported
     return tuple(indices)
+
+
+def _completed(
+    body: Body, name: str, given: list[tree.Expr | Affine], axes: tuple[Axis, ...]
+) -> str:
+    """The read with an index for every axis: those given come first."""
+    items = [item for item in given if not isinstance(item, Affine)]
+    if len(given) > len(axes) or len(items) < len(given):
+        return ""
+    texts: list[str] = []
+    for item in items:
+        meaning = body.scope.find(item.text) if isinstance(item, tree.Name) else None
+        own = str(ArrayType(meaning.type.axes)) if isinstance(meaning, Wire) else ""
+        own = "" if own == "[]" else own
+        texts.append(item.span.text + own)
+    texts += [str(axis) for axis in axes[len(items) :]]
+    return f"every axis has its index: `{name}[{', '.join(texts)}]`"
 
 
 def _expanded(body: Body, expr: tree.Bracketed) -> list[tuple[tree.Expr | Affine, Span]]:
