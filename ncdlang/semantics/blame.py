@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ncdlang.diagnostics import Diagnostic, Fix, Label
+from ncdlang.diagnostics import Diagnostic, Fix, Label, Sink
 from ncdlang.records import record
 from ncdlang.semantics.remedies import occurrences
 from ncdlang.semantics.report import counted, listed
@@ -23,11 +23,14 @@ from ncdlang.syntax.parser import parse
 if TYPE_CHECKING:
     from ncdlang.semantics.binding import InstanceKey
     from ncdlang.semantics.module import ModuleChecker
+    from ncdlang.semantics.types import Axis
 
-_CODES = frozenset("NCD2001 NCD2003 NCD2004 NCD2005 NCD2006 NCD2010 NCD4003 NCD4004".split())
+_CODES = frozenset("NCD2001 NCD2002 NCD2003 NCD2004 NCD2005 NCD2006 NCD2010 NCD4003 NCD4004".split())
 _MOST_ERRORS = 6
 _MOST_TRIED = 24
 _LONGEST = 5000
+_SLIP = 3
+"""An axis that is named more often is no slip."""
 _ITEM = re.compile(r"\([^()]*\)|[^\W\d]\w*'*")
 _NAME = re.compile(r"[^\W\d]\w*'*")
 
@@ -127,7 +130,6 @@ def _is_consistent(
 ) -> bool:
     """Whether a diagram has no mistakes after a change. Nothing that it finds is kept."""
     from ncdlang.semantics.body import Body
-    from ncdlang.diagnostics import Sink
 
     span = declaration.span
     start, end = repair.span.start - span.start, repair.span.end - span.start
@@ -142,6 +144,46 @@ def _is_consistent(
         module.told = told
 
 
+# ---- results -------------------------------------------------------------------------------------
+
+
+def is_wrong_promise(
+    declaration: tree.Diagram,
+    promised: Sequence[Axis],
+    given: Sequence[Axis],
+    is_stated: bool,
+) -> bool:
+    """Whether the promised type of a result, rather than what is returned, has the mistake.
+
+    It has if the return states axes of the signature that are not promised, or if the order of
+    the same axes in other types speaks for the order that is returned.
+    """
+    if set(promised) < set(given):
+        return is_stated
+    if set(promised) != set(given):
+        return False
+    # A whole wire may stand where the promised order was to be made.
+    least = 1 if is_stated else 2
+    lists = [[_plain(item) for item in typed.items] for typed in _types(declaration)]
+    return _agreement(given, lists) >= _agreement(promised, lists) + least
+
+
+def _agreement(axes: Sequence[Axis], lists: list[list[str]]) -> int:
+    """How many pairs of axes, by the names without primes, stand in the same order in lists."""
+    names = [_plain(axis.name) for axis in axes]
+    return sum(
+        found.index(first) < found.index(second)
+        for found in lists
+        for place, first in enumerate(names)
+        for second in names[place + 1 :]
+        if first in found and second in found
+    )
+
+
+def _plain(name: str) -> str:
+    return name.rstrip("'")
+
+
 # ---- what may be wrong ---------------------------------------------------------------------------
 
 
@@ -152,6 +194,9 @@ def _repairs(case: Case) -> Iterator[Repair]:
             yield from _read_otherwise(case, diagnostic)
     if len(case.found) > 1 or case.found[0].code in ("NCD2005", "NCD4003"):
         yield from _superfluous(case)
+    for diagnostic in case.found:
+        if diagnostic.code == "NCD2002":
+            yield from _defined_twice(case, diagnostic)
     for diagnostic in case.found:
         name = diagnostic.span.text
         if diagnostic.code in ("NCD2001", "NCD2003") and _NAME.fullmatch(name):
@@ -186,7 +231,7 @@ def _read_otherwise(case: Case, diagnostic: Diagnostic) -> Iterator[Repair]:
     """All reads of a wire agree on a number of axes, and its type has another."""
     name = diagnostic.span.text.partition("[")[0]
     typed = next((typed for typed in case.types if typed.name == name), None)
-    if typed is None:
+    if typed is None or not typed.items or "(" in typed.axes.text:
         return
     reads = list(_reads(case, name))
     counts = {len(read) for _, read in reads}
@@ -229,7 +274,7 @@ def _reads(case: Case, name: str) -> Iterator[tuple[Span, list[str]]]:
 def _are_known(case: Case, read: Sequence[str], wire: str) -> bool:
     """Whether everything that a read of a wire names occurs in the rest of the diagram too."""
     names = [name for item in read for name in _NAME.findall(item) if name != "size"]
-    return all(case.count(name) > names.count(name) for name in names if name != wire)
+    return all(_NAME.search(item) for item in read) and all(case.count(name) > names.count(name) for name in names if name != wire)
 
 
 def _fitted(
@@ -286,6 +331,17 @@ def _misnamed(case: Case, name: str) -> Iterator[Repair]:
             )
 
 
+def _defined_twice(case: Case, diagnostic: Diagnostic) -> Iterator[Repair]:
+    """One of two definitions of a name was meant for a name that nothing defines."""
+    for other in case.found:
+        name = other.span.text
+        if other.code == "NCD2001" and _NAME.fullmatch(name):
+            labels = (*diagnostic.labels, Label(other.span, f"nothing defines `{name}`"))
+            yield Repair(
+                diagnostic.span, name, "NCD2002", diagnostic.message, diagnostic.label, labels
+            )
+
+
 def _defined(declaration: tree.Diagram) -> Iterator[tree.Name]:
     if declaration.formals is not None:
         for entry in (*declaration.formals.entries, *(declaration.formals.arrow or ())):
@@ -327,13 +383,18 @@ def _missing(case: Case, use: Span, name: str) -> Iterator[Repair]:
     labels = case.uses("used here")
     for typed in case.types:
         items = typed.items
-        if not typed.is_input or name in items:
+        is_alone = case.count(name) < 2 and not _stands_beside(use, items)
+        if not typed.is_input or name in items or is_alone:
             continue
         for place in _likely_places(items, use, name):
             text = typed.with_items([*items[:place], name, *items[place:]])
             yield Repair(typed.axes, text, "NCD2003", message, f"`{name}` is missing", labels)
     result = case.declaration.result
-    if case.declaration.formals is None and occurrences(result.span, name):
+    if (
+        case.declaration.formals is None
+        and occurrences(result.span, name)
+        and case.count(name) > _SLIP
+    ):
         head = case.declaration.name
         yield Repair(
             head.span, f"{head.text}[{name}]", "NCD2003", message, "it is no free axis", labels
@@ -347,3 +408,12 @@ def _likely_places(items: list[str], use: Span, name: str) -> list[int]:
     after = [place + 1 for place, item in enumerate(items) if item in before]
     first = max(after, default=0)
     return [first, *(place for place in range(len(items) + 1) if place != first)]
+
+
+def _stands_beside(use: Span, items: list[str]) -> bool:
+    """Whether the brackets around a name list one of the axes `items` too."""
+    text = use.source.text
+    start, end = text.rfind("[", 0, use.start), text.find("]", use.end)
+    if start < 0 or end < 0 or "]" in text[start : use.start]:
+        return False
+    return not set(_NAME.findall(text[start:end])).isdisjoint(items)

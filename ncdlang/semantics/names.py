@@ -138,6 +138,8 @@ class Names(Reporter):
         )
 
     def _too_early(self, name: tree.Name) -> NoReturn:
+        if self.module.has_broken(self.declaration.span):
+            raise Reported
         place = self.later[name.text]
         self.fail(
             "NCD2013",

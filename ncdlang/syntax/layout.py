@@ -109,7 +109,8 @@ class Open:
 class Layout:
     """One pass over the tokens. `open` are the open brackets; `head` is where, among the tokens
     put out, the current statement starts; `indent` is the indentation of the current line.
-    `suspect` is the body that a `}` seems not to have been meant for, by its indentation."""
+    `suspect` is the body that a `}` seems not to have been meant for, by its indentation, and ends
+    at `suspect_end`. `balanced` is a body that is known to be closed."""
 
     def __init__(self, raw: Tokens, kinds: Kinds) -> None:
         self.raw = raw
@@ -119,6 +120,8 @@ class Layout:
         self.head = 0
         self.indent = 0
         self.suspect: Open | None = None
+        self.suspect_end = 0
+        self.balanced: Open | None = None
         self.is_swallowed = False
         self.has_extra = False
 
@@ -163,8 +166,13 @@ class Layout:
             previous = out.kinds[-1]
         if kind in kinds.file_only and self._misses_brace():
             if not self.has_extra:
-                _errors().report_open_bodies(out, self.open, self.suspect, self.raw.span(index))
+                found = self.raw.span(index)
+                _errors().report_open_bodies(out, self._unclosed_body(), found)
             self._close(0)
+            previous = out.kinds[-1]
+        if self._misses_inner_brace(index, kind, above):
+            _errors().report_open_bodies(out, (self.open[-1], out.ends[-1]), None)
+            self._close(len(self.open) - 1)
             previous = out.kinds[-1]
         top = self.open[-1] if self.open else None
         if top is None or top.is_body:
@@ -294,6 +302,38 @@ class Layout:
         """Whether a body is open although a line starts, outdented, with a declaration."""
         return bool(self.open) and self.open[0].is_body and self.indent <= self.open[0].indent
 
+    def _misses_inner_brace(self, index: int, kind: int, above: int) -> bool:
+        """Whether a line stands outside the innermost block, by its indentation, and one `}` too
+        few follows before the next declaration."""
+        top = self.open[-1] if self.open else None
+        if top is None or len(self.open) < 2 or not top.is_body or top.is_extra:
+            return False
+        if not (self.indent <= top.indent < above) or kind in self.kinds.closers:
+            return False
+        if top is self.balanced or self.out.kinds[-1] in self.kinds.continues:
+            return False
+        depth = self._depth_at_declaration(index)
+        self.balanced = top if depth <= 0 else None
+        return depth > 0
+
+    def _depth_at_declaration(self, index: int) -> int:
+        """How many braces are open where the next declaration, or the end of the file, comes."""
+        kinds, raw, brace = self.kinds, self.raw, self.kinds.names["LBRACE"]
+        depth = sum(opened.kind == brace for opened in self.open)
+        while raw.kinds[index]:
+            kind = raw.kinds[index]
+            if kind == kinds.names["_DIAGRAM"]:
+                break
+            depth += (kind == brace) - (kind == kinds.closer[brace])
+            index += 1
+        return depth
+
+    def _unclosed_body(self) -> tuple[Open, int]:
+        """The body whose `}` is missing, and where."""
+        if self.suspect is not None:
+            return self.suspect, self.suspect_end
+        return self.open[-1], self.out.ends[-1]
+
     # ---- brackets ----
 
     def _bracket_or_assign(self, index: int, kind: int) -> int:
@@ -330,10 +370,18 @@ class Layout:
         return follows_type and self._head_kind() in (names["_DIAGRAM"], names["_OP"])
 
     def _push(self, kind: int, start: int, end: int, *, is_body: bool) -> None:
-        self.open.append(Open(kind, start, end, is_body, self.indent, self.head))
+        indent = self._statement_indent() if is_body else self.indent
+        self.open.append(Open(kind, start, end, is_body, indent, self.head))
         self.out.add(kind, start, end)
         if is_body:
             self.head = len(self.out.kinds)
+
+    def _statement_indent(self) -> int:
+        """The indentation of the line that the current statement starts on."""
+        if self.head >= len(self.out.kinds):
+            return self.indent
+        start = self.out.starts[self.head]
+        return start - (self.out.source.text.rfind("\n", 0, start) + 1)
 
     def _opens_nothing(self) -> bool:
         """Whether a `{` stands in a body where a statement should start."""
@@ -375,7 +423,8 @@ class Layout:
             self._close(place + 1)
         opened = self.open.pop()
         if opened.is_body and self.indent < opened.indent:
-            self.suspect = self.suspect or opened
+            if self.suspect is None:
+                self.suspect, self.suspect_end = opened, out.ends[-1]
         self.head = opened.head
         if not opened.is_extra:
             out.add(kind, start, end)
@@ -450,7 +499,7 @@ class Layout:
         end = len(out.source.text)
         if self.open and not self.is_swallowed and not self.has_extra:
             here = out.span(len(out.kinds) - 1)
-            _errors().report_open_at_end(out, self.open, self.suspect, here)
+            _errors().report_open_at_end(out, self._unclosed_body(), here)
         self._close(0)
         out.add(0, end, end)
 
