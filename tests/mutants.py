@@ -48,7 +48,10 @@ class Mutant:
     def lines(self) -> frozenset[int]:
         """The lines where the mistake stands: those of the edit, and uses of what it removed."""
         first = self.before.count("\n", 0, self.edit.start) + 1
-        places = set(range(first, first + self.edit.new.rstrip("\n").count("\n") + 1))
+        head = self.before[: self.edit.start]
+        # What is missing at the start of a line may be missing at the end of the one before it.
+        above = first - (not head.rpartition("\n")[2].strip() and not self.edit.new)
+        places = set(range(above, first + self.edit.new.rstrip("\n").count("\n") + 1))
         if self.edit.elsewhere:
             used = re.compile(self.edit.elsewhere)
             lines = MASKED.sub("", self.text).splitlines()

@@ -49,7 +49,7 @@ class Repair:
 
 @record
 class Typed:
-    """A wire whose type is written: an input, a raw parameter, or a declared wire."""
+    """A wire whose axes are written: an input, a raw parameter, or one that is defined."""
 
     name: str
     axes: Span
@@ -75,7 +75,7 @@ class Case:
 
     @property
     def types(self) -> list[Typed]:
-        """Every type that the diagram writes, its result apart."""
+        """Every type that the diagram writes, its result apart; a left side states one too."""
         return list(_types(self.declaration))
 
     def count(self, name: str) -> int:
@@ -151,21 +151,25 @@ def is_wrong_promise(
     declaration: tree.Diagram,
     promised: Sequence[Axis],
     given: Sequence[Axis],
+    returned: str,
     is_stated: bool,
 ) -> bool:
     """Whether the promised type of a result, rather than what is returned, has the mistake.
 
-    It has if the return states axes of the signature that are not promised, or if the order of
-    the same axes in other types speaks for the order that is returned.
+    It has if the wire that is `returned` is stated to have axes that are not promised, or if the
+    order of the same axes in other types speaks for the order that is returned. An input that is
+    returned as it is may have been meant to be transposed.
     """
+    named = [typed for typed in _types(declaration) if typed.name == returned]
+    is_stated = is_stated or any(not typed.is_input for typed in named)
+    if any(typed.is_input for typed in named):
+        return False
     if set(promised) < set(given):
         return is_stated
     if set(promised) != set(given):
         return False
-    # A whole wire may stand where the promised order was to be made.
-    least = 1 if is_stated else 2
     lists = [[_plain(item) for item in typed.items] for typed in _types(declaration)]
-    return _agreement(given, lists) >= _agreement(promised, lists) + least
+    return _agreement(given, lists) > _agreement(promised, lists)
 
 
 def _agreement(axes: Sequence[Axis], lists: list[list[str]]) -> int:
@@ -219,6 +223,10 @@ def _types_in(statements: Sequence[tree.Statement]) -> Iterator[Typed]:
             case tree.Learn(spec=tree.ArrayTypeExpr() as written):
                 for name in statement.names:
                     yield Typed(name.text, written.axes.span, False)
+            case tree.Equation(op="="):
+                for target in statement.targets:
+                    if target.brackets is not None:
+                        yield Typed(target.name.text, target.brackets.span, False)
             case tree.Declaration(type=tree.ArrayTypeExpr() as written):
                 yield Typed(statement.name.text, written.axes.span, False)
             case tree.Block():
@@ -231,9 +239,10 @@ def _read_otherwise(case: Case, diagnostic: Diagnostic) -> Iterator[Repair]:
     """All reads of a wire agree on a number of axes, and its type has another."""
     name = diagnostic.span.text.partition("[")[0]
     typed = next((typed for typed in case.types if typed.name == name), None)
+    reads = list(_reads(case, name))
     if typed is None or not typed.items or "(" in typed.axes.text:
         return
-    reads = list(_reads(case, name))
+    reads = [(span, items) for span, items in reads if span.end != typed.axes.end]
     counts = {len(read) for _, read in reads}
     declared = typed.items
     if len(counts) != 1 or counts == {len(declared)}:
@@ -317,10 +326,13 @@ def _superfluous(case: Case) -> Iterator[Repair]:
 def _misnamed(case: Case, name: str) -> Iterator[Repair]:
     """Something is defined by a name that nothing uses, and another name is used and not
     defined."""
-    if case.count(name) < 2:
-        return
+    text = case.declaration.span.source
+    whole = Span(text, 0, len(text.text))
     for other in _defined(case.declaration):
-        if case.count(other.text) == 1 and other.text != name:
+        is_slip = case.count(name) > 1 or (
+            len(occurrences(whole, name)) > len(occurrences(whole, other.text))
+        )
+        if is_slip and case.count(other.text) == 1 and other.text != name:
             yield Repair(
                 other.span,
                 name,

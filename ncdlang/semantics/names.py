@@ -250,6 +250,7 @@ class Names(Reporter):
                     f"`{item.span.text}` is no axis",
                     item.span,
                     label="the name of an axis is wanted",
+                    fix=remedies.numbered_axis(item.span, self.scope),
                 )
 
     def composite(self, parts: tuple[Axis, ...]) -> Axis:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Fix, Label
 from ncdlang.semantics.scope import Scope
+from ncdlang.semantics.types import Wire
 from ncdlang.source import Source, Span
 from ncdlang.syntax import tree
 
@@ -175,6 +176,20 @@ def arrow_for_comma(brackets: Span) -> Fix | None:
     start = brackets.start + lists.start(2)
     comma = Span(brackets.source, start, start + len(lists[2]))
     return Fix("write `->` between what goes in and what comes out", ((comma, " -> "),))
+
+
+def numbered_axis(number: Span, scope: Scope) -> Fix | None:
+    """`sum[0](A)` or `softmax[-1](A)` with the name of that axis, if `A` is a wire."""
+    if not re.fullmatch(r"-?\d+", number.text):
+        return None
+    argument = re.match(r"\](?:\(\s*([^\W\d]\w*'*)\s*[,)])", number.source.text[number.end :][:100])
+    wire = scope.find(argument[1]) if argument is not None else None
+    if not isinstance(wire, Wire):
+        return None
+    axes, place = wire.type.axes, int(number.text)
+    if not -len(axes) <= place < len(axes) or axes[place].parts or axes[place].derived:
+        return None
+    return Fix(f"write `{axes[place]}`", ((number, axes[place].name),))
 
 
 def leftover(

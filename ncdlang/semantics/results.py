@@ -357,7 +357,7 @@ def _axes_differ(
     here = Label(span, f"of type `{wire.type}`")
     there = Label(expr.span, f"promises `{ArrayType(declared, wire.type.kind)}`")
     is_stated = target is not None and target.brackets is not None
-    if is_wrong_promise(body.declaration, declared, given, is_stated):
+    if is_wrong_promise(body.declaration, declared, given, wire.name, is_stated):
         here, there = there, here
         text = str(ArrayType(given))
         fix = Fix(f"promise `{text}`", ((expr.axes.span, text),), safe=False)
