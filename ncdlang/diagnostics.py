@@ -68,7 +68,9 @@ class Sink:
         return len(self._found)
 
     def __iter__(self) -> Iterator[Diagnostic]:
-        return iter(sorted(self._found.values(), key=lambda d: (d.span.file, d.span.start, d.span.end)))
+        return iter(
+            sorted(self._found.values(), key=lambda d: (d.span.file, d.span.start, d.span.end))
+        )
 
     @property
     def has_errors(self) -> bool:

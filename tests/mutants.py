@@ -8,7 +8,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 KEYWORDS = frozenset(
-    "use as axis const config op diagram learn block return assert size and or not inf pi".split()
+    (
+        "use",
+        "as",
+        "axis",
+        "const",
+        "config",
+        "op",
+        "diagram",
+        "learn",
+        "block",
+        "return",
+        "assert",
+        "size",
+        "and",
+        "or",
+        "not",
+        "inf",
+        "pi",
+    )
 )
 NAME = re.compile(r"[^\W\d]\w*'*")
 LIST = re.compile(r"\[([^\W\d]\w*'*(?: [^\W\d]\w*'*)+)\]")

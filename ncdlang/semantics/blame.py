@@ -25,7 +25,19 @@ if TYPE_CHECKING:
     from ncdlang.semantics.module import ModuleChecker
     from ncdlang.semantics.types import Axis
 
-_CODES = frozenset("NCD2001 NCD2002 NCD2003 NCD2004 NCD2005 NCD2006 NCD2010 NCD4003 NCD4004".split())
+_CODES = frozenset(
+    (
+        "NCD2001",
+        "NCD2002",
+        "NCD2003",
+        "NCD2004",
+        "NCD2005",
+        "NCD2006",
+        "NCD2010",
+        "NCD4003",
+        "NCD4004",
+    )
+)
 _MOST_ERRORS = 6
 _MOST_TRIED = 24
 _LONGEST = 5000
@@ -196,7 +208,8 @@ def _repairs(case: Case) -> Iterator[Repair]:
     for diagnostic in case.found:
         if diagnostic.code == "NCD2005":
             yield from _read_otherwise(case, diagnostic)
-    if len(case.found) > 1 or case.found[0].code in ("NCD2005", "NCD4003"):
+    first, *others = case.found
+    if others or first.code in ("NCD2005", "NCD4003"):
         yield from _superfluous(case)
     for diagnostic in case.found:
         if diagnostic.code == "NCD2002":
@@ -268,7 +281,9 @@ def _reads(case: Case, name: str) -> Iterator[tuple[Span, list[str]]]:
     """The reads `name[...]` of a wire, with their indices as they are written."""
     for use in occurrences(case.declaration.span, name):
         text = use.source.text
-        brackets = re.match(r"\[([^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)\]", text[use.end : use.end + 200])
+        brackets = re.match(
+            r"\[([^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)\]", text[use.end : use.end + 200]
+        )
         if brackets is None:
             continue
         slots = brackets[1].split(",")
@@ -283,7 +298,9 @@ def _reads(case: Case, name: str) -> Iterator[tuple[Span, list[str]]]:
 def _are_known(case: Case, read: Sequence[str], wire: str) -> bool:
     """Whether everything that a read of a wire names occurs in the rest of the diagram too."""
     names = [name for item in read for name in _NAME.findall(item) if name != "size"]
-    return all(_NAME.search(item) for item in read) and all(case.count(name) > names.count(name) for name in names if name != wire)
+    return all(_NAME.search(item) for item in read) and all(
+        case.count(name) > names.count(name) for name in names if name != wire
+    )
 
 
 def _fitted(
@@ -398,7 +415,7 @@ def _missing(case: Case, use: Span, name: str) -> Iterator[Repair]:
         is_alone = case.count(name) < 2 and not _stands_beside(use, items)
         if not typed.is_input or name in items or is_alone:
             continue
-        for place in _likely_places(items, use, name):
+        for place in _likely_places(items, use):
             text = typed.with_items([*items[:place], name, *items[place:]])
             yield Repair(typed.axes, text, "NCD2003", message, f"`{name}` is missing", labels)
     result = case.declaration.result
@@ -413,7 +430,7 @@ def _missing(case: Case, use: Span, name: str) -> Iterator[Repair]:
         )
 
 
-def _likely_places(items: list[str], use: Span, name: str) -> list[int]:
+def _likely_places(items: list[str], use: Span) -> list[int]:
     """Where an axis may be missing in a type: first where it stands where it is used."""
     line = use.lines()
     before = _NAME.findall(line.source.text[line.start : use.start])

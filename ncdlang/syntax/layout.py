@@ -109,8 +109,8 @@ class Open:
 class Layout:
     """One pass over the tokens. `open` are the open brackets; `head` is where, among the tokens
     put out, the current statement starts; `indent` is the indentation of the current line.
-    `suspect` is the body that a `}` seems not to have been meant for, by its indentation, and ends
-    at `suspect_end`. `balanced` is a body that is known to be closed."""
+    `suspect` is the body that a `}`, by its indentation, was not meant for, and ends at
+    `suspect_end`. `balanced` is a body that is known to be closed."""
 
     def __init__(self, raw: Tokens, kinds: Kinds) -> None:
         self.raw = raw
@@ -166,11 +166,10 @@ class Layout:
             previous = out.kinds[-1]
         if kind in kinds.file_only and self._misses_brace():
             if not self.has_extra:
-                found = self.raw.span(index)
-                _errors().report_open_bodies(out, self._unclosed_body(), found)
+                _errors().report_open_bodies(out, self._unclosed_body(), self.raw.span(index))
             self._close(0)
             previous = out.kinds[-1]
-        if self._misses_inner_brace(index, kind, above):
+        if closers.misses_brace(self, index, kind, above):
             _errors().report_open_bodies(out, (self.open[-1], out.ends[-1]), None)
             self._close(len(self.open) - 1)
             previous = out.kinds[-1]
@@ -302,37 +301,10 @@ class Layout:
         """Whether a body is open although a line starts, outdented, with a declaration."""
         return bool(self.open) and self.open[0].is_body and self.indent <= self.open[0].indent
 
-    def _misses_inner_brace(self, index: int, kind: int, above: int) -> bool:
-        """Whether a line stands outside the innermost block, by its indentation, and one `}` too
-        few follows before the next declaration."""
-        top = self.open[-1] if self.open else None
-        if top is None or len(self.open) < 2 or not top.is_body or top.is_extra:
-            return False
-        if not (self.indent <= top.indent < above) or kind in self.kinds.closers:
-            return False
-        if top is self.balanced or self.out.kinds[-1] in self.kinds.continues:
-            return False
-        depth = self._depth_at_declaration(index)
-        self.balanced = top if depth <= 0 else None
-        return depth > 0
-
-    def _depth_at_declaration(self, index: int) -> int:
-        """How many braces are open where the next declaration, or the end of the file, comes."""
-        kinds, raw, brace = self.kinds, self.raw, self.kinds.names["LBRACE"]
-        depth = sum(opened.kind == brace for opened in self.open)
-        while raw.kinds[index]:
-            kind = raw.kinds[index]
-            if kind == kinds.names["_DIAGRAM"]:
-                break
-            depth += (kind == brace) - (kind == kinds.closer[brace])
-            index += 1
-        return depth
-
     def _unclosed_body(self) -> tuple[Open, int]:
         """The body whose `}` is missing, and where."""
-        if self.suspect is not None:
-            return self.suspect, self.suspect_end
-        return self.open[-1], self.out.ends[-1]
+        here = self.open[-1], self.out.ends[-1]
+        return here if self.suspect is None else (self.suspect, self.suspect_end)
 
     # ---- brackets ----
 
@@ -370,18 +342,11 @@ class Layout:
         return follows_type and self._head_kind() in (names["_DIAGRAM"], names["_OP"])
 
     def _push(self, kind: int, start: int, end: int, *, is_body: bool) -> None:
-        indent = self._statement_indent() if is_body else self.indent
+        indent = closers.statement_indent(self) if is_body else self.indent
         self.open.append(Open(kind, start, end, is_body, indent, self.head))
         self.out.add(kind, start, end)
         if is_body:
             self.head = len(self.out.kinds)
-
-    def _statement_indent(self) -> int:
-        """The indentation of the line that the current statement starts on."""
-        if self.head >= len(self.out.kinds):
-            return self.indent
-        start = self.out.starts[self.head]
-        return start - (self.out.source.text.rfind("\n", 0, start) + 1)
 
     def _opens_nothing(self) -> bool:
         """Whether a `{` stands in a body where a statement should start."""
