@@ -301,10 +301,9 @@ class Layout:
         """Whether a body is open although a line starts, outdented, with a declaration."""
         return bool(self.open) and self.open[0].is_body and self.indent <= self.open[0].indent
 
-    def _unclosed_body(self) -> tuple[Open, int]:
-        """The body whose `}` is missing, and where."""
-        here = self.open[-1], self.out.ends[-1]
-        return here if self.suspect is None else (self.suspect, self.suspect_end)
+    def _unclosed_body(self) -> tuple[Open, int]:  # and where its `}` is missing
+        opened = self.suspect or self.open[-1]
+        return opened, self.suspect_end if self.suspect else self.out.ends[-1]
 
     # ---- brackets ----
 
