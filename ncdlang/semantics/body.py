@@ -122,6 +122,16 @@ class Body(Names):
             raise Reported
         return self._template()
 
+    def is_consistent(self) -> bool:
+        """Whether signature and statements have no mistake; what needs proofs is left out."""
+        try:
+            signature.check_signature(self)
+            take_over(self)
+            statements.check_body(self)
+        except (Reported, TooComplexError):
+            return False
+        return not self.failed and not len(self.sink)
+
     def _template(self) -> Template:
         declaration = self.declaration
         instances = tuple(instance for use in self.uses if (instance := use.instance) is not None)

@@ -139,6 +139,8 @@ class Names(Reporter):
         )
 
     def _too_early(self, name: tree.Name) -> NoReturn:
+        if self.module.has_broken(self.declaration.span):
+            raise Reported
         place = self.later[name.text]
         self.fail(
             "NCD2013",
@@ -259,6 +261,7 @@ class Names(Reporter):
                     f"`{item.span.text}` is no axis",
                     item.span,
                     label="the name of an axis is wanted",
+                    fix=remedies.numbered_axis(item.span, self.scope),
                 )
 
     def composite(self, parts: tuple[Axis, ...]) -> Axis:

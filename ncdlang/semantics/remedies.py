@@ -180,6 +180,20 @@ def arrow_for_comma(brackets: Span) -> Fix | None:
     return Fix("write `->` between what goes in and what comes out", ((comma, " -> "),))
 
 
+def numbered_axis(number: Span, scope: Scope) -> Fix | None:
+    """`sum[0](A)` or `softmax[-1](A)` with the name of that axis, if `A` is a wire."""
+    if not re.fullmatch(r"-?\d+", number.text):
+        return None
+    argument = re.match(r"\](?:\(\s*([^\W\d]\w*'*)\s*[,)])", number.source.text[number.end :][:100])
+    wire = scope.find(argument[1]) if argument is not None else None
+    if not isinstance(wire, Wire):
+        return None
+    axes, place = wire.type.axes, int(number.text)
+    if not -len(axes) <= place < len(axes) or axes[place].parts or axes[place].derived:
+        return None
+    return Fix(f"write `{axes[place]}`", ((number, axes[place].name),))
+
+
 def leftover(
     declaration: tree.Diagram, target: tree.Target, term: Span, left: list[str]
 ) -> Fix | None:
