@@ -20,14 +20,14 @@ from ncdlang.source import Source
 from ncdlang.syntax import tree
 from ncdlang.syntax.parser import parse
 
-COUNT = 500
+COUNT = 600
 # Only diagrams that nothing can be done with have it, and what a pipeline is given at its calls.
 UNUSED_NODES = {"TupleExpr"}
 
 
 @cache
 def texts() -> tuple[str, ...]:
-    one_each = [write(Random(seed), only=[name]).text for name in FEATURES for seed in range(12)]
+    one_each = [write(Random(seed), only=[name]).text for name in FEATURES for seed in range(40)]
     return (*one_each, *(write(Random(seed)).text for seed in range(COUNT)))
 
 
