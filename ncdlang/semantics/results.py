@@ -353,6 +353,13 @@ def _axes_differ(
         parts += [f"axis `{a}` is not promised" for a in extra]
         notes = ["; ".join(parts)] if parts else []
         help_text = f"promise what is returned: `-> {wire.type}`, or return what is promised"
+        if _same_sizes(given, declared):
+            name = wire.name if not wire.name.startswith("_") else "Y"
+            read = ", ".join(str(a) for a in declared)
+            help_text = (
+                f"the sizes agree: name the result `{name}` and return it by the promised names, "
+                f"`{name}'{written} = {name}[{read}]`, or {help_text}"
+            )
     body.fail(
         "NCD2006",
         message,
@@ -362,6 +369,12 @@ def _axes_differ(
         notes=notes,
         help=help_text,
         fix=fix,
+    )
+
+
+def _same_sizes(given: tuple[Axis, ...], declared: tuple[Axis, ...]) -> bool:
+    return len(given) == len(declared) and all(
+        mine.size == theirs.size for mine, theirs in zip(given, declared, strict=True)
     )
 
 
