@@ -99,7 +99,9 @@ def _descend(left: Node, right: Node) -> Difference:
         message = _own_difference(left, right)
         if message is None:
             pairs = _differing(left, right)
-            if pairs is None:
+            if left.is_random and right.is_random:
+                message = "they are different draws of a random operation"
+            elif pairs is None:
                 message = "they read different arrays"
             elif pairs[0].node.digest == pairs[1].node.digest:
                 message = f"they read `{pairs[0].node.name}` at different places"

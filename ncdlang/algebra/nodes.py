@@ -41,6 +41,7 @@ class Node:
     name: str
     span: Span
     is_closed: bool
+    is_random: bool
 
     def below(self) -> Iterator[Node]:
         """The nodes that it reads, once for each read."""
@@ -178,6 +179,7 @@ class Nodes:
                 origin.name,
                 origin.span,
                 closed,
+                is_random,
             )
         return node, dims
 
