@@ -126,8 +126,10 @@ class Values:
     ) -> Array:
         """A wire, all tiled, at places for every index of the degree."""
         array = self.arrays[wire]
-        found = [self.checked(array.shape[1 + i], self.place(p, degree), guarded)
-                 for i, p in enumerate(places)]
+        found = [
+            self.checked(array.shape[1 + i], self.place(p, degree), guarded)
+            for i, p in enumerate(places)
+        ]
         batch = np.arange(array.shape[0]).reshape([-1] + [1] * len(degree))
         if array.size == 0:
             whole = (self.batch, *(len(self.range(a)) for a in degree))
@@ -147,14 +149,16 @@ class Values:
         tiled = [1 + i for i, target in enumerate(operand.weave) if not target]
         targets = [1 + i for i, target in enumerate(operand.weave) if target]
         array = array.transpose(0, *tiled, *targets)
-        places = [self.checked(array.shape[1 + i], self.place(p, degree), guarded)
-                  for i, p in enumerate(operand.reindexing)]
+        places = [
+            self.checked(array.shape[1 + i], self.place(p, degree), guarded)
+            for i, p in enumerate(operand.reindexing)
+        ]
         whole = (self.batch, *(len(self.range(a)) for a in degree))
         if 0 in whole or (array.size == 0 and tiled):
-            return np.zeros((*whole, *array.shape[1 + len(tiled):]), array.dtype)
+            return np.zeros((*whole, *array.shape[1 + len(tiled) :]), array.dtype)
         batch = np.arange(array.shape[0]).reshape([-1] + [1] * len(degree))
         slices = array[(batch, *places)]
-        return np.broadcast_to(slices, (*whole, *array.shape[1 + len(tiled):]))
+        return np.broadcast_to(slices, (*whole, *array.shape[1 + len(tiled) :]))
 
     # ---- operations ----------------------------------------------------------------------------
 
@@ -199,7 +203,7 @@ class Values:
         if not held.flags.writeable:
             held = self.arrays[result.wire] = held.copy()
         at = tuple(fixed[i][0] if i in fixed else slice(None) for i in range(held.ndim))
-        small = value.squeeze(tuple(fixed))if not any(a.parts for a, _ in axes) else value
+        small = value.squeeze(tuple(fixed)) if not any(a.parts for a, _ in axes) else value
         held[at] = small.reshape(held[at].shape)
 
     def value(self, edge: Edge, degree: list[Axis]) -> Array:
@@ -296,9 +300,7 @@ class Values:
             into = np.full((self.batch, *self.shape(wire)), start, DTYPES[kind.name])
         else:
             into = self.arrays[edge.inputs[1].wire].copy()
-        places = [
-            np.broadcast_to(self.place(p, degree), source.shape) for p in operator.indices
-        ]
+        places = [np.broadcast_to(self.place(p, degree), source.shape) for p in operator.indices]
         combine = COMBINE.get(operator.op)
         apply = operation(combine, kind.name) if combine else lambda _, new: new
         for at in product(*map(range, source.shape)):

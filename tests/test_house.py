@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("syntax",),
     ("semantics",),
     ("ir",),
+    ("algebra",),
     ("analysis",),
     ("targets",),
     ("project",),

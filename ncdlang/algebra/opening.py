@@ -316,6 +316,12 @@ class _Call:
         """Results of the callee that can be made as the caller's wires at once."""
         found: dict[Wire, Result] = {}
         read = {operand.wire for edge in every(self.graph.edges) for operand in edge.inputs}
+        constant = {
+            result.wire
+            for edge in every(self.graph.edges)
+            if not (edge.inputs or is_random(edge))
+            for result in edge.outputs
+        }
         outside = {*self.graph.inputs, *(learned.wire for learned in self.graph.learned)}
         for result, formal, targets in zip(
             self.edge.outputs, self.graph.outputs, self.operator.output_targets, strict=True
@@ -323,7 +329,7 @@ class _Call:
             own = target_axes(result)
             same = all(self.axis(t) is a for t, a in zip(targets, own, strict=True))
             kinds = self.kind(formal.type.kind) == result.wire.type.kind
-            if same and kinds and formal not in found and formal not in outside | read:
+            if same and kinds and formal not in {*found, *outside, *read, *constant}:
                 found[formal] = result
         return found
 
@@ -346,19 +352,23 @@ class _Call:
         return self.blocks[blocks]
 
     def _copy_scan(self, edge: Edge, scan: Scan, finals: dict[Wire, Result]) -> None:
-        """All wires of a scan are lifted alike: they read each other in circles."""
-        lifted = {a for operand in edge.inputs for a in self.images[operand.wire].lifted()}
+        """All wires of a scan but constants are lifted alike: they read each other in circles."""
+        common = {a for operand in edge.inputs for a in self.images[operand.wire].lifted()}
         if is_random(edge):
-            lifted = self._all_lifted()
-        for result in (result for inner in scan.edges for result in inner.outputs):
-            self._result(result, lifted, finals)
-        outer, self.body.edges = self.body.edges, []
+            common = self._all_lifted()
+        lifts: dict[Edge, set[Axis]] = {}
         for inner in scan.edges:
+            is_final = any(result.wire in finals for result in inner.outputs)
+            lifts[inner] = common if inner.inputs else set()
+            if is_final:
+                lifts[inner] = self._all_lifted()
+            for result in inner.outputs:
+                self._result(result, lifts[inner], finals)
+        outer, self.body.edges = self.body.edges, []
+        for inner, lifted in lifts.items():
             inputs = tuple(self._operand(operand) for operand in inner.inputs)
             outputs = tuple(self._result(result, lifted, finals) for result in inner.outputs)
-            is_final = any(result.wire in finals for result in inner.outputs)
-            first = self._first(self._all_lifted() if is_final else lifted)
-            degree = (*first, *(self.axis(axis) for axis in inner.degree))
+            degree = (*self._first(lifted), *(self.axis(axis) for axis in inner.degree))
             blocks = self._blocks(inner.blocks)
             self._emit(self._operator(inner.operator), degree, inputs, outputs, blocks)
         edges, self.body.edges = tuple(self.body.edges), outer

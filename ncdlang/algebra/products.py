@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ncdlang.algebra.rewriting import Site, full_places
-from ncdlang.algebra.strides import Places, axes_of, read_through, substitute
+from ncdlang.algebra.strides import Places, Substitution, axes_of, read_through, substitute
 from ncdlang.ir.diagram import Contraction, Edge, Operand, Pointwise, Reduction, Reindex
 from ncdlang.records import record
 from ncdlang.semantics.types import Axis, Kind, Wire, plain_index
@@ -22,14 +22,9 @@ class Factor:
         """The axes that it depends on."""
         return frozenset(a for place in self.places for a in axes_of(place))
 
-    def moved(self, values: dict[Axis, object]) -> Factor:
+    def moved(self, values: Substitution) -> Factor:
         """The factor over other axes."""
-        from typing import cast
-
-        from ncdlang.algebra.strides import Substitution
-
-        known = cast("Substitution", values)
-        return Factor(self.wire, tuple(substitute(place, known) for place in self.places))
+        return Factor(self.wire, tuple(substitute(place, values) for place in self.places))
 
 
 @record
@@ -75,7 +70,7 @@ def inlined(product: Product, position: int, inner: Product, wire: Wire) -> Prod
     if not kept and any(axis.parts for axis in inner.bound):
         return None
     known = dict(values) | {a: plain_index(b) for a, b in zip(inner.bound, bound, strict=True)}
-    moved = tuple(factor.moved(dict(known)) for factor in inner.factors)
+    moved = tuple(factor.moved(known) for factor in inner.factors)
     factors = (*product.factors[:position], *moved, *product.factors[position + 1 :])
     return Product((*product.bound, *bound), factors)
 

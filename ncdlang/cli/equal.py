@@ -13,7 +13,6 @@ from argparse import ArgumentParser, Namespace
 from ncdlang.cli import options as shared
 from ncdlang.cli.console import remark
 from ncdlang.semantics.program import CheckedDiagram, CheckedProgram
-from ncdlang.source import Span
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -64,10 +63,5 @@ def _compare(left: CheckedDiagram, right: CheckedDiagram) -> bool:
         return True
     print(f"different: {names}: {found.message}")
     for place in (found.left, found.right):
-        print(f"  {_where(place.span)}: {place.text}")
+        print(f"  {place.span!r}: {place.text}")
     return False
-
-
-def _where(span: Span) -> str:
-    line, column = span.source.position(span.start)
-    return f"{span.source.name}:{line}:{column}"

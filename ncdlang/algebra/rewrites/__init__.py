@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ncdlang.algebra.rewrites.common_subterms import COMMON_SUBTERMS
 from ncdlang.algebra.rewrites.dead_wires import DEAD_WIRES
+from ncdlang.algebra.rewrites.divide_once import DIVIDE_ONCE
 from ncdlang.algebra.rewrites.fold_reindexing import FOLD_REINDEXING, UNFOLD
 from ncdlang.algebra.rewrites.matrix_product import MATRIX_PRODUCT
 from ncdlang.algebra.rewrites.merge_contractions import MERGE_CONTRACTIONS
@@ -20,6 +21,7 @@ REWRITES: tuple[Rewrite, ...] = (
     MERGE_REINDEXINGS,
     FOLD_REINDEXING,
     UNFOLD,
+    DIVIDE_ONCE,
     MERGE_CONTRACTIONS,
     ORDER_CONTRACTIONS,
     SLIDE_IN,

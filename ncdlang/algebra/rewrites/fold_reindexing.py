@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ncdlang.algebra.rewriting import Extents, Patch, Rewrite, Site, full_places
+from ncdlang.algebra.rewriting import Extents, Patch, Rewrite, Site, full_places, plain_operand
 from ncdlang.algebra.strides import read_through, substitute
 from ncdlang.ir.diagram import (
     Contraction,
@@ -104,8 +104,6 @@ def _copied(edge: Edge, operand: Operand) -> tuple[Edge, Operand]:
     used: dict[Axis, None] = {}
     for place in places:
         used.update(dict.fromkeys(place.axes()))
-    from ncdlang.algebra.rewriting import plain_operand
-
     made = Site.of(edge).reindex(operand.wire, places, tuple(used))
     return made, plain_operand(made.outputs[0].wire, targets)
 

@@ -10,11 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ncdlang.algebra.products import Factor, Product, product_of
-from ncdlang.algebra.rewriting import Extents, Patch, Rewrite, Site, plain_operand
-from ncdlang.ir.diagram import Contraction, Edge, Graph
+from ncdlang.algebra.products import Product, product_of
+from ncdlang.algebra.rewriting import (
+    Extents,
+    Patch,
+    Rewrite,
+    Site,
+    plain_operand,
+    reindex_operands,
+)
+from ncdlang.ir.diagram import Contraction, Edge, Graph, Reindex
 from ncdlang.semantics.size import product
-from ncdlang.semantics.types import Axis, Wire, plain_index
+from ncdlang.semantics.types import Axis, plain_index
 
 
 def _patches(graph: Graph, extents: Extents) -> Iterator[Patch]:
@@ -34,16 +41,6 @@ def kinds(edge: Edge, given: Product) -> tuple[tuple[Axis, ...], ...]:
     rows = tuple(a for a in edge.degree if a in left and a not in right)
     columns = tuple(a for a in edge.degree if a in right and a not in left)
     return batch, rows, columns, given.bound
-
-
-def is_matrix_product(edge: Edge, given: Product) -> bool:
-    """Whether each kind has one axis at most and the arrays are read as they lie."""
-    plain = all(
-        (place.axis is not None and not place.axis.parts) or place.axis in given.bound
-        for factor in given.factors
-        for place in factor.places
-    )
-    return plain and all(len(axes) <= 1 for axes in kinds(edge, given))
 
 
 def _flattens(edge: Edge, given: Product) -> bool:
@@ -74,17 +71,10 @@ def _as_matrices(edge: Edge, given: Product) -> tuple[Edge, ...]:
     operands = tuple(plain_operand(each.outputs[0].wire, inner) for each in (first, second))
     atoms = tuple(atom for axis in made.type.axes for atom in axis.atoms)
     multiplied = site.edge(Contraction(inner), atoms, operands, made)
-    back = Factor(made, tuple(map(plain_index, made.type.axes)))
+    places = tuple(map(plain_index, made.type.axes))
     output = edge.outputs[0].wire
-    final = _read(site, back, output, edge.degree)
+    final = site.edge(Reindex(), edge.degree, reindex_operands(made, places), output)
     return (first, second, multiplied, final)
-
-
-def _read(site: Site, factor: Factor, into: Wire, degree: tuple[Axis, ...]) -> Edge:
-    from ncdlang.algebra.rewriting import reindex_operands
-    from ncdlang.ir.diagram import Reindex
-
-    return site.edge(Reindex(), degree, reindex_operands(factor.wire, factor.places), into)
 
 
 def _flat(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:

@@ -39,6 +39,7 @@ class _Projection:
     edge: Edge
     shared: Operand
     weight: Factor
+    bound: tuple[Axis, ...]
     out: tuple[Axis, ...]
 
 
@@ -48,18 +49,13 @@ def _patches(graph: Graph, extents: Extents) -> Iterator[Patch]:
     groups: dict[tuple[Operand, tuple[Axis, ...]], list[_Projection]] = {}
     for edge in graph.edges:
         for found in _projections(edge, outside):
-            key = (found.shared, edge.operator.axes if _is_contraction(edge) else ())
-            groups.setdefault(key, []).append(found)
+            groups.setdefault((found.shared, found.bound), []).append(found)
     for group in groups.values():
         chosen = _fitting(group)
         if len(chosen) > 1:
             names = ", ".join(f"`{p.edge.outputs[0].wire.spelling}`" for p in chosen)
             replaced = _joined(chosen)
             yield Patch(f"{names} at once", chosen[0].edge.span, replaced)
-
-
-def _is_contraction(edge: Edge) -> bool:
-    return isinstance(edge.operator, Contraction)
 
 
 def _projections(edge: Edge, outside: set[Wire]) -> Iterator[_Projection]:
@@ -78,7 +74,7 @@ def _projections(edge: Edge, outside: set[Wire]) -> Iterator[_Projection]:
         apart = rows.isdisjoint(axes) and len(set(axes)) == len(axes)
         plain = all(axis in rows or axis in axes for axis in edge.degree)
         if is_weight and covers and apart and plain and len(edge.degree) == len(rows) + len(axes):
-            yield _Projection(edge, edge.inputs[1 - i], weight, axes)
+            yield _Projection(edge, edge.inputs[1 - i], weight, product.bound, axes)
 
 
 def _fitting(group: Sequence[_Projection]) -> list[_Projection]:
@@ -102,19 +98,17 @@ def _joined(group: Sequence[_Projection]) -> dict[Edge, tuple[Edge, ...]]:
     first = group[0]
     site = Site.of(first.edge)
     kind = first.edge.outputs[0].wire.type.kind
-    operator = first.edge.operator
-    assert isinstance(operator, Contraction)
     offsets = [ZERO]
     for projection in group:
         offsets.append(offsets[-1] + projection.out[0].size)
     joint = Axis("+".join(dict.fromkeys(p.out[0].name for p in group)), offsets.pop())
     rest = first.out[1:]
-    before, weight = _weights(site, group, offsets, joint, operator.axes)
+    before, weight = _weights(site, group, offsets, joint, first.bound)
     rows = tuple(axis for axis in first.edge.degree if axis not in first.out)
     degree = (*rows, joint, *rest)
     wire = site.wire(degree, kind)
-    inputs = (first.shared, plain_operand(weight, operator.axes))
-    multiplied = site.edge(operator, degree, inputs, wire)
+    inputs = (first.shared, plain_operand(weight, first.bound))
+    multiplied = site.edge(Contraction(first.bound), degree, inputs, wire)
     replaced: dict[Edge, tuple[Edge, ...]] = {projection.edge: () for projection in group}
     parts: list[Edge] = []
     for projection, offset in zip(group, offsets, strict=True):

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from ncdlang.algebra.rewriting import Extents, Patch, Rewrite, Site, full_places, plain_operand
+from ncdlang.algebra.rewriting import Extents, Patch, Rewrite, Site, full_places, reindex_operands
 from ncdlang.algebra.strides import Places, read_through, substitute
 from ncdlang.ir.diagram import Contraction, Edge, Graph, Operand, Pointwise, Reduction, Reindex
 from ncdlang.ir.lower import SINGULAR, SINGULAR_REDUCTIONS
 from ncdlang.records import replace
-from ncdlang.semantics.types import Axis, Wire, plain_index
+from ncdlang.semantics.types import Wire, plain_index
 
 _DETERMINISTIC = (Pointwise, Contraction, Reduction)
 
@@ -129,33 +129,14 @@ def _compute_first(edge: Edge, position: int, maker: Edge) -> tuple[Edge, ...] |
     )
     computed = site.edge(edge.operator, axes, operands, wire)
     read = tuple(place for _, place in tiled)
-    further = maker.inputs[1:]
-    first = Operand(wire, (False,) * len(axes), read)
-    moved = replace(edge, operator=Reindex(), inputs=(first, *_again(read, further)))
+    moved = replace(edge, operator=Reindex(), inputs=reindex_operands(wire, read))
     return (computed, moved)
-
-
-def _again(places: Places, further: tuple[Operand, ...]) -> tuple[Operand, ...]:
-    """The arrays of naturals that the moved coordinates gather from."""
-    from ncdlang.algebra.rewriting import reindex_operands
-
-    if not further:
-        return ()
-    return reindex_operands(further[0].wire, places)[1:]
 
 
 def _uses(graph: Graph) -> Counter[Wire]:
     uses = Counter[Wire](graph.outputs)
     uses.update(operand.wire for edge in graph.edges for operand in edge.inputs)
     return uses
-
-
-def elements(edge: Edge, extents: Extents) -> int:
-    """How many entries an operation reads or writes at most for one of its arrays."""
-    own: set[Axis] = set(edge.degree)
-    if isinstance(edge.operator, Contraction | Reduction):
-        own |= set(edge.operator.axes)
-    return extents.entries(own)
 
 
 def _in(graph: Graph, extents: Extents) -> Iterator[Patch]:
@@ -174,5 +155,3 @@ LAW = "Yoneda sliding (WWM, Thm. 2): [X, eta] ; [f, P] = [f, Q] ; [Y, eta], for 
 
 SLIDE_IN = Rewrite("slide-in", "read first, then compute on what was read", LAW, _in)
 SLIDE_OUT = Rewrite("slide-out", "compute on whole arrays, then read", LAW, _out)
-
-__all__ = ["LAW", "SLIDE_IN", "SLIDE_OUT", "elements", "plain_operand", "slid_in", "slid_out"]

@@ -14,10 +14,9 @@ def _patches(graph: Graph, extents: Extents) -> Iterator[Patch]:
     for patch, reading, operation in slid_in(graph):
         if extents.entries(reading.degree) < extents.entries(operation.degree):
             yield patch
-    for patch, reading, operation in slid_out(graph):
+    for patch, reading, _ in slid_out(graph):
         source = reading.inputs[0].wire.type.axes
         if extents.entries(source) < extents.entries(reading.degree):
-            del operation
             yield patch
 
 
