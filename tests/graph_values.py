@@ -13,10 +13,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
-
 from ncdlang.backends.reference.numbers import DTYPES, argument_kind, operation, reduction
 from ncdlang.backends.reference.operators import Use, operator_of
 from ncdlang.backends.reference.solving import Shape, solve
+
 from ncdlang.ir.diagram import (
     Contraction,
     Edge,

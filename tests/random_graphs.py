@@ -9,8 +9,8 @@ from random import Random
 import numpy as np
 from graph_values import graph_values
 from hypothesis import strategies as st
-
 from ncdlang.backends.reference.solving import SizeError, check_requirements, solve
+
 from ncdlang.diagnostics import Diagnostic
 from ncdlang.ir.diagram import Graph
 from ncdlang.project import Project

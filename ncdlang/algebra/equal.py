@@ -82,15 +82,25 @@ def _typed(wire: Wire) -> Place:
 
 
 def _place(node: Node) -> Place:
-    return Place(f"`{node.name}` = {described(node)}", node.span)
+    text = described(node)
+    is_named = node.name and not node.operator.startswith("number")
+    return Place(f"`{node.name}` = {text}" if is_named else node.name or text, node.span)
 
 
-def described(node: Node) -> str:
+def described(node: Node, depth: int = 2) -> str:
     """A node in words: its operator, what it binds and what it reads."""
     name = node.operator.removesuffix("[]").removeprefix(".")
     bound = f"[{' '.join(axis.name for axis in node.bound)}]" if node.bound else ""
-    reads = [("1 / " if read.role == "-" else "") + read.node.name for read in node.reads]
-    return f"{name}{bound}({', '.join(reads)})" if reads else name
+    if not node.reads:
+        return name
+    if not depth:
+        return f"{name}{bound}(...)"
+    reads = [
+        ("1 / " if read.role == "-" and node.operator != "add" else read.role.strip("+0123456789"))
+        + (read.node.name or described(read.node, depth - 1))
+        for read in node.reads
+    ]
+    return f"{name}{bound}({', '.join(reads)})"
 
 
 def _descend(left: Node, right: Node) -> Difference:
@@ -104,11 +114,15 @@ def _descend(left: Node, right: Node) -> Difference:
             elif pairs is None:
                 message = "they read different arrays"
             elif pairs[0].node.digest == pairs[1].node.digest:
-                message = f"they read `{pairs[0].node.name}` at different places"
+                message = f"they read {_shown(pairs[0].node)} at different places"
             else:
                 left, right = pairs[0].node, pairs[1].node
                 continue
         return Difference(message, _place(left), _place(right))
+
+
+def _shown(node: Node) -> str:
+    return f"`{node.name}`" if node.name else described(node)
 
 
 def _own_difference(left: Node, right: Node) -> str | None:

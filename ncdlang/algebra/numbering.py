@@ -56,7 +56,7 @@ class Numbering:
 
     def leaf(self, wire: Wire, name: str) -> None:
         """An array from outside; equal names mean equal arrays."""
-        origin = Origin(wire.spelling, wire.span)
+        origin = Origin(called(wire), wire.span)
         kind = self.nodes.sizes.kind(wire.type.kind)
         axes = tuple(Axis(axis.name, axis.size) for axis in wire.type.axes)
         node, _ = self.nodes.make(
@@ -113,7 +113,7 @@ class Numbering:
                 (),
                 (),
                 [Read("", view.node, view.places)],
-                Origin(wire.spelling, wire.span),
+                Origin(called(wire), wire.span),
                 fixed=(*atoms, *axes),
                 tail=axes,
             )
@@ -153,14 +153,16 @@ class Numbering:
         operator = edge.operator
         wire = edge.outputs[0].wire
         degree = atoms_of(edge.degree)
-        origin = Origin(wire.spelling, edge.span)
+        origin = Origin(called(wire), edge.span)
         kind = self.nodes.sizes.kind(wire.type.kind)
         match operator:
             case Reindex():
                 read = self._operand(edge.inputs[0])
                 return View(read.node, read.places)
             case Number():
-                return self._plain(f"number {self._number(operator.value)}", "", (), (), [], origin)
+                value = self._number(operator.value)
+                shown = Origin(str(operator.value), edge.span)
+                return self._plain(f"number {value}", "", (), (), [], shown)
             case Iota():
                 axis = degree[0]
                 anywhere = Axis("", ZERO)
@@ -322,7 +324,7 @@ class Numbering:
                 dims,
                 (),
                 [Read("", core, tuple(map(plain_index, dims)))],
-                Origin(wire.spelling, edge.span),
+                Origin(called(wire), edge.span),
                 fixed=axes,
                 tail=axes,
             )
@@ -386,7 +388,7 @@ class Numbering:
                 (),
                 (),
                 [Read("", core, ())],
-                Origin(wire.spelling, edge.span),
+                Origin(called(wire), edge.span),
                 fixed=atoms,
                 tail=atoms,
             )
@@ -402,6 +404,11 @@ def _states(scan: Scan) -> list[Wire]:
         early.update(o.wire for o in edge.inputs if o.wire not in known)
         known.update(result.wire for result in edge.outputs)
     return [wire for wire in made if wire in early]
+
+
+def called(wire: Wire) -> str:
+    """The name that a person gave a wire, "" for none."""
+    return "" if wire.name.startswith("_") else wire.name
 
 
 def atoms_of(axes: Iterable[Axis]) -> tuple[Axis, ...]:
