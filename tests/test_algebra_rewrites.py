@@ -133,9 +133,10 @@ def test_a_rewrite_is_done_when_it_is_done(rule: Rewrite) -> None:
       return R[a] = sum[c](exp(Z) / 2)
     }
     """
-    once = rewrite(graph_of(text), rule)
+    graph = graph_of(text)
+    once = rewrite(graph, rule)
     assert not rewrite(once.graph, rule).applied
-    assert bool(once.applied) == (once.graph.edges != graph_of(text).edges) or once.applied == ()
+    assert bool(once.applied) == (once.graph is not graph)
 
 
 # ---- one by one --------------------------------------------------------------------------------
@@ -252,14 +253,16 @@ diagram f(X: [a], Z: [b]) -> [a b] {
 
 
 def test_a_selection_slides_in_and_a_repetition_out() -> None:
-    assert operators(applied(SLICED, "slide-in").graph) == ["Reindex", "tanh"]
+    (inside,) = applied(SLICED, "slide-in").graph.edges
+    assert operators(applied(SLICED, "slide-in").graph) == ["tanh"]
+    assert [str(place) for place in inside.inputs[0].reindexing] == ["0", "b"]
     sliding_out = applied(REPEATED, "slide-out").graph
     assert operators(sliding_out)[-2:] == ["tanh", "Reindex"]
     assert len(sliding_out.edges[-2].degree) == 1
 
 
 def test_reindexings_go_where_arrays_are_smallest() -> None:
-    assert operators(applied(SLICED, "smallest-array").graph) == ["Reindex", "tanh"]
+    assert operators(applied(SLICED, "smallest-array").graph) == ["tanh"]
     assert operators(applied(REPEATED, "smallest-array").graph)[-2:] == ["tanh", "Reindex"]
     assert not applied(SLICED.replace("E[0, b]", "sum[a](E)"), "smallest-array").applied
 

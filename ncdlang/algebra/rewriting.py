@@ -79,10 +79,6 @@ class Patch:
     renamed: Mapping[Wire, Wire] = field(default_factory=dict[Wire, Wire])
     needed: tuple[Edge, ...] = ()
 
-    def touched(self) -> set[Edge]:
-        """The operations that no other patch may change at the same time."""
-        return {*self.replaced, *self.needed}
-
 
 Patches = Callable[[Graph, Extents], Iterator[Patch]]
 
@@ -140,13 +136,19 @@ def rewrite_all(
 
 
 def _apart(patches: Iterable[Patch]) -> list[Patch]:
-    """Patches that do not touch each other's operations, first come first served."""
-    taken: set[Edge] = set()
+    """Patches of which none replaces what another needs or replaces; the first ones win."""
+    replaced: set[Edge] = set()
+    needed: set[Edge] = set()
     chosen: list[Patch] = []
     for patch in patches:
-        touched = patch.touched()
-        if taken.isdisjoint(touched):
-            taken |= touched
+        own = patch.replaced.keys()
+        if (
+            replaced.isdisjoint(own)
+            and needed.isdisjoint(own)
+            and replaced.isdisjoint(patch.needed)
+        ):
+            replaced.update(own)
+            needed.update(patch.needed)
             chosen.append(patch)
     return chosen
 
@@ -160,7 +162,7 @@ def patched(graph: Graph, patches: Iterable[Patch]) -> Graph:
         renamed.update(patch.renamed)
     edges = [new for edge in graph.edges for new in replaced.get(edge, (edge,))]
     if renamed:
-        edges = [_with_wires(edge, renamed) for edge in edges]
+        edges = [with_wires(edge, renamed) for edge in edges]
     outputs = tuple(_final(wire, renamed) for wire in graph.outputs)
     return replace(graph, edges=tuple(edges), outputs=outputs)
 
@@ -171,7 +173,7 @@ def _final(wire: Wire, renamed: Mapping[Wire, Wire]) -> Wire:
     return wire
 
 
-def _with_wires(edge: Edge, renamed: Mapping[Wire, Wire]) -> Edge:
+def with_wires(edge: Edge, renamed: Mapping[Wire, Wire]) -> Edge:
     """The operation with wires read by their new names, inside a scan and inside coordinates."""
     operator = edge.operator
     read = {operand.wire for operand in edge.inputs}
@@ -186,7 +188,7 @@ def _with_wires(edge: Edge, renamed: Mapping[Wire, Wire]) -> Edge:
         for operand in edge.inputs
     )
     if isinstance(operator, Scan):
-        inner = tuple(_with_wires(each, renamed) for each in operator.edges)
+        inner = tuple(with_wires(each, renamed) for each in operator.edges)
         operator = replace(operator, edges=inner)
         inputs = tuple({operand.wire: operand for operand in inputs}.values())
     elif isinstance(operator, Scattering):

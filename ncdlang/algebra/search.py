@@ -8,6 +8,7 @@ expanded next, equal states once. (Zheng et al., OLLIE: Derivation-based Tensor 
 from __future__ import annotations
 
 from heapq import heappop, heappush
+from itertools import islice
 
 from ncdlang.algebra.cost import Cost, cost
 from ncdlang.algebra.rewrites import (
@@ -39,6 +40,8 @@ STEPS: tuple[Rewrite, ...] = (
 TIDY: tuple[Rewrite, ...] = (MERGE_REINDEXINGS, COMMON_SUBTERMS, DEAD_WIRES)
 
 MAX_STATES = 200
+MAX_STEPS = 64
+"""Steps that are tried from one state, the same number for each rewrite."""
 MAX_WORK = 40_000
 """States times operations that are looked at."""
 
@@ -73,7 +76,7 @@ def derive(graph: Graph, extents: Extents | None = None, states: int | None = No
         current, way = made[number]
         expanded += 1
         for rule in STEPS:
-            for patch in rule.patches(current, sizes):
+            for patch in islice(rule.patches(current, sizes), MAX_STEPS // len(STEPS)):
                 done = rewrite_all(patched(current, [patch]), TIDY, sizes)
                 text = render(done.graph)
                 if text in seen:
