@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("syntax",),
     ("semantics",),
     ("ir",),
+    ("algebra",),
     ("analysis",),
     ("targets",),
     ("project",),

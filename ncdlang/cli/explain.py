@@ -1,4 +1,8 @@
-"""Say what the code of an error means, with an example and how to mend it."""
+"""Say what the code of an error means, with an example and how to mend it.
+
+`pipeline` lists the rewrites, and which of them are done by default; the name of a rewrite says
+which law it rests on.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,10 @@ from ncdlang.cli.console import CommandError
 def configure(parser: ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument(
-        "code", metavar="CODE", nargs="*", help="such as NCD2003; all are listed if left out"
+        "code",
+        metavar="CODE",
+        nargs="*",
+        help="such as NCD2003, or the name of a rewrite; all codes are listed if left out",
     )
 
 
@@ -22,8 +29,33 @@ def run(options: Namespace) -> int:
             page = codes.page(code)
             print(f"{code}  {page.title if page else ''}")
         return 0
-    print("\n".join(_text(code) for code in options.code), end="")
+    print("\n".join(_page(code) for code in options.code), end="")
     return 0
+
+
+def _page(name: str) -> str:
+    from ncdlang.algebra.rewrites import named
+
+    if name == "pipeline":
+        return _pipeline()
+    rule = named(name)
+    if rule is not None:
+        return f"{rule.name}: {rule.summary}\n\nLaw: {rule.law}\n"
+    return _text(name)
+
+
+def _pipeline() -> str:
+    """The rewrites that are done by default, in order, then the others."""
+    from ncdlang.algebra.rewrites import PIPELINE, REWRITES
+    from ncdlang.algebra.rewriting import Rewrite
+
+    def line(rule: Rewrite) -> str:
+        return f"{rule.name:22} {rule.summary}"
+
+    default = [f"{i:3}. {line(rule)}" for i, rule in enumerate(PIPELINE, 1)]
+    others = [f"     {line(rule)}" for rule in REWRITES if rule not in PIPELINE]
+    lines = ["By default, in this order:", "", *default, "", "Only on demand:", "", *others]
+    return "\n".join(lines) + "\n"
 
 
 def _text(code: str) -> str:
