@@ -78,7 +78,7 @@ class _File:
         body += _block("Forward", forward) + _block("Backward", reverse)
         head = f"diagram {name}{f'[{brackets}]' if brackets else ''}({inputs}) -> {result} {{"
         noise = ["use std.nn.{dropout}", ""] if "dropout" in self._calls else []
-        text = [*self._remarks(), *noise, *self._doc(), head, *body, f"return {returned}", "}"]
+        text = [*self._remarks(), *noise, *self._fixed(inside), *self._doc(), head, *body, f"return {returned}", "}"]
         return "\n".join(text) + "\n"
 
     def _doc(self) -> list[str]:
@@ -91,12 +91,22 @@ class _File:
         texts.append(f"Kept from the forward pass: {', '.join(kept) or 'nothing'}.")
         return [f"# {line}" for text in texts for line in _wrapped(text)] + [""]
 
+    def _is_own(self, axis: Axis) -> bool:
+        """Whether the size of an axis is an unknown of its own."""
+        return self._names.size(axis.size) == f"size({self._names.axis(axis)})"
+
+    def _fixed(self, inside: tuple[Axis, ...]) -> list[str]:
+        """The axes of inputs that have one size only, which the file states."""
+        fixed = [axis for axis in inside if axis.size.value is not None]
+        items = ", ".join(f"{self._names.axis(axis)} = {axis.size}" for axis in fixed)
+        return [f"axis {items}", ""] if items else []
+
     def _facts(self, inside: tuple[Axis, ...], free: list[Axis]) -> Iterator[str]:
         """What is known of sizes: of the axes of inputs, and of axes that no input has."""
         names = self._names
         known = {*inside, *free}
         for axis in inside:
-            if names.size(axis.size) != f"size({names.axis(axis)})":
+            if axis.size.value is None and not self._is_own(axis):
                 yield f"assert size({names.axis(axis)}) == {names.size(axis.size)}"
         told: set[str] = set()
         for entry in self._gradient.opened.diagram.free if self._is_pinned else ():

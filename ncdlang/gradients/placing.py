@@ -131,25 +131,39 @@ def _matched(own: Axis, index: Affine) -> list[tuple[Axis, Axis]] | None:
 
 
 def _shift(part: Contribution) -> _Inverse | None:
-    """The inverse of a read whose every coordinate is one axis, shifted or reversed."""
+    """The inverse of a read whose every axis stands alone in a coordinate, shifted or reversed.
+
+    A further coordinate of axes that are known then, a constant among them, is a condition.
+    """
     found: dict[Axis, Affine] = {}
     conditions: list[Expression] = []
+    open_coordinates: list[tuple[Axis, Affine]] = []
     for own, index in zip(part.wire.type.axes, part.indices, strict=True):
-        matched = _matched(own, index)
-        if matched is not None:
-            pairs = [(axis, Affine(ZERO, ((atom, ONE),))) for axis, atom in matched]
-        else:
-            shifted = _shifted(own, index)
-            if shifted is None:
-                return None
-            axis, back = shifted
-            pairs = [(axis, back)]
-            conditions += _inside(back, axis.size, part.span)
-        for axis, back in pairs:
-            if axis in found:
-                return None
-            found[axis] = back
+        solved = _solved(own, index, part.span)
+        if solved is None or any(axis in found for axis in solved.axes):
+            open_coordinates.append((own, index))
+            continue
+        found.update(solved.axes)
+        conditions += solved.conditions
+    for own, index in open_coordinates:
+        if any(axis not in found for axis in index.axes()):
+            return None
+        there = index_number(Change(found).index(index), part.span)
+        here = index_number(row_major(own), part.span)
+        conditions.append(apply("eq", here, there, span=part.span))
     return _Inverse(found, tuple(conditions))
+
+
+def _solved(own: Axis, index: Affine, span: Span) -> _Inverse | None:
+    """The axes of one coordinate by the wire's own axis."""
+    matched = _matched(own, index)
+    if matched is not None:
+        return _Inverse({axis: Affine(ZERO, ((atom, ONE),)) for axis, atom in matched}, ())
+    shifted = _shifted(own, index)
+    if shifted is None:
+        return None
+    axis, back = shifted
+    return _Inverse({axis: back}, tuple(_inside(back, axis.size, span)))
 
 
 def _shifted(own: Axis, index: Affine) -> tuple[Axis, Affine] | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from ncdlang.gradients.adjoints import Adjoints, Contribution, own_axes
 from ncdlang.gradients.placing import equations, gathered_term, summed, term
 from ncdlang.gradients.rules import Rules
-from ncdlang.gradients.steps import Cycle, Flat, OpCall, made
+from ncdlang.gradients.steps import Cycle, Flat, OpCall, made, ordered
 from ncdlang.gradients.terms import atoms, whole
 from ncdlang.records import record
 from ncdlang.semantics.program import Define, Expression, Read, Scatter
@@ -125,6 +125,7 @@ class _Reverse:
         }
         outside = {wire: self._parts.pop(wire) for wire in wires if wire in self._parts}
         inside: dict[Wire, list[Contribution]] = {wire: [] for wire in outside}
+        before, self.steps = self.steps, []
         waiting = list(cycle.steps)
         while ready := [s for s in waiting if any(w in inside for w in made(s))]:
             step = ready[-1]
@@ -136,7 +137,11 @@ class _Reverse:
                     self._add([part])
         for wire in reversed(wires):
             if wire in inside:
-                self._close(wire, adjoints[wire], outside.get(wire, []), inside[wire])
+                parts = self._outside(wire, outside.get(wire, []), before)
+                parts += [gathered_term(part) for part in inside[wire]]
+                self.steps.append(Define(adjoints[wire], summed(parts, wire.span), wire.span))
+        inner = [step for step in self.steps if isinstance(step, Define | OpCall)]
+        self.steps = [*before, Cycle(cycle.axis, ordered(inner), cycle.span)]
 
     def _given(
         self,
@@ -149,22 +154,17 @@ class _Reverse:
         given = {w: whole(adjoints[w], step.span) for w in step.results if w in inside}
         return self._rules.call(step, given)
 
-    def _close(
-        self,
-        wire: Wire,
-        adjoint: Wire,
-        outside: list[Contribution],
-        inside: list[Contribution],
-    ) -> None:
-        """The equation of an adjoint in a reverse recurrence."""
-        terms = [term(part) for part in outside]
+    def _outside(
+        self, wire: Wire, parts: list[Contribution], before: list[Flat]
+    ) -> list[Expression]:
+        """What later steps add to a wire of a recurrence; a scatter is a wire of its own."""
+        terms = [term(part) for part in parts]
         values = [value for value in terms if value is not None]
-        if len(values) < len(terms):
-            given, step = equations(wire, f"g{_stem(wire)}", outside, wire.span)
-            self.steps.append(step)
-            values = [whole(given, wire.span)]
-        values += [gathered_term(part) for part in inside]
-        self.steps.append(Define(adjoint, summed(values, wire.span), wire.span))
+        if len(values) == len(terms):
+            return values
+        given, step = equations(wire, f"g{_stem(wire)}", parts, wire.span)
+        before.append(step)
+        return [whole(given, wire.span)]
 
 
 def _renamed(adjoint: Wire, wire: Wire) -> Expression:

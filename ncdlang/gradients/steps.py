@@ -69,6 +69,23 @@ def needed(step: Flat) -> Iterator[Wire]:
                 yield from needed(inner)
 
 
+def ordered(steps: list[Define | OpCall]) -> tuple[Define | OpCall, ...]:
+    """The steps with each after what it needs, where they do not need each other."""
+    makers = {wire: step for step in steps for wire in made(step)}
+    done: dict[Define | OpCall, None] = {}
+    seen: set[Define | OpCall] = set()
+    waiting = [(step, False) for step in reversed(steps)]
+    while waiting:
+        step, is_closed = waiting.pop()
+        if is_closed:
+            done[step] = None
+        elif step not in seen:
+            seen.add(step)
+            waiting.append((step, True))
+            waiting += [(makers[wire], False) for wire in needed(step) if wire in makers]
+    return tuple(done)
+
+
 def live(steps: list[Flat], wanted: set[Wire]) -> list[Flat]:
     """The steps that the wanted wires need, in order."""
     wanted = set(wanted)

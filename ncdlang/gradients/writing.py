@@ -73,16 +73,27 @@ def _at(wire: Wire, indices: tuple[Affine, ...], names: Spelling) -> str:
     slots = [
         names.coordinate(own, index) for own, index in zip(wire.type.axes, indices, strict=True)
     ]
-    return f"{names.wire(wire)}[{joined(slots)}]"
+    return f"{names.wire(wire)}[{_listed_slots(slots)}]"
+
+
+def _listed_slots(slots: list[str]) -> str:
+    """Slots with spaces between where all are names of axes, else with commas."""
+    return ", ".join(slots) if any(slot[:1].isdigit() for slot in slots) else joined(slots)
 
 
 def _called(step: OpCall, names: Spelling) -> str:
     arguments = ", ".join(names.wire(wire) for wire in step.arguments)
     settings = [f"{name} = {number(value)}" for name, value in step.settings]
-    slots = [names.axis(axis) for axis in step.axes]
+    slots = [_entry(axis, step, names) for axis in step.axes]
     listed = [joined(slots)] if step.is_packed and slots else slots
     inner = ", ".join([*listed, *settings])
     return f"{step.name}{f'[{inner}]' if inner else ''}({arguments})"
+
+
+def _entry(axis: Axis, step: OpCall, names: Spelling) -> str:
+    """An axis that the argument has, or the size of one that the operator makes."""
+    size = axis.size.value
+    return names.axis(axis) if axis in step.targets or size is None else str(size)
 
 
 def number(value: float) -> str:
@@ -91,7 +102,9 @@ def number(value: float) -> str:
         return "0 == 0" if value else "0 == 1"
     if isinstance(value, float) and math.isinf(value):
         return "inf" if value > 0 else "-inf"
-    return "pi" if value == math.pi else repr(value)
+    if value == math.pi:
+        return "pi"
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(value)
 
 
 def _root(value: Expression, names: Spelling) -> str:
