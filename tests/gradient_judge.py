@@ -43,8 +43,9 @@ def judge(
     text = derived(diagram, **options)
     solved = arrays.solve_sizes(diagram, {}, sizes)
     inputs = [torch.from_numpy(a) for a in arrays.fill_inputs(diagram, {}, solved, seed)]
-    inputs = [t.expand(*lead, *t.shape).clone() for t in inputs]
-    return compare(library, name, sizes, inputs, text, derivation.wrt_names, backend, seed)
+    inputs = [t.expand((*lead, *t.shape)).clone() for t in inputs]
+    names, training = derivation.wrt_names, options.get("training", False)
+    return compare(library, name, sizes, inputs, text, names, backend, seed, training)
 
 
 def compare(
@@ -56,11 +57,12 @@ def compare(
     wrt: Sequence[str],
     backend: str,
     seed: int,
+    training: bool = False,
 ) -> float:
     """As `judge`, for given inputs and the text of a gradient in `wrt`."""
     diagram = library.program.diagram(name)
     assert diagram is not None
-    module = library.module(name, sizes=sizes, dtype="f64").eval()
+    module = library.module(name, sizes=sizes, dtype="f64").train(training)
     generator = torch.Generator().manual_seed(seed)
     for parameter in module.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
@@ -90,13 +92,10 @@ def compare(
     with torch.no_grad():
         found = built(*given)
     found = found if isinstance(found, tuple) else (found,)
-    return max(
-        (
-            _difference(f, torch.zeros_like(f) if e is None else e)
-            for f, e in zip(found, expected, strict=True)
-        ),
-        default=0.0,
-    )
+    wanted_values = [
+        torch.zeros_like(f) if e is None else e for f, e in zip(found, expected, strict=True)
+    ]
+    return max(map(_difference, found, wanted_values), default=0.0)
 
 
 def _own(library: ncdlang.Library, sizes: Mapping[str, int]) -> dict[str, int]:

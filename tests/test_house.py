@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("syntax",),
     ("semantics",),
     ("ir",),
-    ("analysis",),
+    ("analysis", "gradients"),
     ("targets",),
     ("project",),
     ("report", "vocabulary"),

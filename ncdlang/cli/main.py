@@ -21,6 +21,7 @@ COMMANDS = {
     "build": "write the PyTorch module of a diagram",
     "run": "run a diagram on random or given arrays",
     "ir": "print a stage of the compiler",
+    "grad": "derive the gradient of a diagram",
     "fmt": "format files",
     "explain": "say what the code of an error means",
 }

@@ -70,7 +70,7 @@ def gradient(
     if recompute:
         from ncdlang.gradients.recomputing import recomputed
 
-        forward, steps = recomputed(flat, forward, steps, [w for _, w in seeds])
+        forward, steps = recomputed(flat, forward, steps)
     results = tuple(reverse.adjoints[wire] for wire in chosen)
     steps = live(steps, set(results))
     read = dict.fromkeys(wire for step in steps for wire in needed(step))

@@ -40,7 +40,7 @@ DERIVATIVES: dict[str, tuple[str | None, ...]] = {
     "sin": ("cos(a)",),
     "cos": ("-sin(a)",),
     "tan": ("1 + y^2",),
-    "tanh": ("1 - y^2",),
+    "tanh": ("1 - y * y",),
     "sigmoid": ("y * (1 - y)",),
     "erf": ("2 / sqrt(pi) * exp(-a^2)",),
     "floor": (None,),

@@ -78,7 +78,8 @@ class _File:
         body += _block("Forward", forward) + _block("Backward", reverse)
         head = f"diagram {name}{f'[{brackets}]' if brackets else ''}({inputs}) -> {result} {{"
         noise = ["use std.nn.{dropout}", ""] if "dropout" in self._calls else []
-        text = [*self._remarks(), *noise, *self._fixed(inside), *self._doc(), head, *body, f"return {returned}", "}"]
+        before = [*self._remarks(), *noise, *self._fixed(inside), *self._doc()]
+        text = [*before, head, *body, f"return {returned}", "}"]
         return "\n".join(text) + "\n"
 
     def _doc(self) -> list[str]:
