@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import ncdlang
 from ncdlang.cli import arrays
-from ncdlang.gradients.derivation import gradient
+from ncdlang.gradients.derivation import Gradient, gradient
 from ncdlang.gradients.file import written
 from ncdlang.project import Project
 from ncdlang.semantics.program import CheckedDiagram
 
 
-def derived(diagram: CheckedDiagram, wrt: Sequence[str] | None = None, **options: bool) -> str:
+def derived(diagram: CheckedDiagram, **options: bool) -> str:
     """The text of the gradient, which must check."""
-    text = written(gradient(diagram, wrt, **options), Project().find)
+    text = written(gradient(diagram, **options), Project().find)
     assert ncdlang.loads(text).diagnostics == ()
     return text
 
@@ -29,86 +29,77 @@ def judge(
     *,
     backend: str = "torch",
     seed: int = 0,
-    lead: tuple[int, ...] = (),
+    inputs: Sequence[Tensor] | None = None,
     **options: bool,
 ) -> float:
     """The largest relative difference between the derived gradient and that of autograd.
 
     The diagram's module is differentiated by torch in float64, and the gradient's text is checked,
-    built and run with the same inputs, parameters and adjoints.
+    built and run with the same inputs (random ones if none are given), parameters and adjoints.
     """
     diagram = library.program.diagram(name)
     assert diagram is not None
-    derivation = gradient(diagram, **options)
+    if inputs is None:
+        solved = arrays.solve_sizes(diagram, {}, sizes)
+        inputs = [torch.from_numpy(a) for a in arrays.fill_inputs(diagram, {}, solved, seed)]
+    module = library.module(name, sizes=sizes, dtype="f64")
+    module.train(options.get("training", False))
     text = derived(diagram, **options)
-    solved = arrays.solve_sizes(diagram, {}, sizes)
-    inputs = [torch.from_numpy(a) for a in arrays.fill_inputs(diagram, {}, solved, seed)]
-    inputs = [t.expand((*lead, *t.shape)).clone() for t in inputs]
-    names, training = derivation.wrt_names, options.get("training", False)
-    return compare(library, name, sizes, inputs, text, names, backend, seed, training)
+    return compare(gradient(diagram, **options), module, inputs, text, sizes, backend, seed)
 
 
 def compare(
-    library: ncdlang.Library,
-    name: str,
-    sizes: Mapping[str, int],
+    derivation: Gradient,
+    module: nn.Module,
     inputs: Sequence[Tensor],
     text: str,
-    wrt: Sequence[str],
-    backend: str,
-    seed: int,
-    training: bool = False,
+    sizes: Mapping[str, int],
+    backend: str = "torch",
+    seed: int = 0,
 ) -> float:
-    """As `judge`, for given inputs and the text of a gradient in `wrt`."""
-    diagram = library.program.diagram(name)
-    assert diagram is not None
-    module = library.module(name, sizes=sizes, dtype="f64").train(training)
+    """As `judge`, for the module of a diagram and the text of its gradient."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in module.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
     values = [t.requires_grad_() if t.is_floating_point() else t for t in inputs]
-    results = module(*values)
-    results = results if isinstance(results, tuple) else (results,)
-    reals = [r for r, w in zip(results, diagram.results, strict=True) if w.type.kind.name == "real"]
+    results = _tuple(module(*values))
+    wires = derivation.opened.diagram.results
+    reals = [r for r, w in zip(results, wires, strict=True) if w.type.kind.name == "real"]
     seeds = [torch.randn(r.shape, generator=generator, dtype=torch.float64) for r in reals]
-    names = [wire.name for wire in diagram.parameters]
-    parameters = _parameters(diagram, module)
-    known = dict(zip(names, values, strict=True)) | parameters
-    wanted = [known[n] for n in wrt]
-    paired = [(r, s) for r, s in zip(reals, seeds, strict=True) if r.requires_grad]
-    expected = (
-        torch.autograd.grad(
-            [r for r, _ in paired], wanted, [s for _, s in paired], allow_unused=True
-        )
-        if paired
-        else [None] * len(wanted)
-    )
-    given = [t.detach() for t in (*values, *parameters.values(), *seeds)]
-    reverse = ncdlang.loads(text)
-    built = reverse.module(
-        reverse.diagrams[-1], sizes=_own(reverse, sizes), backend=backend, dtype="f64"
-    )
-    built.eval()
-    with torch.no_grad():
-        found = built(*given)
-    found = found if isinstance(found, tuple) else (found,)
-    wanted_values = [
-        torch.zeros_like(f) if e is None else e for f, e in zip(found, expected, strict=True)
-    ]
-    return max(map(_difference, found, wanted_values), default=0.0)
-
-
-def _own(library: ncdlang.Library, sizes: Mapping[str, int]) -> dict[str, int]:
-    diagram = library.program.diagrams[-1]
-    free = {entry.axis.name for entry in diagram.free}
-    return {name: size for name, size in sizes.items() if name in free}
-
-
-def _parameters(diagram: CheckedDiagram, module: torch.nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers in the order in which the gradient takes them."""
-    derivation = gradient(diagram)
     state = dict(module.named_parameters()) | dict(module.named_buffers())
-    return {p.wire.name: state[p.wire.name] for p in derivation.opened.learned}
+    parameters = {p.wire.name: state[p.wire.name] for p in derivation.opened.learned}
+    names = [wire.name for wire in derivation.opened.diagram.parameters]
+    known = dict(zip(names, values, strict=True)) | parameters
+    expected = _autograd(reals, [known[name] for name in derivation.wrt_names], seeds)
+    found = _run(text, [*values, *parameters.values(), *seeds], sizes, backend)
+    return max(_difference(f, e) for f, e in zip(found, expected, strict=True))
+
+
+def _autograd(
+    results: Sequence[Tensor], wanted: Sequence[Tensor], seeds: Sequence[Tensor]
+) -> list[Tensor]:
+    """The gradients that torch gives, 0 where a result does not depend on an array."""
+    pairs = [(r, s) for r, s in zip(results, seeds, strict=True) if r.requires_grad]
+    if not pairs:
+        return [torch.zeros_like(array) for array in wanted]
+    outputs, given = zip(*pairs, strict=True)
+    found = torch.autograd.grad(outputs, wanted, given, allow_unused=True)
+    return [torch.zeros_like(w) if f is None else f for f, w in zip(found, wanted, strict=True)]
+
+
+def _run(
+    text: str, values: Sequence[Tensor], sizes: Mapping[str, int], backend: str
+) -> tuple[Tensor, ...]:
+    library = ncdlang.loads(text)
+    free = {entry.axis.name for entry in library.program.diagrams[-1].free}
+    own = {name: size for name, size in sizes.items() if name in free}
+    module = library.module(sizes=own, backend=backend, dtype="f64").eval()
+    with torch.no_grad():
+        return _tuple(module(*(value.detach() for value in values)))
+
+
+def _tuple(results: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return results if isinstance(results, tuple) else (results,)
 
 
 def _difference(found: Tensor, expected: Tensor) -> float:
