@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ncdlang.gradients.derivatives import derivative
+from ncdlang.gradients.rewriting import apart, fresh, renaming
 from ncdlang.gradients.scalars import inlined
 from ncdlang.gradients.terms import (
-    apart,
     apply,
     atoms,
     free,
-    fresh,
     number,
     read,
     reads,
-    renaming,
     row_major,
     select,
     size_number,

@@ -59,7 +59,8 @@ class _File:
         names, gradient = self._names, self._gradient
         diagram = gradient.opened.diagram
         inside = atoms(axis for wire in self._inputs for axis in wire.type.axes)
-        free = [entry for entry in diagram.free if entry.axis not in inside]
+        plain = {axis for wire in self._inputs for axis in wire.type.axes}
+        free = [entry for entry in diagram.free if entry.axis not in plain]
         for axis in (*inside, *(entry.axis for entry in free)):
             names.axis(axis)
         inputs = ", ".join(names.typed(wire) for wire in self._inputs)

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from ncdlang.gradients.error import GradientError
 from ncdlang.gradients.opening import Flat as OpenedStep
 from ncdlang.gradients.opening import Opened, key
+from ncdlang.gradients.rewriting import apart, rebuilt
 from ncdlang.gradients.scalars import opened_scalars
 from ncdlang.gradients.steps import Cycle, Flat, OpCall
 from ncdlang.gradients.terms import (
-    apart,
     apply,
     atoms,
     children,
@@ -24,7 +24,6 @@ from ncdlang.gradients.terms import (
     is_atomic,
     number,
     reads,
-    rebuilt,
     weight,
     whole,
 )

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from ncdlang.gradients.error import GradientError
-from ncdlang.gradients.terms import Change, atoms, gathered, read, reads, row_major
+from ncdlang.gradients.rewriting import Change
+from ncdlang.gradients.terms import atoms, gathered, read, reads, row_major
 from ncdlang.records import record, replace
 from ncdlang.semantics.program import (
     BlockStep,

@@ -11,15 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ncdlang.gradients.adjoints import Contribution
+from ncdlang.gradients.rewriting import Change, apart, fresh, renaming
 from ncdlang.gradients.terms import (
-    Change,
-    apart,
     apply,
     atoms,
-    fresh,
     index_number,
     number,
-    renaming,
     row_major,
     select,
     size_number,

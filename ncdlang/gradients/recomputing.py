@@ -11,8 +11,9 @@ Q, K, V, O and L, as in FlashAttention (Dao et al., 2022).
 from __future__ import annotations
 
 from ncdlang.gradients.opening import Opened
+from ncdlang.gradients.rewriting import Change
 from ncdlang.gradients.steps import Cycle, Flat, OpCall, made, needed
-from ncdlang.gradients.terms import Change, apply, atoms, free, number, whole
+from ncdlang.gradients.terms import apply, atoms, free, number, whole
 from ncdlang.records import replace
 from ncdlang.semantics.program import (
     Contract,

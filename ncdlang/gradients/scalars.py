@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ncdlang.gradients.error import GradientError
-from ncdlang.gradients.terms import children, rebuilt
+from ncdlang.gradients.rewriting import rebuilt
+from ncdlang.gradients.terms import children
 from ncdlang.semantics.program import (
     ApplyDiagram,
     BlockStep,
