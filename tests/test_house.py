@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("syntax",),
     ("semantics",),
     ("ir",),
-    ("analysis", "gradients"),
+    ("analysis", "gradients", "interchange"),
     ("targets",),
     ("project",),
     ("report", "vocabulary"),
