@@ -172,7 +172,7 @@ def test_damaged_json_is_read_or_refused(seed: int) -> None:
     ("change", "said"),
     [
         ({"is": "system"}, "objects[0].is: there is no record `system`"),
-        ({"ref": 10**6}, "objects[0].size: object 1000000 does not stand before this one"),
+        ({"ref": 10**6}, "objects[0].size.ref: object 1000000 does not stand before this one"),
         ({"name": 3}, "objects[0].name: str is wanted"),
     ],
 )

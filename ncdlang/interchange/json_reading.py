@@ -8,7 +8,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin
 from ncdlang.interchange.json_values import Value, parsed
 from ncdlang.interchange.schema import FORMAT, RECORDS, VERSION, hints
 from ncdlang.semantics.program import CheckedDiagram, CheckedProgram
-from ncdlang.semantics.size import Atom, Monomial, Quotient, Size, Symbol
+from ncdlang.semantics.size import Atom, Monomial, Quotient, Size, Symbol, TooComplexError
 from ncdlang.source import Source, Span
 
 
@@ -47,9 +47,10 @@ class _Reading:
             return tuple(self._made(item) for item in value.items())
         if not isinstance(content, dict):
             return content
+        if value.has("is"):
+            return self._record(value)
         for key, make in (
             ("ref", self._reference),
-            ("is", lambda _: self._record(value)),
             ("size", self._size),
             ("span", self._span),
             ("float", self._float),
@@ -85,9 +86,11 @@ class _Reading:
             monomial = [(self._atom(a), p.whole()) for a, p in map(_pair, atoms.items())]
             if any(power < 1 for _, power in monomial):
                 raise atoms.fail("a power is at least 1")
-            size = Size({tuple(monomial): coefficient.whole()})
-            terms.update(dict(size.terms))
-        return Size(terms)
+            terms[tuple(monomial)] = coefficient.whole()
+        try:
+            return Size(terms)
+        except TooComplexError as error:
+            raise value.fail("the size is too large to work with") from error
 
     def _atom(self, value: Value) -> Atom:
         if value.has("symbol"):
