@@ -3,8 +3,8 @@
 A broadcasted operation becomes an equation: its degree names the axes of the result, its
 reindexings and weaves the indices of what it reads. Composition, products and rearrangements of
 wires disappear into names. Blocks stay blocks; one that is repeated becomes a diagram of its own
-and a stack of it. Operators: Embedding, Linear, Einops, SoftMax, AdditionOp, Normalize (the RMS norm),
-Elementwise and WeightedTriangularLower, which masks rows and divides them by what is left of them.
+and a stack of it. Operators: Embedding, Linear, Einops, SoftMax, AdditionOp, Normalize (the RMS
+norm), Elementwise and WeightedTriangularLower, which masks rows and divides them by what is left.
 """
 
 from __future__ import annotations
