@@ -27,7 +27,7 @@ UNUSED_NODES = {"TupleExpr"}
 
 @cache
 def texts() -> tuple[str, ...]:
-    one_each = [write(Random(seed), only=[name]).text for name in FEATURES for seed in range(12)]
+    one_each = [write(Random(seed), only=[name]).text for name in FEATURES for seed in range(40)]
     return (*one_each, *(write(Random(seed)).text for seed in range(COUNT)))
 
 
