@@ -34,10 +34,8 @@ class Value:
 
     def has(self, name: str) -> bool:
         """Whether it is an object with such a member that is not null."""
-        return (
-            isinstance(self.content, dict)
-            and cast("dict[str, Any]", self.content).get(name) is not None
-        )
+        content: object = self.content
+        return isinstance(content, dict) and self._object().get(name) is not None
 
     def items(self) -> Iterator[Value]:
         """The entries of a list."""
