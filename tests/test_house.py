@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("semantics",),
     ("ir",),
     ("algebra",),
-    ("analysis",),
+    ("analysis", "gradients", "interchange"),
     ("targets",),
     ("project",),
     ("report", "vocabulary"),

@@ -14,6 +14,7 @@ from ncdlang.semantics.configs import Configs
 from ncdlang.semantics.numbers import check_size, evaluate
 from ncdlang.semantics.order import callees_first
 from ncdlang.semantics.program import CheckedDiagram
+from ncdlang.semantics.proofs import Symmetry, prove
 from ncdlang.semantics.report import Reported, Reporter, listed, rename
 from ncdlang.semantics.scope import Broken, DiagramRef, Meaning, Scope, closest
 from ncdlang.semantics.size import Size, Symbol, TooComplexError, constant
@@ -86,6 +87,7 @@ class ModuleChecker(Reporter):
         self._templates: dict[tuple[int, InstanceKey], Template | None] = {}
         self.properties: dict[str, tuple[str, ...]] = {}
         self.assertions: list[Assertion] = []
+        self.symmetries: dict[Span, Symmetry] = {}
         self.required: dict[str, list[tree.Expr]] = {}
         self.configs: list[tuple[str, tuple[tuple[str, float | int], ...]]] = []
         self.config_names: dict[str, Span] = {}
@@ -354,7 +356,16 @@ class ModuleChecker(Reporter):
                 self.configs.append(configs.check(declared))
             elif isinstance(declared, tree.Op) and only is None:
                 self._check_operator(declared)
+        for symmetry in self.symmetries.values():
+            prove(self, symmetry)
         return tuple(template.checked for template in templates if template is not None)
+
+    def form(self, declaration: tree.Diagram, key: InstanceKey) -> Template | None:
+        """A checked form of a diagram that nothing calls; mistakes of another form are silent."""
+        if key == InstanceKey():
+            return self._checked(declaration, key)
+        place = (declaration.span.start, key)
+        return self._templates.get(place) or self._run(declaration, key, Sink())
 
     def _check_operator(self, op: tree.Op) -> None:
         entry = self.exports.local(op.name.text)
