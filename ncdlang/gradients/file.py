@@ -58,9 +58,12 @@ class _File:
         """The file, not yet formatted."""
         names, gradient = self._names, self._gradient
         diagram = gradient.opened.diagram
-        inside = atoms(axis for wire in self._inputs for axis in wire.type.axes)
         plain = {axis for wire in self._inputs for axis in wire.type.axes}
         free = [entry for entry in diagram.free if entry.axis not in plain]
+        kinds = [wire.type.kind for wire in self._inputs]
+        bounds = [kind.bound_axis for kind in kinds if kind.bound_axis is not None]
+        unbound = [axis for axis in bounds if axis not in {entry.axis for entry in free}]
+        inside = atoms((*(a for w in self._inputs for a in w.type.axes), *unbound))
         for axis in (*inside, *(entry.axis for entry in free)):
             names.axis(axis)
         inputs = ", ".join(names.typed(wire) for wire in self._inputs)
