@@ -12,8 +12,7 @@ from programs import write
 from programs.statements import FEATURES
 
 from ncdlang.semantics.names import OPERATORS
-from ncdlang.semantics.primitives import ELEMENTWISE, INFIX, REDUCTIONS
-from ncdlang.semantics.stages import NAMES
+from ncdlang.semantics.primitives import ELEMENTWISE, INFIX, REDUCTIONS, STAGES
 from ncdlang.semantics.statements import INITIALISERS, STRUCTURES
 from ncdlang.semantics.types import FORMATS
 from ncdlang.source import Source
@@ -78,7 +77,7 @@ def test_every_operator_occurs() -> None:
 
 def test_every_primitive_and_word_occurs() -> None:
     named = set(ELEMENTWISE) - set(INFIX.values()) - {"neg"}
-    wanted = {*named, *REDUCTIONS, *OPERATORS, *NAMES, *INITIALISERS, *STRUCTURES, *FORMATS}
+    wanted = {*named, *REDUCTIONS, *OPERATORS, *STAGES, *INITIALISERS, *STRUCTURES, *FORMATS}
     assert wanted | {"inf", "pi", "frozen", "cast", "initial"} - found()[1] - {"inf"} <= found()[1]
     assert wanted - found()[1] == set()
 

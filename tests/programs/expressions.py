@@ -9,7 +9,7 @@ from .author import Author, Expr, Wire, atoms, bracket
 SMOOTH = ("tanh", "sin", "cos", "sigmoid", "erf", "gelu", "silu", "softplus", "gelu_tanh", "mish")
 KINKED = (
     "relu", "abs", "elu", "leaky_relu", "leaky_relu[0.2]", "elu[alpha = 0.5]", "selu", "relu6",
-    "hardswish", "hardsigmoid", "clamp[-1, 0.5]",
+    "hardswish", "hardsigmoid", "clamp[-1, 0.5]", "detach",
 )  # fmt: skip
 BOUNDED = {"tanh", "sin", "cos", "sigmoid", "erf", "hardsigmoid", "clamp[-1, 0.5]"}
 SQUARED = ("sqrt", "log", "log1p", "rsqrt", "log2", "log10")
