@@ -1,0 +1,331 @@
+"""From a circuit to a scene: columns get their widths, then all is drawn at its place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .layers import Columns, columns
+from .metrics import text_box, text_width
+from .model import Box, Circuit, Cup, Element, Link, Node, Part, Picture, Port
+from .order import order_rows
+from .outlines import FRAMES, STIFF, TITLE_ROW, edge, outlines, texts
+from .place import place_rows
+from .scene import Label, Outline, Point, Scene, Shape, Wire
+from .separators import separators
+
+AXIS = 15.0
+"""The font size of the labels of wires."""
+
+_LIFT = 4.5
+_MARGIN = 5.0
+_DOT = 3.2
+_CUP = 46.0
+_STRAIGHT, _WIDEST_BEND = 10.0, 90.0
+_FRAME = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A column: its left side, what its pictograms have in the middle, and its right side."""
+
+    left: float
+    body: float
+    end: float
+    right: float
+
+
+def lay_out(circuit: Circuit, font: str, *, is_frame: bool) -> Scene:
+    """Lay a circuit out. A frame has room for its title at the top."""
+    found = columns(circuit)
+    order_rows(found)
+    place_rows(found)
+    return _Painter(found, circuit, font, is_frame).scene()
+
+
+class _Painter:
+    def __init__(self, found: Columns, circuit: Circuit, font: str, is_frame: bool) -> None:
+        self.found = found
+        self.circuit = circuit
+        self.font = font
+        self.is_frame = is_frame
+        self.into: dict[Port, list[Link]] = {}
+        self.out: dict[Port, list[Link]] = {}
+        for links in found.links:
+            for link in links:
+                self.into.setdefault(link.head, []).append(link)
+                self.out.setdefault(link.tail, []).append(link)
+        self.element = {p: (e, part) for part in self.parts() for e in part.elements for p in e.ports()}
+        self._tell()
+        self.places = self._columns()
+
+    def parts(self) -> Iterator[Part]:
+        """All parts."""
+        for nodes in self.found.nodes:
+            for node in nodes:
+                yield from node.parts
+
+    def scene(self) -> Scene:
+        """The whole scene; parts get their final places in it."""
+        top = TITLE_ROW if self.is_frame else 2.0
+        bottom = 0.0
+        for part in self.parts():
+            part.y += top
+            bottom = max(bottom, part.y + part.bottom)
+        scene = Scene(math.ceil(self.places[-1].right), math.ceil(bottom + (8 if self.is_frame else 2)))
+        for layer, nodes in enumerate(self.found.nodes):
+            for node in nodes:
+                for part in node.parts:
+                    for element in part.elements:
+                        self._element(scene, element, part, self.places[layer])
+        for layer, cups in enumerate(self.found.cups):
+            for cup in cups:
+                self._cup(scene, cup, layer)
+        for port in self.element:
+            self._wires(scene, port)
+        sides = [(place.left, place.body, place.end, place.right) for place in self.places]
+        for points in separators(self.found, sides):
+            scene.wires.append(Wire("", "", points, "separator"))
+        return scene
+
+    # ---- columns --------------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        """Label what enters an operation after a long way or a fork."""
+        for nodes in self.found.nodes:
+            for node in nodes:
+                if node.is_pass:
+                    continue
+                for part in node.parts:
+                    for bundle in part.lefts():
+                        for port in bundle:
+                            port.is_told = port.is_told or self._is_far(port)
+
+    def _is_far(self, port: Port) -> bool:
+        links = self.into.get(port, [])
+        if len(links) != 1 or links[0].tail.strand.label == "":
+            return False
+        steps = 0
+        tail = links[0].tail
+        while tail.part.node.is_pass:
+            steps += 1
+            element = self.element[tail][0]
+            before = self.into.get(element.ins[0][0], [])
+            if not before:
+                break
+            tail = before[0].tail
+        return steps > 0
+
+    def _columns(self) -> list[Place]:
+        places: list[Place] = []
+        x = 0.0
+        for layer, nodes in enumerate(self.found.nodes):
+            lefts, rights, width = self._widths(nodes)
+            body = x + lefts
+            end = body + width
+            right = end + rights
+            places.append(Place(x, body, end, right))
+            x = right + self._channel(layer)
+        return places
+
+    def _widths(self, nodes: list[Node]) -> tuple[float, float, float]:
+        left = right = width = 0.0
+        for node in nodes:
+            for part in node.parts:
+                for element in part.elements:
+                    if element.picture is not None:
+                        width = max(width, element.picture.width)
+                        left = max(left, _MARGIN)
+                        right = max(right, _MARGIN)
+                    left = max(left, self._label_room(element.ins))
+                    right = max(right, self._label_room(element.outs))
+        return left, right, width
+
+    def _label_room(self, bundles: list[list[Port]]) -> float:
+        told = [port.strand.label for bundle in bundles for port in bundle if port.is_told]
+        return max((text_width(t, AXIS, "italic", self.font) + 12 for t in told), default=0.0)
+
+    def _channel(self, layer: int) -> float:
+        links, cups = self.found.links[layer], self.found.cups[layer]
+        if layer + 1 == len(self.found.nodes):
+            return 0.0
+        rise = max((abs(link.tail.y - link.head.y) for link in links), default=0.0)
+        width = _STRAIGHT if rise < 0.1 else min(22 + 0.45 * rise, _WIDEST_BEND)
+        for cup in cups:
+            width = max(width, _bulge(cup) + 14)
+        if any(link.head.is_dot or link.tail.is_dot for link in links):
+            width = max(width, 18.0)
+        if self.is_frame and layer in (0, len(self.found.nodes) - 2):
+            width = max(width, _FRAME)
+        return width
+
+    # ---- what stands in a column ----------------------------------------------------------------
+
+    def _element(self, scene: Scene, element: Element, part: Part, place: Place) -> None:
+        for bundle in element.ins:
+            for port in bundle:
+                self._port(scene, port, place.left, place.left + _MARGIN)
+        for bundle in element.outs:
+            for port in bundle:
+                shared = element.picture is None and element.ins and element.ins[0][0].is_dot
+                at = place.left if element.picture is None and element.ins else place.end
+                self._port(scene, port, at if not shared else None, place.end + _MARGIN)
+        picture = element.picture
+        if picture is None:
+            return
+        box = _box_of(element, picture, part, place)
+        is_frame = picture.shape in FRAMES
+        shape = Shape(
+            picture.id, picture.title, box, outlines(picture, box),
+            texts(picture, box, self.font), is_frame=is_frame,
+        )  # fmt: skip
+        scene.shapes.append(shape)
+        if picture.inner is not None:
+            scene.place(picture.inner, box.left, box.top)
+
+    def _port(self, scene: Scene, port: Port, at: float | None, label: float) -> None:
+        """The dot and the label of a port."""
+        if port.is_dot and at is not None:
+            box = Box(at - _DOT, port.y - _DOT, at + _DOT, port.y + _DOT)
+            corners = ((box.left, box.top), (box.right, box.top), (box.right, box.bottom),
+                       (box.left, box.bottom))  # fmt: skip
+            outline = Outline(corners, "dot", is_round=True)
+            scene.shapes.append(Shape("", port.title, box, (outline,), is_dot=True))
+        if port.is_told and port.strand.label:
+            baseline = port.y - _LIFT
+            text = port.strand.label
+            at_box = text_box(text, label, baseline, AXIS, "italic", self.font)
+            scene.labels.append(Label(text, label, baseline, AXIS, "italic", at_box))
+
+    # ---- wires ----------------------------------------------------------------------------------
+
+    def _wires(self, scene: Scene, port: Port) -> None:
+        """The wires that begin at a port, each up to where it ends or passes a dot."""
+        element, _ = self.element[port]
+        is_out = any(port in bundle for bundle in element.outs)
+        is_in = any(port in bundle for bundle in element.ins)
+        place = self.places[port.part.node.layer]
+        if is_in and not self.into.get(port):
+            return
+        if not is_out or self._goes_on(port):
+            return
+        starts = self._start(port, element, place)
+        links = self.out.get(port, [])
+        if not links:
+            self._wire(scene, port, [*starts, *_line(starts[-1], (place.right, port.y))])
+        for link in links:
+            self._follow(scene, port, starts, link)
+
+    def _goes_on(self, port: Port) -> bool:
+        """Whether the wire at a port is drawn together with the one that enters."""
+        element = self.element[port][0]
+        if element.picture is not None or not element.ins or port.is_dot:
+            return False
+        into = self.into.get(element.ins[0][0], [])
+        return len(into) == 1 and len(self.out.get(port, [])) < 2
+
+    def _start(self, port: Port, element: Element, place: Place) -> list[Point]:
+        if element.picture is not None:
+            box = _box_of(element, element.picture, port.part, place)
+            x = edge(element.picture, box, port.y, is_left=False)
+        elif element.ins:
+            x = place.left
+        else:
+            x = place.left if port.part.node is self.circuit.source else place.end
+        return [(x, port.y)]
+
+    def _follow(self, scene: Scene, port: Port, starts: list[Point], link: Link) -> None:
+        points = list(starts)
+        while True:
+            layer = link.tail.part.node.layer
+            here, there = self.places[layer], self.places[layer + 1]
+            points += _line(points[-1], (here.right, link.tail.y))
+            points += _bend((here.right, link.tail.y), (there.left, link.head.y))
+            element, part = self.element[link.head]
+            if element.picture is not None:
+                box = _box_of(element, element.picture, part, there)
+                x = edge(element.picture, box, link.head.y, is_left=True)
+                points += _line(points[-1], (x, link.head.y))
+                break
+            if not element.outs:
+                points += _line(points[-1], (there.right, link.head.y))
+                break
+            out = element.outs[0][0]
+            if not self._goes_on(out):
+                break
+            further = self.out.get(out, [])
+            if not further:
+                points += _line(points[-1], (there.right, out.y))
+                break
+            link = further[0]
+        self._wire(scene, port, points)
+
+    def _wire(self, scene: Scene, port: Port, points: list[Point]) -> None:
+        role = "datum" if port.strand.is_datum else "axis"
+        id_ = f"{port.array}.{port.strand.label}"
+        wire = Wire(id_, port.title, _tidy(points), role, port.strand.is_datum)
+        scene.wires.append(wire)
+
+    def _cup(self, scene: Scene, cup: Cup, layer: int) -> None:
+        x, bulge = self.places[layer].right, _bulge(cup)
+        high, low = cup.upper.y, cup.lower.y
+        points = ((x, high), (x + bulge * 4 / 3, high), (x + bulge * 4 / 3, low), (x, low))
+        name = f"{cup.upper.array}.{cup.upper.strand.label}.cup"
+        scene.wires.append(Wire(name, cup.upper.title, points, "cup"))
+        if cup.result is not None:
+            there = self.places[layer + 1]
+            apex = (x + bulge, (high + low) / 2)
+            end = (max(there.left, apex[0]), cup.result.y)
+            points = _tidy([apex, *_bend(apex, end), *_line(end, (there.end, cup.result.y))])
+            scene.wires.append(Wire(f"{cup.result.array}.R", cup.result.title, points, "axis"))
+
+
+def _box_of(element: Element, picture: Picture, part: Part, place: Place) -> Box:
+    """Where a pictogram stands: in the middle of its column and of its element."""
+    height = picture.height if picture.shape in STIFF else element.height - 6
+    if picture.shape == "pill" and len(list(element.ports())) < 3:
+        height = picture.height
+    if picture.shape == "triangle":
+        height = max(picture.height, element.height - 6)
+    middle = part.y + element.top + element.height / 2
+    centre = (place.body + place.end) / 2
+    half = picture.width / 2
+    return Box(centre - half, middle - height / 2, centre + half, middle + height / 2)
+
+
+def _bulge(cup: Cup) -> float:
+    return min(abs(cup.lower.y - cup.upper.y) / 2, _CUP)
+
+
+def _line(start: Point, end: Point) -> list[Point]:
+    """A straight piece as a Bezier curve, nothing where it has no length."""
+    if abs(start[0] - end[0]) < 1e-9 and abs(start[1] - end[1]) < 1e-9:
+        return []
+    third = ((end[0] - start[0]) / 3, (end[1] - start[1]) / 3)
+    return [
+        (start[0] + third[0], start[1] + third[1]),
+        (end[0] - third[0], end[1] - third[1]),
+        end,
+    ]
+
+
+def _bend(start: Point, end: Point) -> list[Point]:
+    """A curve that leaves and arrives horizontally."""
+    middle = (start[0] + end[0]) / 2
+    return [(middle, start[1]), (middle, end[1]), end]
+
+
+def _tidy(points: list[Point]) -> tuple[Point, ...]:
+    """Straight pieces in a row as one."""
+    found = points[:1]
+    for at in range(1, len(points) - 2, 3):
+        piece = points[at : at + 3]
+        is_flat = all(abs(y - found[-1][1]) < 1e-9 for _, y in piece)
+        was_flat = len(found) > 3 and all(abs(y - found[-1][1]) < 1e-9 for _, y in found[-4:])
+        if is_flat and was_flat:
+            start = found[-4]
+            found = found[:-3] + _line(start, piece[-1])
+        else:
+            found += piece
+    return tuple(found)

@@ -1,0 +1,155 @@
+"""Positions: the y of every part, so that wires are straight, and the x of every column.
+
+A column keeps its order; within it the places that lie best for the neighbours are found by
+pooling adjacent violators (Ayer et al., 1955) with medians, so that most wires bend not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from .layers import Columns
+from .model import GAP, SIGN_GAP, Part, Port
+
+_PASS, _WIRE = 8.0, 1.0
+_ROUNDS = 12
+_STEP = 0.5
+
+Wish = tuple[float, float]
+"""A place that is wanted, and how much."""
+
+
+@dataclass(slots=True)
+class _Pool:
+    """Parts that stand as close as they may: their wishes and how many they are."""
+
+    wishes: list[Wish]
+    count: int
+    at: float
+
+
+def place_rows(found: Columns) -> None:
+    """Give every part its y, the topmost of the circuit 0."""
+    columns = [[part for node in nodes for part in node.parts] for nodes in found.nodes]
+    for parts in columns:
+        for part in parts:
+            part.arrange()
+        for part, y in zip(parts, _offsets(parts), strict=True):
+            part.y = y
+    before, after = _neighbours(found)
+    for round_ in range(_ROUNDS):
+        early = round_ < _ROUNDS // 3
+        for parts in columns[1:]:
+            _settle(parts, [before] if early else [before, after], is_mean=early)
+        for parts in reversed(columns[:-1]):
+            _settle(parts, [after] if early else [before, after], is_mean=early)
+    _straighten(columns, before, after)
+    for parts in columns:
+        for upper, sign, lower in zip(parts, parts[1:], parts[2:], strict=False):
+            if sign.is_sign:
+                sign.y = (upper.y + upper.bottom + lower.y - sign.bottom) / 2
+    top = min((part.y for parts in columns for part in parts), default=0.0)
+    for parts in columns:
+        for part in parts:
+            part.y -= top
+
+
+Near = dict[Part, list[tuple[Port, Port, float]]]
+
+
+def _neighbours(found: Columns) -> tuple[Near, Near]:
+    """The links of every part on its left and its right, as own port, other port, weight."""
+    before: Near = {}
+    after: Near = {}
+    for links in found.links:
+        for link in links:
+            tail, head = link.tail, link.head
+            passes = tail.part.node.is_pass + head.part.node.is_pass
+            weight = _PASS if passes == 2 else _WIRE * (1 + passes)
+            before.setdefault(head.part, []).append((head, tail, weight))
+            after.setdefault(tail.part, []).append((tail, head, weight))
+    return before, after
+
+
+def _gap(upper: Part, lower: Part) -> float:
+    return SIGN_GAP if upper.is_sign or lower.is_sign else GAP
+
+
+def _offsets(parts: Sequence[Part]) -> list[float]:
+    """Where parts would stand if all were as close as they may."""
+    found = [0.0]
+    for upper, lower in pairwise(parts):
+        found.append(found[-1] + upper.bottom + _gap(upper, lower))
+    return found[: len(parts)]
+
+
+def _settle(parts: Sequence[Part], sides: Sequence[Near], *, is_mean: bool) -> None:
+    """Move the parts of a column to the best places that their order leaves."""
+    offsets = _offsets(parts)
+    pools: list[_Pool] = []
+    for part, offset in zip(parts, offsets, strict=True):
+        wishes = [
+            (other.y - own.dy - offset, weight)
+            for near in sides
+            for own, other, weight in near.get(part, ())
+        ]
+        wishes = wishes or [(part.y - offset, 1e-3)]
+        pools.append(_Pool(wishes, 1, _best(wishes, is_mean)))
+        while len(pools) > 1 and pools[-2].at > pools[-1].at:
+            last = pools.pop()
+            pools[-1].wishes += last.wishes
+            pools[-1].count += last.count
+            pools[-1].at = _best(pools[-1].wishes, is_mean)
+    places = [pool.at for pool in pools for _ in range(pool.count)]
+    for part, offset, place in zip(parts, offsets, places, strict=True):
+        part.y = round((place + offset) / _STEP) * _STEP
+
+
+def _best(wishes: Sequence[Wish], is_mean: bool) -> float:
+    """The mean of wishes, or their median (the middle of the two where there are two)."""
+    total = sum(weight for _, weight in wishes)
+    if is_mean:
+        return sum(place * weight for place, weight in wishes) / total
+    seen = 0.0
+    ordered = sorted(wishes)
+    for number, (place, weight) in enumerate(ordered):
+        seen += weight
+        if seen * 2 > total + 1e-9:
+            return place
+        if abs(seen * 2 - total) <= 1e-9:
+            return (place + ordered[number + 1][0]) / 2
+    return ordered[-1][0]
+
+
+def _straighten(columns: Sequence[Sequence[Part]], before: Near, after: Near) -> None:
+    """Move a part into line with one of its neighbours where that leaves fewer wires bent."""
+    for _ in range(3):
+        for parts in columns:
+            offsets = _offsets(parts)
+            for number, part in enumerate(parts):
+                low = (
+                    parts[number - 1].y + offsets[number] - offsets[number - 1]
+                    if number
+                    else float("-inf")
+                )
+                high = (
+                    parts[number + 1].y - offsets[number + 1] + offsets[number]
+                    if number + 1 < len(parts)
+                    else float("inf")
+                )
+                _align(part, [*before.get(part, ()), *after.get(part, ())], low, high)
+
+
+def _align(
+    part: Part, near: Sequence[tuple[Port, Port, float]], low: float, high: float
+) -> None:
+    def cost(y: float) -> tuple[float, float]:
+        bent = sum(weight for own, other, weight in near if abs(other.y - own.dy - y) > 0.1)
+        return bent, sum(abs(other.y - own.dy - y) * weight for own, other, weight in near)
+
+    wanted = sorted({other.y - own.dy for own, other, _ in near} | {part.y})
+    fitting = [y for y in wanted if low <= y <= high]
+    if fitting:
+        part.y = min(fitting, key=cost)
