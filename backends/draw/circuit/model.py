@@ -22,6 +22,9 @@ GAP = 16.0
 """The least distance of two parts; a dashed line runs in the middle of it."""
 
 
+CENTRED = frozenset({"hexagon", "pentagon", "tail", "bar"})
+"""Pictograms whose wires spread from their middle; those of others begin in the top row."""
+
 SIGN_GAP = 2.0
 """The least distance of a sign to the parts beside it."""
 
@@ -284,8 +287,11 @@ def _arrange(element: Element) -> None:
         for port, at in element.fixed.items():
             port.dy = element.top + at
         return
+    is_even = element.picture is not None and element.picture.shape in CENTRED
+    most = max(_rows(element.ins), _rows(element.outs))
     for bundles in (element.ins, element.outs):
-        at = element.top + (element.height - _rows(bundles) * PITCH) / 2 + PITCH / 2
+        rows = _rows(bundles) if is_even else most
+        at = element.top + (element.height - rows * PITCH) / 2 + PITCH / 2
         for bundle in bundles:
             for port in bundle:
                 port.dy = at

@@ -161,7 +161,7 @@ class _Rows:
                     if part.is_free:
                         _sort(part.elements, _ports_of, wanted)
                 if node.is_free:
-                    _sort(node.parts, _part_ports, wanted)
+                    _sort_bundles(node, wanted)
             _sort(self.layers[layer], _node_ports, wanted)
             self.rank(layer)
 
@@ -195,7 +195,7 @@ class _Rows:
 
     def _switch_parts(self, layer: int, node: Node) -> bool:
         """Bundles of a join change places; the signs between them stay."""
-        if any(not list(_part_ports(part)) for part in node.parts):
+        if any(part.is_sign for part in node.parts):
             if len(node.parts) != 3:
                 return False
             return self._tried(layer, node.parts, 0, 2)
@@ -234,6 +234,15 @@ def _sort(
         keys.append(sum(places) / len(places) if places else keys[-1] if keys else -1.0)
     order = sorted(range(len(items)), key=lambda i: keys[i])
     items[:] = [items[i] for i in order]
+
+
+def _sort_bundles(node: Node, wanted: Callable[[Port], list[float]]) -> None:
+    """Sort the bundles of a join; the signs between them stay where they are."""
+    places = [place for place, part in enumerate(node.parts) if not part.is_sign]
+    bundles = [node.parts[place] for place in places]
+    _sort(bundles, _part_ports, wanted)
+    for place, part in zip(places, bundles, strict=True):
+        node.parts[place] = part
 
 
 def _ports_of(element: Element) -> Iterator[Port]:

@@ -31,7 +31,7 @@ _PAINTS: dict[str, Paint] = {
     "scan": "call",
     "brackets": "call",
 }
-STIFF = frozenset({"circle", "vee", "triangle", "sign", "block", "call", "scan", "brackets", "mask"})
+STIFF = frozenset({"circle", "vee", "sign", "block", "call", "scan", "brackets"})
 """Pictograms that don't grow with the number of their wires."""
 
 FRAMES = frozenset({"block", "call", "scan", "brackets"})
@@ -151,7 +151,7 @@ def _lettered(picture: Picture, box: Box, font: str) -> tuple[Label, ...]:
 
 def _title(picture: Picture, box: Box, font: str) -> tuple[Label, ...]:
     """The title of a frame at its top, after the number of copies."""
-    baseline = box.top + 4 + ASCENT * TITLE
+    baseline = box.top + 6 + ASCENT * TITLE
     found: list[Label] = []
     x = box.left + 10
     if picture.subscript:

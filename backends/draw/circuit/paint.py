@@ -283,11 +283,9 @@ class _Painter:
 
 def _box_of(element: Element, picture: Picture, part: Part, place: Place) -> Box:
     """Where a pictogram stands: in the middle of its column and of its element."""
-    height = picture.height if picture.shape in STIFF else element.height - 6
-    if picture.shape == "pill" and len(list(element.ports())) < 3:
-        height = picture.height
-    if picture.shape == "triangle":
-        height = max(picture.height, element.height - 6)
+    height = picture.height
+    if picture.shape not in STIFF and len(list(element.ports())) > 2:
+        height = max(height, element.height - 6)
     middle = part.y + element.top + element.height / 2
     centre = (place.body + place.end) / 2
     half = picture.width / 2
