@@ -18,6 +18,7 @@ from ncdlang.ir.diagram import (
     Scattering,
 )
 from ncdlang.ir.lower import lower
+from ncdlang.semantics.naming import is_anonymous
 from ncdlang.semantics.program import signature
 from ncdlang.semantics.types import Axis, Wire
 
@@ -108,6 +109,8 @@ class _Builder:
         self.sheet.nodes.append(node)
         for wire, ports in bundles:
             self.sheet.array(wire, node, ports)
+            if not is_free and not is_anonymous(wire) and not wire.name.startswith("input_"):
+                ports[0].name = wire.name
         return node, [ports for _, ports in bundles]
 
     def _sink(self, wires: Sequence[Wire], is_free: bool) -> tuple[Node, list[list[Port]]]:

@@ -60,13 +60,16 @@ class Cells:
         if symbol:
             signs = [self.pictograms.sign(symbol, title, *self.at(root))]
         name = root.operator.name if isinstance(root.operator, Pointwise) else ""
-        inlets = self.sheet.join(inlets, signs, is_free=bool(signs) and name in COMMUTATIVE)
         picture = None
+        called: list[str] = []
         if not signs and inlets:
-            picture = self.pictograms.pill(
-                riding(group, self.sheet.notation), title, *self.at(root)
-            )
-        elif not inlets:
+            words, marks = riding(group, self.sheet.notation)
+            picture = self.pictograms.pill(words, title, *self.at(root))
+            called = [marks.get(wire, "") for wire in names]
+        # Words name what they join, so that its order is free.
+        is_free = any(called) or (bool(signs) and name in COMMUTATIVE)
+        inlets = self.sheet.join(inlets, signs, names=called, is_free=is_free)
+        if not inlets:
             text = phrase(group, self.sheet.notation, nothing).text
             picture = self.pictograms.box(text, title, *self.at(root))
         self._pointwise(root, inlets, picture)
@@ -318,8 +321,8 @@ class Cells:
             self.sheet.made[wire] = inlet.array
             return
         self.sheet.operation([inlet], [through(key) for key in order], [Outlet(wire, keys)])
-        for port in self.sheet.made[wire].ports:
-            port.is_told = True
+        for port, key in zip(self.sheet.made[wire].ports, keys, strict=True):
+            port.is_told = port.strand.label not in before or key not in inlet.keys
 
     # ---- all ------------------------------------------------------------------------------------
 

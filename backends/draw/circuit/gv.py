@@ -16,6 +16,7 @@ from .metrics import text_width
 from .scene import Label, Outline, Paint, Point, Scene, Shape, Wire
 
 _PAD = 10.0
+_RAISED = 0.2
 _WIRE, _DASH, _OUTLINE, _BOLD = 1.3, 2.4, 1.2, 2.4
 _WEIGHTS: dict[Paint, float] = {
     "learned": _BOLD, "norm": _BOLD, "bar": 2.0, "bracket": 3.0, "block": 0.6, "call": 0.6,
@@ -145,7 +146,9 @@ class _Writer:
         flags = {"roman": 0, "italic": 2, "bold": 1}[label.face]
         font = f"F {label.size:g} {len(self.font.encode())} -{self.font} t {flags}"
         text = _xdot("", label.text).strip()
-        place = f"T {label.x:.2f} {self.height - label.baseline:.2f} -1 {width:.2f} {text}"
+        # Graphviz raises such text by a part of its size.
+        y = self.height - label.baseline - _RAISED * label.size
+        place = f"T {label.x:.2f} {y:.2f} -1 {width:.2f} {text}"
         return f"{_xdot('c', ink)} {font} {place}"
 
     def wire(self, wire: Wire, ids: Ids, titles: dict[str, str]) -> str:

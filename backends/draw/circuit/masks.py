@@ -21,6 +21,8 @@ Polygon = tuple[tuple[float, float], ...]
 
 # How many rows and columns of the square are evaluated.
 _FINE = 40
+# A mask that takes less away, or leaves less, would not be seen for what it is.
+_LEAST = 0.05
 _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "le": operator.le,
     "lt": operator.lt,
@@ -72,10 +74,13 @@ def mask(group: Group, wire: Wire) -> Mask | None:
     rows, columns = (None, axes[0]) if len(axes) == 1 else axes
     keeps = then is wire
     try:
-        taken = _taken(edge, folded, rows, columns, keeps)
+        runs = _taken(edge, folded, rows, columns, keeps)
     except (ArithmeticError, TypeError, ValueError, KeyError):
         return None
-    return Mask(axes, taken)
+    share = sum(end - start for row in runs for start, end in row) / _FINE**2
+    if not _LEAST <= share <= 1 - _LEAST:
+        return None
+    return Mask(axes, _polygons(runs))
 
 
 def _is_of_indices(edge: Edge, folded: Mapping[Wire, Edge], wire: Wire) -> bool:
@@ -94,7 +99,8 @@ def _is_of_indices(edge: Edge, folded: Mapping[Wire, Edge], wire: Wire) -> bool:
 
 def _taken(
     edge: Edge, folded: Mapping[Wire, Edge], rows: Axis | None, columns: Axis, keeps: bool
-) -> tuple[Polygon, ...]:
+) -> list[list[tuple[int, int]]]:
+    """What is taken away of every row."""
     size = max(_FINE, 3 * _largest(edge, folded))
     at = [place * size // _FINE for place in range(_FINE)]
 
@@ -102,8 +108,7 @@ def _taken(
         indices = {columns: at[column]} | ({rows: at[row]} if rows is not None else {})
         return bool(_value(edge, folded, indices, size)) != keeps
 
-    runs = [_runs([is_taken(row, column) for column in range(_FINE)]) for row in range(_FINE)]
-    return _polygons(runs)
+    return [_runs([is_taken(row, column) for column in range(_FINE)]) for row in range(_FINE)]
 
 
 def _largest(edge: Edge, folded: Mapping[Wire, Edge]) -> int:

@@ -71,7 +71,7 @@ class Port:
     """Where a strand enters or leaves a part, `dy` below the part's own y.
 
     `array` names the array and `title` tells its type. A port `is_dot` where wires meet or fork,
-    and `is_told` where its label stands beside it.
+    and `is_told` where its label stands beside it, after the `name` of the array if it has one.
     """
 
     strand: Strand
@@ -80,6 +80,7 @@ class Port:
     dy: float = 0.0
     is_dot: bool = False
     is_told: bool = False
+    name: str = ""
     part: Part = field(init=False, repr=False)
 
     @property

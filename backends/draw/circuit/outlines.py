@@ -53,6 +53,8 @@ def edge(picture: Picture, box: Box, y: float, *, is_left: bool) -> float:
             inset = 0.0 if is_left else away * _SLANT
         case "tail":
             inset = away * _SLANT if is_left else 0.0
+        case "cut" if is_left:
+            inset = max(0.0, y - (box.bottom - _CUT))
         case "bar":
             inset = (box.right - box.left) / 2 - 1.5
         case _:
@@ -108,7 +110,7 @@ def texts(picture: Picture, box: Box, font: str) -> tuple[Label, ...]:
     if picture.shape in FRAMES:
         return _title(picture, box, font)
     if picture.shape == "sign":
-        return (_centred(picture.text, box, middle + 0.33 * 22, 22, font, picture.id),)
+        return (_centred(picture.text, box, middle + 0.28 * 20, 20, font, picture.id),)
     if picture.shape == "vee":
         return ()
     if picture.subscript or picture.shape in ("cut", "house"):

@@ -11,17 +11,19 @@ from .metrics import text_box, text_width
 from .model import Box, Circuit, Cup, Element, Link, Node, Part, Picture, Port
 from .order import order_rows
 from .outlines import FRAMES, STIFF, TITLE_ROW, edge, outlines, texts
+from .pictograms import WORDS
 from .place import place_rows
 from .scene import Label, Outline, Point, Scene, Shape, Wire
-from .separators import separators
+from .separators import curve, rises, separators
 
 AXIS = 15.0
 """The font size of the labels of wires."""
 
 _LIFT = 4.5
+_NAME_GAP = 7.0
 _MARGIN = 5.0
 _DOT = 3.2
-_CUP = 46.0
+_CUP = 38.0
 _STRAIGHT, _WIDEST_BEND = 10.0, 90.0
 _FRAME = 12.0
 
@@ -58,6 +60,8 @@ class _Painter:
                 self.out.setdefault(link.tail, []).append(link)
         self.element = {p: (e, part) for part in self.parts() for e in part.elements for p in e.ports()}
         self._tell()
+        self.dashed = separators(found)
+        self.rises = rises(self.dashed)
         self.places = self._columns()
 
     def parts(self) -> Iterator[Part]:
@@ -85,8 +89,10 @@ class _Painter:
         for port in self.element:
             self._wires(scene, port)
         sides = [(place.left, place.body, place.end, place.right) for place in self.places]
-        for points in separators(self.found, sides):
-            scene.wires.append(Wire("", "", points, "separator"))
+        for chain in self.dashed:
+            points = curve(chain, sides, top)
+            if points:
+                scene.wires.append(Wire("", "", points, "separator"))
         return scene
 
     # ---- columns --------------------------------------------------------------------------------
@@ -101,6 +107,12 @@ class _Painter:
                     for bundle in part.lefts():
                         for port in bundle:
                             port.is_told = port.is_told or self._is_far(port)
+        for part in self.parts():
+            _name_first(part)
+        for port in (port for bundle in self.circuit.outputs for port in bundle):
+            links = self.into.get(port, [])
+            if links and links[0].tail.is_told and links[0].tail.strand.label == port.strand.label:
+                port.is_told = False
 
     def _is_far(self, port: Port) -> bool:
         links = self.into.get(port, [])
@@ -143,8 +155,15 @@ class _Painter:
         return left, right, width
 
     def _label_room(self, bundles: list[list[Port]]) -> float:
-        told = [port.strand.label for bundle in bundles for port in bundle if port.is_told]
-        return max((text_width(t, AXIS, "italic", self.font) + 12 for t in told), default=0.0)
+        told = [port for bundle in bundles for port in bundle if port.is_told]
+        return max((self._told_width(port) + 12 for port in told), default=0.0)
+
+    def _told_width(self, port: Port) -> float:
+        """The width of a label with the name of the array before it."""
+        width = text_width(port.strand.label, AXIS, "italic", self.font)
+        if port.name:
+            width += text_width(port.name, WORDS, "roman", self.font) + _NAME_GAP
+        return width
 
     def _channel(self, layer: int) -> float:
         links, cups = self.found.links[layer], self.found.cups[layer]
@@ -152,13 +171,17 @@ class _Painter:
             return 0.0
         rise = max((abs(link.tail.y - link.head.y) for link in links), default=0.0)
         width = _STRAIGHT if rise < 0.1 else min(22 + 0.45 * rise, _WIDEST_BEND)
-        for cup in cups:
-            width = max(width, _bulge(cup) + 14)
+        width = max(width, min(8 + 0.5 * self.rises.get(layer, 0.0), _WIDEST_BEND))
+        # Wires bend only beyond the cups, so that each crosses a cup once or not at all.
+        width += self._cups_room(layer)
         if any(link.head.is_dot or link.tail.is_dot for link in links):
             width = max(width, 18.0)
         if self.is_frame and layer in (0, len(self.found.nodes) - 2):
             width = max(width, _FRAME)
         return width
+
+    def _cups_room(self, layer: int) -> float:
+        return max((_bulge(cup) + 4 for cup in self.found.cups[layer]), default=0.0)
 
     # ---- what stands in a column ----------------------------------------------------------------
 
@@ -195,6 +218,12 @@ class _Painter:
         if port.is_told and port.strand.label:
             baseline = port.y - _LIFT
             text = port.strand.label
+            if port.name:
+                named = text_box(port.name, label, baseline, WORDS, "roman", self.font)
+                scene.labels.append(
+                    Label(port.name, label, baseline, WORDS, "roman", named, "muted")
+                )
+                label = named.right + _NAME_GAP
             at_box = text_box(text, label, baseline, AXIS, "italic", self.font)
             scene.labels.append(Label(text, label, baseline, AXIS, "italic", at_box))
 
@@ -240,8 +269,9 @@ class _Painter:
         while True:
             layer = link.tail.part.node.layer
             here, there = self.places[layer], self.places[layer + 1]
-            points += _line(points[-1], (here.right, link.tail.y))
-            points += _bend((here.right, link.tail.y), (there.left, link.head.y))
+            start = here.right + self._cups_room(layer)
+            points += _line(points[-1], (start, link.tail.y))
+            points += _bend((start, link.tail.y), (there.left, link.head.y))
             element, part = self.element[link.head]
             if element.picture is not None:
                 box = _box_of(element, element.picture, part, there)
@@ -279,6 +309,17 @@ class _Painter:
             end = (max(there.left, apex[0]), cup.result.y)
             points = _tidy([apex, *_bend(apex, end), *_line(end, (there.end, cup.result.y))])
             scene.wires.append(Wire(f"{cup.result.array}.R", cup.result.title, points, "axis"))
+
+
+def _name_first(part: Part) -> None:
+    """The name of an array stands before the label of its topmost wire."""
+    ports = [port for element in part.elements for port in element.ports()]
+    named = next((port for port in ports if port.name), None)
+    if named is None:
+        return
+    first = min((p for p in ports if p.array == named.array), key=lambda p: (p.y, p is not named))
+    first.name, named.name = named.name, first.name if first is not named else named.name
+    first.is_told = True
 
 
 def _box_of(element: Element, picture: Picture, part: Part, place: Place) -> Box:

@@ -34,7 +34,7 @@ class Pictograms:
 
     def sign(self, text: str, title: str, *at: str) -> Picture:
         """The sign where a dashed line ends."""
-        return Picture("sign", self.ids.new(*at), title, text, width=14, height=14)
+        return Picture("sign", self.ids.new(*at), title, text, width=16, height=20)
 
     def pill(self, text: str, title: str, *at: str) -> Picture:
         """Words that ride on a wire."""

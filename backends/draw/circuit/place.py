@@ -49,11 +49,22 @@ def place_rows(found: Columns) -> None:
     for parts in columns:
         for upper, sign, lower in zip(parts, parts[1:], parts[2:], strict=False):
             if sign.is_sign:
-                sign.y = (upper.y + upper.bottom + lower.y - sign.bottom) / 2
+                _place_sign(upper, sign, lower, before)
     top = min((part.y for parts in columns for part in parts), default=0.0)
     for parts in columns:
         for part in parts:
             part.y -= top
+
+
+def _place_sign(upper: Part, sign: Part, lower: Part, before: Near) -> None:
+    """Put a sign where the dashed line before it need not bend."""
+    above = [other.part for _, other, _ in before.get(upper, ())]
+    below = [other.part for _, other, _ in before.get(lower, ())]
+    room = (upper.y + upper.bottom + SIGN_GAP, lower.y - sign.bottom - SIGN_GAP)
+    high = max((part.y + part.bottom for part in above), default=room[0])
+    low = min((part.y for part in below), default=room[1])
+    middle = (high + low) / 2 if high < low else sum(room) / 2 + sign.bottom / 2
+    sign.y = min(max(middle - sign.bottom / 2, room[0]), room[1])
 
 
 Near = dict[Part, list[tuple[Port, Port, float]]]

@@ -138,12 +138,15 @@ def scatter(
         inlet.keys[: len(each.reindexing)] = [index.axis for index in each.reindexing]
     inlets = sheet.join([source, *beside])
     target = Operand(wire, (False,) * len(operator.indices), operator.indices)
-    components = _components([target], edge.degree, sources)
+    components = _gathering(_components([target], edge.degree, sources))
     op = "" if operator.op == "=" else operator.op
     specs = [_write(c, sheet.notation, pictograms, at, title, op) for c in components]
     datum: list[Key] = [Datum("in", 0)] if Datum("in", 0) in source.keys else []
     outs: list[Key] = [Datum("out", 0)] if has_datum(wire.type) else []
-    if datum or outs:
+    pictured = next((spec for spec in specs if spec.picture is not None), None)
+    if datum and not outs and pictured is not None:
+        pictured.ins.insert(0, datum)
+    elif datum or outs:
         specs.append(Spec([datum], [outs]))
     keys: list[Key] = [Coordinate(0, place) for place in range(len(operator.indices))]
     if operator.is_first:
@@ -209,6 +212,21 @@ def _components(
     for axis in degree:
         if axis not in owner:
             found.append(_Component(axes=[axis]))
+    return found
+
+
+def _gathering(components: Sequence[_Component]) -> list[_Component]:
+    """Let axes that only the naturals of an index have end where these do."""
+    found = [component for component in components if component.places]
+    for component in components:
+        if component.places:
+            continue
+        (axis,) = component.axes
+        owner = next((c for c in found if any(axis in i.axes() for i in c.indices)), None)
+        if owner is None:
+            found.append(component)
+        else:
+            owner.axes.append(axis)
     return found
 
 
@@ -293,9 +311,10 @@ def _picture(
     title: str,
     op: str | None = None,
 ) -> Picture:
+    back = op is not None and bool(component.data)
     text = ", ".join(_map(index, notation) for index in component.indices)
     text = f"{op} {text}" if op else text
-    if len(component.places) == 1 and len(component.axes) < 2 - bool(component.data):
+    if len(component.places) == 1 and (len(component.axes) < 2 - bool(component.data) or back):
         return pictograms.pentagon(text, title, *at, back=op is not None)
     return pictograms.hexagon(text, title, *at)
 

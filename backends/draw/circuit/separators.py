@@ -1,7 +1,7 @@
 """Dashed lines between the arrays of a tuple.
 
 A line begins where two arrays come to lie next to each other and ends at the operation that joins
-them. Between columns it follows the arrays on its two sides.
+them. Between columns it follows the arrays on its two sides, as straight as they let it.
 """
 
 from __future__ import annotations
@@ -10,32 +10,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .layers import Columns
-from .model import Part, Port
+from .model import SIGN_GAP, Part, Port
 from .scene import Point
 
 Sides = Sequence[tuple[float, float, float, float]]
+"""The left, the body's two sides and the right of every column."""
+
 _CLEAR = 6.0
+_SHORTEST = 24.0
+_APART = 7.0
 
 
 @dataclass(slots=True, eq=False)
-class _Space:
-    """The space between two bundles on one side of a column."""
+class Space:
+    """The space between two bundles on one side of a column, from `low` to `high`."""
 
     layer: int
     is_left: bool
-    y: float
+    low: float
+    high: float
     above: list[Port]
     below: list[Port]
     part: Part | None
     sign: Part | None = None
-    next: _Space | None = None
-    is_begun: bool = field(default=False)
+    next: Space | None = None
+    is_begun: bool = False
+    y: float = field(default=0.0)
 
 
-def separators(found: Columns, sides: Sides) -> list[tuple[Point, ...]]:
-    """All dashed lines, as Bezier curves; `sides` has the left, body, end and right of columns."""
-    spaces = [(_spaces(found, i, is_left=True), _spaces(found, i, is_left=False))
-              for i in range(len(found.nodes))]  # fmt: skip
+def separators(found: Columns) -> list[list[Space]]:
+    """All dashed lines as the spaces that they run through; signs are put at their ends."""
+    spaces = [(_spaces(found, layer, is_left=True), _spaces(found, layer, is_left=False))
+              for layer in range(len(found.nodes))]  # fmt: skip
     for left, right in spaces:
         for space in left:
             space.next = next((s for s in right if _is_same(space, s)), None)
@@ -52,13 +58,50 @@ def separators(found: Columns, sides: Sides) -> list[tuple[Point, ...]]:
                     other.is_begun = True
                     break
     begun = [s for pair in spaces for side in pair for s in side if not s.is_begun]
-    lines = (_line(space, sides) for space in begun)
-    return [line for line in lines if line]
+    chains = [_chain(space) for space in begun]
+    for chain in chains:
+        _straighten(chain)
+        for space in chain:
+            if space.sign is not None:
+                space.sign.y = space.y - space.sign.bottom / 2
+    return chains
 
 
-def _spaces(found: Columns, layer: int, *, is_left: bool) -> list[_Space]:
+def rises(chains: Sequence[Sequence[Space]]) -> dict[int, float]:
+    """How far dashed lines rise or fall after each column."""
+    found: dict[int, float] = {}
+    for chain in chains:
+        for one, two in zip(chain, chain[1:], strict=False):
+            if one.layer != two.layer:
+                found[one.layer] = max(found.get(one.layer, 0.0), abs(one.y - two.y))
+    return found
+
+
+def curve(chain: Sequence[Space], sides: Sides, top: float) -> tuple[Point, ...]:
+    """A dashed line as Bezier curves, `top` below where the rows begin; nothing if it is short."""
+    points: list[Point] = []
+    for space in chain:
+        left, body, end, right = sides[space.layer]
+        start, stop = (left, body - _CLEAR) if space.is_left else (end + _CLEAR, right)
+        if space.is_left and space.next is not None:
+            stop = right
+        if space.is_left and space.sign is not None:
+            stop = (body + end) / 2 - 9
+        y = space.y + top
+        points += _bend(points[-1], (start, y)) if points else [(start, y)]
+        if stop > points[-1][0] + 1e-9:
+            points += _bend(points[-1], (stop, y))
+    if len(points) < 4 or points[-1][0] - points[0][0] < _SHORTEST:
+        return ()
+    return tuple(points)
+
+
+# ---- spaces -------------------------------------------------------------------------------------
+
+
+def _spaces(found: Columns, layer: int, *, is_left: bool) -> list[Space]:
     """The spaces on one side of a column, from the top."""
-    spaces: list[_Space] = []
+    spaces: list[Space] = []
     last: list[Port] = []
     last_part: Part | None = None
     between: list[Part] = []
@@ -70,19 +113,20 @@ def _spaces(found: Columns, layer: int, *, is_left: bool) -> list[_Space]:
         for bundle in bundles:
             if last and last_part is part:
                 y = (last[-1].y + bundle[0].y) / 2
-                spaces.append(_Space(layer, is_left, y, last, bundle, part))
+                spaces.append(Space(layer, is_left, y, y, last, bundle, part))
             elif last and last_part is not None:
+                low, high = last_part.y + last_part.bottom + _APART, part.y - _APART
                 sign = next((p for p in between if p.is_sign), None)
-                y = (last_part.y + last_part.bottom + part.y) / 2
                 if sign is not None:
-                    y = sign.y + sign.bottom / 2
+                    half = sign.bottom / 2 + SIGN_GAP
+                    low, high = last_part.y + last_part.bottom + half, part.y - half
                 if (not between or sign) and (is_left or not sign):
-                    spaces.append(_Space(layer, is_left, y, last, bundle, None, sign))
+                    spaces.append(Space(layer, is_left, low, high, last, bundle, None, sign))
             last, last_part, between = bundle, part, []
     return spaces
 
 
-def _is_same(left: _Space, right: _Space) -> bool:
+def _is_same(left: Space, right: Space) -> bool:
     """Whether a line goes straight through a column."""
     if left.part is not None or right.part is not None or left.sign is not None:
         return False
@@ -94,29 +138,33 @@ def _leads(follows: set[tuple[Port, Port]], tails: list[Port], heads: list[Port]
     return any((tail, head) in follows for tail in tails for head in heads)
 
 
-def _line(first: _Space, sides: Sides) -> tuple[Point, ...]:
-    points: list[Point] = []
-    space: _Space | None = first
-    while space is not None:
-        left, body, end, right = sides[space.layer]
-        start, stop = (left, body - _CLEAR) if space.is_left else (end + _CLEAR, right)
-        if space.is_left and space.next is not None:
-            stop = right if space.next.layer == space.layer else stop
-        if space.is_left and space.sign is not None:
-            stop = (body + end) / 2 - 9
-        if points:
-            points += _curve(points[-1], (start, space.y))
-        else:
-            points.append((start, space.y))
-        if stop > points[-1][0] + 1e-9:
-            points += _curve(points[-1], (stop, space.y))
-        space = space.next
-    if len(points) < 4 or points[-1][0] - points[0][0] < 12:
-        return ()
-    return tuple(points)
+def _chain(first: Space) -> list[Space]:
+    found = [first]
+    while found[-1].next is not None:
+        found.append(found[-1].next)
+    return found
 
 
-def _curve(start: Point, end: Point) -> list[Point]:
+def _straighten(chain: Sequence[Space]) -> None:
+    """Keep to one height as long as all spaces have it, then go on at the next."""
+    start = 0
+    while start < len(chain):
+        low, high = chain[start].low, chain[start].high
+        end = start + 1
+        while end < len(chain) and max(low, chain[end].low) <= min(high, chain[end].high):
+            low, high = max(low, chain[end].low), min(high, chain[end].high)
+            end += 1
+        # A column is straight: its right side goes with its left side.
+        if end < len(chain) and chain[end].layer == chain[end - 1].layer and end - start > 1:
+            end -= 1
+            low = max(space.low for space in chain[start:end])
+            high = min(space.high for space in chain[start:end])
+        for space in chain[start:end]:
+            space.y = (low + high) / 2
+        start = end
+
+
+def _bend(start: Point, end: Point) -> list[Point]:
     if end[0] - start[0] < 1e-9:
         return []
     middle = (start[0] + end[0]) / 2

@@ -130,9 +130,17 @@ class Sheet:
         return node
 
     def join(
-        self, inlets: Sequence[Inlet], signs: Sequence[Picture] = (), *, is_free: bool = False
+        self,
+        inlets: Sequence[Inlet],
+        signs: Sequence[Picture] = (),
+        *,
+        names: Sequence[str] = (),
+        is_free: bool = False,
     ) -> list[Inlet]:
-        """Bring arrays together in one column, with signs where the dashed lines between end."""
+        """Bring arrays together in one column, with signs where the dashed lines between end.
+
+        `names` are what the words of the operation call the arrays.
+        """
         if len(inlets) < 2:
             return list(inlets)
         parts: list[Part] = []
@@ -143,6 +151,8 @@ class Sheet:
                 parts.append(Part([Element([], [], signs[position - 1])]))
             ins = [Port(strand, array.name, array.title) for strand in array.strands]
             outs = [Port(strand, array.name, array.title) for strand in array.strands]
+            if names and ins:
+                ins[0].name, ins[0].is_told = names[position], True
             parts.append(
                 Part([Element([[a]], [[b]]) for a, b in zip(ins, outs, strict=True)], is_free=True)
             )
@@ -240,4 +250,5 @@ def _element(spec: Spec, ins: list[list[Port]], outs: list[list[Port]]) -> Eleme
             for keys, ports in zip(spec.outs, outs, strict=True)
             for key, port in zip(keys, ports, strict=True)
         }
+    ins, outs = [b for b in ins if b], [b for b in outs if b]
     return Element(ins, outs, spec.picture, fixed)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-
 from ncdlang.ir.diagram import Edge, Pointwise
 from ncdlang.semantics.types import Wire
 
 from ..groups import Group
 from ..notation import DOT, Notation
-from ..phrases import phrase
+from ..phrases import Read, phrase
+from .sheet import shown
 
 SIGNS = {
     "add": "+",
@@ -34,13 +33,19 @@ def nothing(_: Wire) -> str:
     return ""
 
 
-def riding(group: Group, notation: Notation, call_name: Callable[[Wire], str] = nothing) -> str:
-    """The words of an elementwise operation, without its input where it has only one."""
-    words = phrase(group, notation, call_name)
+def riding(group: Group, notation: Notation) -> tuple[str, dict[Wire, str]]:
+    """The words of an elementwise operation, and what they call its inputs where it has several.
+
+    An input that stands alone is left out: `÷ √k`.
+    """
+    words = phrase(group, notation, nothing)
     text = words.text
     if len(words.reads) != 1:
-        return text
-    read = words.reads[0]
+        return text, {read.wire: read.mark or shown(read.wire) for read in words.reads}
+    return _without(text, words.reads[0]), {}
+
+
+def _without(text: str, read: Read) -> str:
     name = read.mark or read.wire.name
     if len(re.findall(rf"(?<!\w){re.escape(name)}(?!\w)", text)) != 1:
         return text
