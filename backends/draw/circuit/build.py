@@ -102,8 +102,7 @@ class _Builder:
     def _source(self, wires: Sequence[Wire], is_free: bool) -> tuple[Node, list[list[Port]]]:
         bundles = [(wire, self.sheet.ports(wire, is_told=not is_free)) for wire in wires]
         parts = [
-            Part([Element([], [[port]]) for port in ports], is_free=is_free)
-            for _, ports in bundles
+            Part([Element([], [[port]]) for port in ports]) for _, ports in bundles
         ]
         node = Node(parts, is_free=is_free)
         self.sheet.nodes.append(node)
@@ -118,7 +117,7 @@ class _Builder:
         uses: list[tuple[Array, list[Port]]] = []
         for wire in wires:
             ports = self.sheet.ports(wire, is_told=not is_free)
-            parts.append(Part([Element([[port]], []) for port in ports], is_free=is_free))
+            parts.append(Part([Element([[port]], []) for port in ports]))
             uses.append((self.sheet.made[wire], ports))
         node = Node(parts, is_free=is_free)
         self.sheet.nodes.append(node)
@@ -129,7 +128,7 @@ class _Builder:
     def _terminal(self, wire: Wire, picture: Picture) -> None:
         """A box that a wire comes from: a parameter, or an earlier value of a recurrence."""
         ports = self.sheet.ports(wire, is_told=True)
-        node = Node([Part([Element([], [ports], picture)])])
+        node = Node([Part([Element([], [list(ports)], picture)])])
         self.sheet.nodes.append(node)
         self.sheet.array(wire, node, ports)
 

@@ -136,7 +136,7 @@ class Cells:
             else:
                 if picture is None:
                     picture = self.pictograms.pill(sign(edge) or "=", told(edge), *self.at(edge))
-                specs.append(Spec([[key] for key in data], [outs], picture))
+                specs.append(Spec([data], [outs], picture))
         self.give(edge, inlets, specs, [[*order, *outs]])
 
     def _degree_order(self, edge: Edge, inlets: Sequence[Inlet]) -> list[Axis]:

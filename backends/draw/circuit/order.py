@@ -8,34 +8,38 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from random import Random
 from typing import TypeVar
 
 from .layers import Columns
 from .model import Cup, Element, Link, Node, Part, Port
 
-Item = TypeVar("Item", Node, Part, Element)
+Item = TypeVar("Item", Node, Part, Element, Port)
 Ranks = dict[Port, int]
-State = list[list[tuple[Node, list[tuple[Part, list[Element]]]]]]
+State = list[list[tuple[Node, list[tuple[Part, list[Element], list[list[Port]]]]]]]
 
 _SWEEPS = 16
 _SWITCHES = 8
+# How often to start anew, and how many wires that may be in all.
+_RESTARTS, _EFFORT = 16, 1200
 
 
 def order_rows(found: Columns) -> None:
     """Order every column of the columns, in place."""
     rows = _Rows(found)
+    rows.improve()
     best, state = rows.crossings(), rows.state()
-    for sweep in range(_SWEEPS):
-        rows.sweep(forward=sweep % 2 == 0)
+    size = sum(map(len, found.links)) or 1
+    shuffle = Random(0)
+    for _ in range(min(_RESTARTS, _EFFORT // size)):
+        if best == 0:
+            break
+        rows.shuffle(shuffle)
+        rows.improve()
         crossings = rows.crossings()
         if crossings < best:
             best, state = crossings, rows.state()
-        if not best:
-            break
     rows.restore(state)
-    for _ in range(_SWITCHES):
-        if not rows.switch():
-            break
 
 
 def count_crossings(
@@ -90,20 +94,11 @@ class _Rows:
             for link in links:
                 self.before.setdefault(link.head, []).append(link.tail)
                 self.after.setdefault(link.tail, []).append(link.head)
-        for cups in found.cups:
-            for cup in cups:
-                self.beside(cup)
         self.left: Ranks = {}
         self.right: Ranks = {}
         self.counts = [0] * len(self.layers)
         for layer in range(len(self.layers)):
             self.rank(layer)
-
-    def beside(self, cup: Cup) -> None:
-        """The ends of a cup are wanted close to each other."""
-        self.partners = getattr(self, "partners", {})
-        self.partners.setdefault(cup.upper, []).append(cup.lower)
-        self.partners.setdefault(cup.lower, []).append(cup.upper)
 
     # ---- measures -------------------------------------------------------------------------------
 
@@ -135,7 +130,11 @@ class _Rows:
     def state(self) -> State:
         """The order as it is."""
         return [
-            [(n, [(p, list(p.elements)) for p in n.parts]) for n in nodes] for nodes in self.layers
+            [
+                (n, [(p, list(p.elements), [list(b) for b in _given(p)]) for p in n.parts])
+                for n in nodes
+            ]
+            for nodes in self.layers
         ]
 
     def restore(self, state: State) -> None:
@@ -143,9 +142,40 @@ class _Rows:
         for layer, nodes in enumerate(state):
             self.layers[layer][:] = [node for node, _ in nodes]
             for node, parts in nodes:
-                node.parts[:] = [part for part, _ in parts]
-                for part, elements in parts:
+                node.parts[:] = [part for part, _, _ in parts]
+                for part, elements, given in parts:
                     part.elements[:] = elements
+                    for bundle, ports in zip(_given(part), given, strict=True):
+                        bundle[:] = ports
+            self.rank(layer)
+
+    # ---- improvement ----------------------------------------------------------------------------
+
+    def improve(self) -> None:
+        """Sweep, then switch neighbours, and keep the best order that was seen."""
+        best, state = self.crossings(), self.state()
+        for sweep in range(_SWEEPS):
+            if not best:
+                break
+            self.sweep(forward=sweep % 2 == 0)
+            crossings = self.crossings()
+            if crossings < best:
+                best, state = crossings, self.state()
+        self.restore(state)
+        for _ in range(_SWITCHES):
+            if not self.switch():
+                break
+
+    def shuffle(self, random: Random) -> None:
+        """Another order of what is free, to start from."""
+        for layer, nodes in enumerate(self.layers):
+            random.shuffle(nodes)
+            for node in nodes:
+                for part in node.parts:
+                    if part.is_free:
+                        random.shuffle(part.elements)
+                    for bundle in _given(part):
+                        random.shuffle(bundle)
             self.rank(layer)
 
     # ---- sweeps ---------------------------------------------------------------------------------
@@ -191,6 +221,8 @@ class _Rows:
                 for part in node.parts:
                     if part.is_free:
                         changed = self._switch_in(layer, part.elements) or changed
+                    for bundle in _given(part):
+                        changed = self._switch_in(layer, bundle) or changed
         return changed
 
     def _switch_parts(self, layer: int, node: Node) -> bool:
@@ -234,6 +266,13 @@ def _sort(
         keys.append(sum(places) / len(places) if places else keys[-1] if keys else -1.0)
     order = sorted(range(len(items)), key=lambda i: keys[i])
     items[:] = [items[i] for i in order]
+
+
+def _given(part: Part) -> Iterator[list[Port]]:
+    """The wires of a box that only gives an array, as a parameter does: their order is free."""
+    for element in part.elements:
+        if element.picture is not None and element.fixed is None and not element.ins:
+            yield from element.outs
 
 
 def _sort_bundles(node: Node, wanted: Callable[[Port], list[float]]) -> None:

@@ -23,7 +23,6 @@ _LIFT = 4.5
 _NAME_GAP = 7.0
 _MARGIN = 5.0
 _DOT = 3.2
-_CUP = 38.0
 _STRAIGHT, _WIDEST_BEND = 10.0, 90.0
 _FRAME = 12.0
 
@@ -334,7 +333,9 @@ def _box_of(element: Element, picture: Picture, part: Part, place: Place) -> Box
 
 
 def _bulge(cup: Cup) -> float:
-    return min(abs(cup.lower.y - cup.upper.y) / 2, _CUP)
+    """How far a cup reaches; one round another reaches further."""
+    rise = abs(cup.lower.y - cup.upper.y)
+    return min(rise / 2, 14 + 0.17 * rise)
 
 
 def _line(start: Point, end: Point) -> list[Point]:

@@ -6,6 +6,7 @@ pooling adjacent violators (Ayer et al., 1955) with medians, so that most wires 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,6 +17,7 @@ from .model import GAP, SIGN_GAP, Part, Port
 _PASS, _WIRE = 8.0, 1.0
 _ROUNDS = 12
 _STEP = 0.5
+_TRIES = 6
 
 Wish = tuple[float, float]
 """A place that is wanted, and how much."""
@@ -135,22 +137,89 @@ def _best(wishes: Sequence[Wish], is_mean: bool) -> float:
 
 
 def _straighten(columns: Sequence[Sequence[Part]], before: Near, after: Near) -> None:
-    """Move a part into line with one of its neighbours where that leaves fewer wires bent."""
-    for _ in range(3):
+    """Move parts into line with a neighbour, alone or with all that they are in line with."""
+    above: dict[Part, Part] = {}
+    below: dict[Part, Part] = {}
+    for parts in columns:
+        for upper, lower in pairwise(parts):
+            above[lower], below[upper] = upper, lower
+    for _ in range(_TRIES):
+        changed = False
         for parts in columns:
-            offsets = _offsets(parts)
-            for number, part in enumerate(parts):
-                low = (
-                    parts[number - 1].y + offsets[number] - offsets[number - 1]
-                    if number
-                    else float("-inf")
-                )
-                high = (
-                    parts[number + 1].y - offsets[number + 1] + offsets[number]
-                    if number + 1 < len(parts)
-                    else float("inf")
-                )
-                _align(part, [*before.get(part, ()), *after.get(part, ())], low, high)
+            for part in parts:
+                near = [*before.get(part, ()), *after.get(part, ())]
+                low = above[part].y + _least(above[part], part) if part in above else -math.inf
+                high = below[part].y - _least(part, below[part]) if part in below else math.inf
+                _align(part, near, low, high)
+        for near in (before, after):
+            for parts in columns:
+                for part in parts:
+                    changed = _shift(part, near.get(part, ()), (before, after), above, below) or changed
+        if not changed:
+            break
+
+
+def _least(upper: Part, lower: Part) -> float:
+    return upper.bottom + _gap(upper, lower)
+
+
+def _shift(
+    part: Part,
+    near: Sequence[tuple[Port, Port, float]],
+    sides: tuple[Near, Near],
+    above: dict[Part, Part],
+    below: dict[Part, Part],
+) -> bool:
+    """Move all that is in line with a part so that one of its bent wires gets straight."""
+    bent = {_bent(wire) for wire in near} - {0.0}
+    if not bent:
+        return False
+    group = _in_line(part, sides)
+    wires = [w for each in group for side in sides for w in side.get(each, ())]
+    outer = [wire for wire in wires if wire[1].part not in group]
+    before = sum(weight for own, other, weight in outer if abs(other.y - own.y) > 0.1)
+    for step in sorted(bent, key=abs):
+        after = sum(w for own, other, w in outer if abs(other.y - own.y - step) > 0.1)
+        if after < before and _has_room(group, step, above, below):
+            for each in group:
+                each.y += step
+            return True
+    return False
+
+
+def _bent(wire: tuple[Port, Port, float]) -> float:
+    own, other, _ = wire
+    step = other.y - own.y
+    return step if abs(step) > 0.1 else 0.0
+
+
+def _in_line(part: Part, sides: tuple[Near, Near]) -> set[Part]:
+    """A part with all parts that straight wires join to it."""
+    group = {part}
+    waiting = [part]
+    while waiting:
+        here = waiting.pop()
+        for side in sides:
+            for wire in side.get(here, ()):
+                other = wire[1].part
+                if other not in group and not _bent(wire):
+                    group.add(other)
+                    waiting.append(other)
+    return group
+
+
+def _has_room(
+    group: set[Part], step: float, above: dict[Part, Part], below: dict[Part, Part]
+) -> bool:
+    for part in group:
+        upper, lower = above.get(part), below.get(part)
+        if upper is not None and upper not in group:
+            if part.y + step < upper.y + _least(upper, part):
+                return False
+        if lower is not None and lower not in group:
+            if part.y + step > lower.y - _least(part, lower):
+                return False
+    return True
 
 
 def _align(
@@ -162,5 +231,5 @@ def _align(
 
     wanted = sorted({other.y - own.dy for own, other, _ in near} | {part.y})
     fitting = [y for y in wanted if low <= y <= high]
-    if fitting:
+    if fitting and near:
         part.y = min(fitting, key=cost)

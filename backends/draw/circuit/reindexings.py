@@ -23,7 +23,7 @@ from ncdlang.semantics.types import (
     plain_index,
 )
 
-from ..notation import Notation, composite_coordinates
+from ..notation import MINUS, Notation, composite_coordinates
 from .keys import Datum
 from .model import Picture
 from .pictograms import Pictograms
@@ -69,7 +69,11 @@ def reindex(
     if has_datum(wire.type):
         outs = [Datum("out", 0)]
         own: list[Key] = [Datum("in", 0)] if Datum("in", 0) in inlets[0].keys else []
-        specs.append(Spec([own], [outs]))
+        ending = next((s for s in specs if s.picture is not None and not any(s.outs)), None)
+        if own or ending is None:
+            specs.append(Spec([own], [outs]))
+        else:
+            ending.outs.append(outs)
     _renamed(inlets, components)
     keys: list[Key] = [a for axis in wire.type.axes for a in _atoms(axis, edge.degree)]
     outlet = Outlet(wire, [*keys, *outs])
@@ -313,6 +317,7 @@ def _picture(
 ) -> Picture:
     back = op is not None and bool(component.data)
     text = ", ".join(_map(index, notation) for index in component.indices)
+    text = text.replace(f"+ {MINUS}", f"{MINUS} ")
     text = f"{op} {text}" if op else text
     if len(component.places) == 1 and (len(component.axes) < 2 - bool(component.data) or back):
         return pictograms.pentagon(text, title, *at, back=op is not None)

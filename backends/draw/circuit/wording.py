@@ -47,6 +47,9 @@ def riding(group: Group, notation: Notation) -> tuple[str, dict[Wire, str]]:
 
 def _without(text: str, read: Read) -> str:
     name = read.mark or read.wire.name
+    if text == name:
+        # Integers that become reals are told by nothing else.
+        return "real"
     if len(re.findall(rf"(?<!\w){re.escape(name)}(?!\w)", text)) != 1:
         return text
     if text.endswith(f"({name})") and text.count("(") == 1:
