@@ -17,6 +17,10 @@ from .pictograms import Pictograms
 from .scene import Scene
 
 
+# What is outside of a frame, at least, and the least width that its inside is broken at.
+_MARGINS, _NARROWEST = 60.0, 100.0
+
+
 def draw_scene(diagram: CheckedDiagram, options: Options, notation: Notation) -> Scene:
     """The geometry of a circuit."""
     return _scene(diagram, options, notation, Ids())
@@ -32,9 +36,10 @@ def draw(diagram: CheckedDiagram, options: Options, notation: Notation) -> Sheet
 
 def _scene(diagram: CheckedDiagram, options: Options, notation: Notation, ids: Ids) -> Scene:
     def frame(inner: Circuit) -> Scene:
-        return lay_out(inner, options.font, is_frame=True)
+        width = max(options.width - _MARGINS, _NARROWEST) if options.width else 0.0
+        return lay_out(inner, options.font, is_frame=True, width=width)
 
     pictograms = Pictograms(ids, options.font)
     context = Context(options, ids, pictograms, frame)
     whole = circuit(lower(diagram), context, notation)
-    return lay_out(whole, options.font, is_frame=False)
+    return lay_out(whole, options.font, is_frame=False, width=options.width)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 
 from .layers import Columns, columns
 from .metrics import text_box, text_width
@@ -25,6 +26,7 @@ _MARGIN = 5.0
 _DOT = 3.2
 _STRAIGHT, _WIDEST_BEND = 10.0, 90.0
 _FRAME = 12.0
+_LINE_GAP = 34.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +39,22 @@ class Place:
     right: float
 
 
-def lay_out(circuit: Circuit, font: str, *, is_frame: bool) -> Scene:
-    """Lay a circuit out. A frame has room for its title at the top."""
+def lay_out(circuit: Circuit, font: str, *, is_frame: bool, width: float = 0.0) -> Scene:
+    """Lay a circuit out, in several lines if it is wider than a `width` that is not 0.
+
+    A frame has room for its title at the top.
+    """
     found = columns(circuit)
     order_rows(found)
     place_rows(found)
-    return _Painter(found, circuit, font, is_frame).scene()
+    return _Painter(found, circuit, font, is_frame, width).scene()
 
 
 class _Painter:
-    def __init__(self, found: Columns, circuit: Circuit, font: str, is_frame: bool) -> None:
+    def __init__(
+        self, found: Columns, circuit: Circuit, font: str, is_frame: bool, width: float
+    ) -> None:
+        self.width = width
         self.found = found
         self.circuit = circuit
         self.font = font
@@ -59,9 +67,13 @@ class _Painter:
                 self.out.setdefault(link.tail, []).append(link)
         self.element = {p: (e, part) for part in self.parts() for e in part.elements for p in e.ports()}
         self._tell()
-        self.dashed = separators(found)
-        self.rises = rises(self.dashed)
-        self.places = self._columns()
+        self.lines = [0] * len(found.nodes)
+        self.places = self._placed()
+        if width:
+            self._break()
+            cuts = {layer for layer, (a, b) in enumerate(pairwise(self.lines)) if a != b}
+            place_rows(found, cuts)
+            self.places = self._placed()
 
     def parts(self) -> Iterator[Part]:
         """All parts."""
@@ -71,12 +83,14 @@ class _Painter:
 
     def scene(self) -> Scene:
         """The whole scene; parts get their final places in it."""
-        top = TITLE_ROW if self.is_frame else 2.0
+        tops = self._tops(TITLE_ROW if self.is_frame else 2.0)
         bottom = 0.0
         for part in self.parts():
-            part.y += top
+            part.y += tops[part.node.layer]
             bottom = max(bottom, part.y + part.bottom)
-        scene = Scene(math.ceil(self.places[-1].right), math.ceil(bottom + (8 if self.is_frame else 2)))
+        right = math.ceil(max(self._end(layer) for layer in range(len(self.places))))
+        self.places[-1] = replace(self.places[-1], right=right)
+        scene = Scene(right, math.ceil(bottom + (8 if self.is_frame else 2)))
         for layer, nodes in enumerate(self.found.nodes):
             for node in nodes:
                 for part in node.parts:
@@ -89,9 +103,10 @@ class _Painter:
             self._wires(scene, port)
         sides = [(place.left, place.body, place.end, place.right) for place in self.places]
         for chain in self.dashed:
-            points = curve(chain, sides, top)
-            if points:
-                scene.wires.append(Wire("", "", points, "separator"))
+            for _, piece in groupby(chain, key=lambda space: self.lines[space.layer]):
+                points = curve(list(piece), sides, tops)
+                if points:
+                    scene.wires.append(Wire("", "", points, "separator"))
         return scene
 
     # ---- columns --------------------------------------------------------------------------------
@@ -139,6 +154,63 @@ class _Painter:
             places.append(Place(x, body, end, right))
             x = right + self._channel(layer)
         return places
+
+    def _placed(self) -> list[Place]:
+        """The columns, each line from the left, with the dashed lines between arrays."""
+        self.dashed = separators(self.found)
+        self.rises = rises(self.dashed)
+        wrapped: list[Place] = []
+        step = 0.0
+        for layer, place in enumerate(self._columns()):
+            if layer and self.lines[layer] != self.lines[layer - 1]:
+                step = self._stub(layer - 1) - place.left
+            wrapped.append(
+                Place(place.left + step, place.body + step, place.end + step, place.right + step)
+            )
+        return wrapped
+
+    def _break(self) -> None:
+        """Begin a new line where columns get too wide, but not among cups and dots."""
+        start, offset = 0, 0.0
+        for layer, place in enumerate(self.places):
+            if layer > start and place.right - offset > self.width:
+                cuts = range(layer - 1, start, -1)
+                cut = next((c for c in cuts if self._may_break(c)), None)
+                if cut is not None:
+                    start = cut + 1
+                    offset = self.places[start].left - self._stub(cut)
+                    for later in range(start, len(self.lines)):
+                        self.lines[later] += 1
+
+    def _may_break(self, layer: int) -> bool:
+        links = self.found.links[layer]
+        if self.found.cups[layer] or layer + 2 == len(self.found.nodes):
+            return False
+        return not any(
+            link.tail.is_dot or link.head.is_dot for link in links
+        )
+
+    def _end(self, layer: int) -> float:
+        """Where a column ends, with the ends of wires that are broken after it."""
+        is_last = layer + 1 == len(self.lines) or self.lines[layer] == self.lines[layer + 1]
+        return self.places[layer].right + (0.0 if is_last else self._stub(layer))
+
+    def _stub(self, layer: int) -> float:
+        """The length of the ends of wires where a line is broken after a column."""
+        texts = [link.tail.strand.label for link in self.found.links[layer]]
+        return max((text_width(t, AXIS, "italic", self.font) + 14 for t in texts), default=14.0)
+
+    def _tops(self, top: float) -> list[float]:
+        """How far down the parts of each column go: lines stand one below the other."""
+        tops: list[float] = []
+        for line in range(self.lines[-1] + 1):
+            layers = [i for i, each in enumerate(self.lines) if each == line]
+            parts = [p for i in layers for node in self.found.nodes[i] for p in node.parts]
+            high = min((part.y for part in parts), default=0.0)
+            low = max((part.y + part.bottom for part in parts), default=0.0)
+            tops += [top - high] * len(layers)
+            top += low - high + _LINE_GAP
+        return tops
 
     def _widths(self, nodes: list[Node]) -> tuple[float, float, float]:
         left = right = width = 0.0
@@ -268,9 +340,14 @@ class _Painter:
         while True:
             layer = link.tail.part.node.layer
             here, there = self.places[layer], self.places[layer + 1]
+            if self.lines[layer] != self.lines[layer + 1]:
+                self._broken(scene, port, points, link)
+                points = [(there.left - self._stub(layer), link.head.y)]
+                points += _line(points[-1], (there.left, link.head.y))
             start = here.right + self._cups_room(layer)
-            points += _line(points[-1], (start, link.tail.y))
-            points += _bend((start, link.tail.y), (there.left, link.head.y))
+            if self.lines[layer] == self.lines[layer + 1]:
+                points += _line(points[-1], (start, link.tail.y))
+                points += _bend((start, link.tail.y), (there.left, link.head.y))
             element, part = self.element[link.head]
             if element.picture is not None:
                 box = _box_of(element, element.picture, part, there)
@@ -289,6 +366,18 @@ class _Painter:
                 break
             link = further[0]
         self._wire(scene, port, points)
+
+    def _broken(self, scene: Scene, port: Port, points: list[Point], link: Link) -> None:
+        """End a wire where its line is broken, and label it on both sides."""
+        layer = link.tail.part.node.layer
+        x, stub = self.places[layer].right, self._stub(layer)
+        end = (x + stub, link.tail.y)
+        self._wire(scene, port, [*points, *_line(points[-1], end)])
+        text = link.tail.strand.label
+        there = self.places[layer + 1].left - stub
+        for at, y in ((x + 6, link.tail.y), (there + 2, link.head.y)):
+            box = text_box(text, at, y - _LIFT, AXIS, "italic", self.font)
+            scene.labels.append(Label(text, at, y - _LIFT, AXIS, "italic", box))
 
     def _wire(self, scene: Scene, port: Port, points: list[Point]) -> None:
         role = "datum" if port.strand.is_datum else "axis"

@@ -7,7 +7,7 @@ pooling adjacent violators (Ayer et al., 1955) with medians, so that most wires 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -32,15 +32,18 @@ class _Pool:
     at: float
 
 
-def place_rows(found: Columns) -> None:
-    """Give every part its y, the topmost of the circuit 0."""
+def place_rows(found: Columns, broken: Container[int] = ()) -> None:
+    """Give every part its y, the topmost of the circuit 0.
+
+    Wires after the columns in `broken` need not be straight.
+    """
     columns = [[part for node in nodes for part in node.parts] for nodes in found.nodes]
     for parts in columns:
         for part in parts:
             part.arrange()
         for part, y in zip(parts, _offsets(parts), strict=True):
             part.y = y
-    before, after = _neighbours(found)
+    before, after = _neighbours(found, broken)
     for round_ in range(_ROUNDS):
         early = round_ < _ROUNDS // 3
         for parts in columns[1:]:
@@ -72,12 +75,12 @@ def _place_sign(upper: Part, sign: Part, lower: Part, before: Near) -> None:
 Near = dict[Part, list[tuple[Port, Port, float]]]
 
 
-def _neighbours(found: Columns) -> tuple[Near, Near]:
+def _neighbours(found: Columns, broken: Container[int]) -> tuple[Near, Near]:
     """The links of every part on its left and its right, as own port, other port, weight."""
     before: Near = {}
     after: Near = {}
-    for links in found.links:
-        for link in links:
+    for layer, links in enumerate(found.links):
+        for link in links if layer not in broken else ():
             tail, head = link.tail, link.head
             passes = tail.part.node.is_pass + head.part.node.is_pass
             weight = _PASS if passes == 2 else _WIRE * (1 + passes)

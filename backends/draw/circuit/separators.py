@@ -77,8 +77,8 @@ def rises(chains: Sequence[Sequence[Space]]) -> dict[int, float]:
     return found
 
 
-def curve(chain: Sequence[Space], sides: Sides, top: float) -> tuple[Point, ...]:
-    """A dashed line as Bezier curves, `top` below where the rows begin; nothing if it is short."""
+def curve(chain: Sequence[Space], sides: Sides, tops: Sequence[float]) -> tuple[Point, ...]:
+    """A dashed line as Bezier curves, nothing if it is short; `tops` is how far columns go down."""
     points: list[Point] = []
     for space in chain:
         left, body, end, right = sides[space.layer]
@@ -87,7 +87,7 @@ def curve(chain: Sequence[Space], sides: Sides, top: float) -> tuple[Point, ...]
             stop = right
         if space.is_left and space.sign is not None:
             stop = (body + end) / 2 - 9
-        y = space.y + top
+        y = space.y + tops[space.layer]
         points += _bend(points[-1], (start, y)) if points else [(start, y)]
         if stop > points[-1][0] + 1e-9:
             points += _bend(points[-1], (stop, y))
