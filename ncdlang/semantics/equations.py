@@ -25,9 +25,9 @@ from ncdlang.semantics.program import (
     Select,
 )
 from ncdlang.semantics.report import Reported, counted, has_axes
-from ncdlang.semantics.scope import Broken, DiagramRef
+from ncdlang.semantics.scope import Broken, DeclaredWire, DiagramRef
 from ncdlang.semantics.signature import already_defined
-from ncdlang.semantics.sizes import bracket_items
+from ncdlang.semantics.sizes import bracket_items, composite_index
 from ncdlang.semantics.types import ArrayType, Axis, Kind, Wire, plain_index
 from ncdlang.source import Span
 from ncdlang.syntax import tree
@@ -80,6 +80,9 @@ def check_new(body: Body, target: tree.Target) -> None:
         return
     if isinstance(earlier[0], Broken):
         raise Reported
+    if not isinstance(earlier[0], (Wire, DeclaredWire, Axis)):
+        # What reads it further down means the wire that this line was to define.
+        body.scope.define(name, Broken("wire"), earlier[1])
     already_defined(body, name, target.name.span, earlier[1])
 
 
@@ -329,7 +332,7 @@ def name_wires(
         axes = wanted = made.type.axes
         if target.brackets is not None:
             axes, wanted = _named_axes(body, target, target.brackets, axes, call)
-        read = Read(made, tuple(plain_index(a) for a in axes), made.type.kind, axes, call.span)
+        read = _regrouped(made, axes, wanted, call.span)
         wire = Wire(target.name.text, ArrayType(wanted, made.type.kind), target.span)
         body.add(Define(wire, read, target.span.to(call.span)))
         if target.name.text != "_":
@@ -358,13 +361,28 @@ def name_results(
     wires: list[Wire] = []
     for target, wire, wanted in final:
         if wanted != wire.type.axes:
-            read = body.expressions.read_whole(wire, call.span)
+            read = _regrouped(wire, wire.type.axes, wanted, call.span)
             wire = Wire(target.name.text, ArrayType(wanted, wire.type.kind), target.span)
             body.add(Define(wire, read, target.span.to(call.span)))
         if target.name.text != "_":
             body.scope.define(target.name.text, wire, target.name.span)
         wires.append(wire)
     return tuple(wires)
+
+
+def _regrouped(wire: Wire, axes: tuple[Axis, ...], wanted: tuple[Axis, ...], span: Span) -> Read:
+    """A whole array by `axes`, a composite one by its parts where those are `wanted` apart."""
+    apart = [axis.parts and axis not in wanted for axis in axes]
+    indices = tuple(
+        composite_index([axis]) if split else plain_index(axis)
+        for axis, split in zip(axes, apart, strict=True)
+    )
+    found = tuple(
+        atom
+        for axis, split in zip(axes, apart, strict=True)
+        for atom in (axis.atoms if split else (axis,))
+    )
+    return Read(wire, indices, wire.type.kind, found, span)
 
 
 def _named_axes(
@@ -378,19 +396,21 @@ def _named_axes(
 
     Names on the left that the result lacks name its derived axes in order, one for one.
     """
-    items = list(bracket_items(body, brackets))
-    names: list[tuple[str, Span]] = []
-    for item in items:
-        if isinstance(item, tree.Pack):
-            names += [(axis.name, item.span) for axis in body.axes_of_item(item)]
-        elif isinstance(item, tree.Name):
-            names.append((item.text, item.span))
-        else:
-            body.fail(
-                "NCD2012", "the name of an axis is wanted here", item.span, label="not a name"
-            )
-    present = {axis.name for axis in axes if not axis.derived}
-    lacking = [entry for entry in names if entry[0] not in present]
+    present = {atom.name for axis in axes if not axis.derived for atom in axis.atoms}
+    lacking: list[tree.Name | tree.Composite] = []
+    for item in bracket_items(body, brackets):
+        match item:
+            case tree.Name():
+                lacking += [item] if item.text not in present else []
+            case tree.Composite():
+                lacking += [item] if not {name.text for name in item.names} <= present else []
+            case tree.Pack():
+                pack = (tree.Name(axis.name, item.span) for axis in body.axes_of_item(item))
+                lacking += [name for name in pack if name.text not in present]
+            case _:
+                body.fail(
+                    "NCD2012", "the name of an axis is wanted here", item.span, label="not a name"
+                )
     derived = [axis for axis in axes if axis.derived]
     if derived and len(lacking) != len(derived):
         body.fail(
@@ -409,7 +429,8 @@ def _named_axes(
     )
     axes = tuple(renamed.get(axis, axis) for axis in axes)
     wanted = target_axes(body, brackets)
-    dropped = [axis for axis in axes if axis not in wanted]
+    kept = {atom for axis in wanted for atom in axis.atoms}
+    dropped = [axis for axis in axes if not kept.issuperset(axis.atoms)]
     if dropped:
         _dropped(body, target, dropped, axes, wanted, call)
     return axes, wanted
@@ -435,15 +456,15 @@ def _dropped(
     )
 
 
-def _name_derived(body: Body, item: tuple[str, Span], derived: Axis) -> Axis:
+def _name_derived(body: Body, item: tree.Name | tree.Composite, derived: Axis) -> Axis:
     """A new name becomes the derived axis; an existing one adds the equation of sizes."""
-    name, span = item
-    meaning = body.scope.find(name)
-    if isinstance(meaning, Axis):
-        reason = f"axis `{name}` names the `{derived.name}` of this result"
-        entry = body.scope.entry(name)
-        size = f"`{name}` has size {body.shown(meaning.size)}"
-        places = [Label(entry[1], size)] if entry is not None and entry[1] is not None else []
-        body.equate(meaning.size, derived.size, reason, span, f"axis `{name}`", places)
-        return meaning
-    return body.new_axis(name, derived.size, span)
+    meaning = body.scope.find(item.text) if isinstance(item, tree.Name) else None
+    if isinstance(item, tree.Name) and not isinstance(meaning, Axis):
+        return body.new_axis(item.text, derived.size, item.span)
+    axis = meaning if isinstance(meaning, Axis) else body.axes_of_item(item)[0]
+    reason = f"axis `{axis.name}` names the `{derived.name}` of this result"
+    entry = body.scope.entry(axis.name)
+    size = f"`{axis.name}` has size {body.shown(axis.size)}"
+    places = [Label(entry[1], size)] if entry is not None and entry[1] is not None else []
+    body.equate(axis.size, derived.size, reason, item.span, f"axis `{axis.name}`", places)
+    return axis

@@ -153,7 +153,10 @@ def _always_outside(body: Body, obligation: Obligation, lowest: Size, highest: S
 
 def _limits(body: Body, verdict: Outside) -> list[str]:
     limits: list[str] = []
-    for variable, limit in verdict.limits:
+    for variable, general in verdict.limits:
+        known = body.constraints.with_defaults(general)
+        is_general = known.value is None or body.is_unknown(variable.size)
+        limit = general if is_general else known
         if limit.value is not None and limit.value < 0:
             continue
         text = f"size({variable.name}) can be at most {limit}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Fix, Label
@@ -104,8 +105,9 @@ def check_pipeline(body: Body, pipeline: tree.Expr) -> None:
     from ncdlang.semantics.pipelines import Pipeline
 
     promised = _promised(body.declaration.result)
-    wires = Pipeline(body).apply(pipeline, tuple(body.parameters))
-    fitted = fit_result(body, wires, promised, pipeline.span)
+    applied = Pipeline(body)
+    wires = applied.apply(pipeline, tuple(body.parameters))
+    fitted = fit_result(body, wires, promised, pipeline.span, applied.own_names)
     _check_results(body, [(wire, pipeline.span) for wire in fitted], promised, pipeline.span, None)
 
 
@@ -204,21 +206,34 @@ def _stand_alike(body: Body, items: list[tree.Expr | tree.Pack], axes: tuple[Axi
 
 
 def fit_result(
-    body: Body, wires: tuple[Wire, ...], promised: list[tree.ArrayTypeExpr], span: Span
+    body: Body,
+    wires: tuple[Wire, ...],
+    promised: list[tree.ArrayTypeExpr],
+    span: Span,
+    own_names: Callable[[Wire], dict[str, Axis]] = lambda _: dict[str, Axis](),
 ) -> tuple[Wire, ...]:
-    """The results of a pipeline with the promised axes: they align in order, sizes must agree."""
+    """The results of a pipeline with the promised axes: they align in order, sizes must agree.
+
+    `own_names` are axes by the names that the last stage's own type gives them.
+    """
     if len(wires) != len(promised):
         return wires
     return tuple(
-        _fitted(body, wire, expr, span) for wire, expr in zip(wires, promised, strict=True)
+        _fitted(body, wire, expr, span, own_names(wire))
+        for wire, expr in zip(wires, promised, strict=True)
     )
 
 
-def _are_others(body: Body, items: list[tree.Expr | tree.Pack], wire: Wire) -> bool:
+def _are_others(
+    body: Body, items: list[tree.Expr | tree.Pack], wire: Wire, own_names: dict[str, Axis]
+) -> bool:
     """Whether the result has another axis of the signature than is promised there."""
     own = body.signature_axes.values()
     return any(
-        isinstance(item, tree.Name) and axis in own and body.scope.find(item.text) is not axis
+        isinstance(item, tree.Name)
+        and axis in own
+        and body.scope.find(item.text) is not axis
+        and (own_names.get(item.text) is not axis or body.scope.find(item.text) in wire.type.axes)
         for item, axis in zip(items, wire.type.axes, strict=True)
     )
 
@@ -227,13 +242,15 @@ def _with_promised_names(body: Body, wire: Wire, expr: tree.ArrayTypeExpr, span:
     """A returned wire with axes that are only sizes: the promised axes name them."""
     items = [item for slot in expr.axes.slots for item in slot.items]
     if any(axis.derived for axis in wire.type.axes) and _stand_alike(body, items, wire.type.axes):
-        return _fitted(body, wire, expr, span)
+        return _fitted(body, wire, expr, span, {})
     return wire
 
 
-def _fitted(body: Body, wire: Wire, expr: tree.ArrayTypeExpr, span: Span) -> Wire:
+def _fitted(
+    body: Body, wire: Wire, expr: tree.ArrayTypeExpr, span: Span, own_names: dict[str, Axis]
+) -> Wire:
     items = [item for slot in expr.axes.slots for item in slot.items]
-    if len(items) != len(wire.type.axes) or _are_others(body, items, wire):
+    if len(items) != len(wire.type.axes) or _are_others(body, items, wire, own_names):
         return wire
     axes: list[Axis] = []
     for item, axis in zip(items, wire.type.axes, strict=True):
