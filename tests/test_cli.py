@@ -315,7 +315,7 @@ def test_draw_formats(ncdc: Ncdc, tmp_path: Path) -> None:
         target = tmp_path / f"out{ending}"
         assert ncdc("draw", ATTENTION, "attention", "-o", target).code == 0
         assert target.read_bytes().startswith(start)
-    assert ncdc("draw", ATTENTION, "attention", "--format", "gv").out.startswith("digraph")
+    assert ncdc("draw", ATTENTION, "attention", "--format", "gv").out.startswith("graph")
     target = tmp_path / "out"
     assert ncdc("draw", ATTENTION, "attention", "--format", "svg", "-o", target).code == 0
 
@@ -328,7 +328,7 @@ def test_without_graphviz_the_text_is_kept(
     assert result.code == 2
     assert "apt-get install graphviz" in result.err
     assert [path.name for path in tmp_path.iterdir()] == ["out.gv"]
-    assert (tmp_path / "out.gv").read_text(encoding="utf-8").startswith("digraph")
+    assert (tmp_path / "out.gv").read_text(encoding="utf-8").startswith("graph")
 
 
 def test_build_for_a_config(ncdc: Ncdc) -> None:

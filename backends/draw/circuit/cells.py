@@ -52,7 +52,7 @@ class Cells:
         title = told(root)
         if len(inlets) == 1:
             square = mask(group, names[0])
-            if square is not None:
+            if square is not None and set(square.axes) <= set(inlets[0].keys):
                 self._mask(group, inlets[0], square.polygons, list(square.axes))
                 return
         symbol = sign(root) if self._is_bare(group, inlets) else ""

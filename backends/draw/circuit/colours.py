@@ -1,7 +1,7 @@
 """The colours of circuits, one set for each theme.
 
 Hues are those of Okabe and Ito, pale for areas: blue-green for what is learned, vermilion for what
-a mask shows, yellow and blue for frames by turns. Nothing is told by colour alone: learned
+a mask shows, grey, yellow, violet and blue for frames by turns. Nothing is told by colour alone: learned
 operations have bold outlines, and every pictogram has a shape of its own.
 """
 
@@ -41,7 +41,7 @@ LIGHT = Colours(
     reindex="#d6e9f8",
     visible="#f7cfd3",
     masked="#7f858c",
-    frames=("#f6f3d3", "#dde0f4", "#d8eef7", "#f6e3d4"),
+    frames=("#f4f4f1", "#f5f2cf", "#dfe1f6", "#d9eff8"),
     frame_border="#9a9e92",
 )
 
@@ -56,7 +56,7 @@ DARK = Colours(
     reindex="#0e3f63",
     visible="#7a3a45",
     masked="#a2abb5",
-    frames=("#2b2a1c", "#24263a", "#182f3b", "#382a1f"),
+    frames=("#1c2128", "#2c2a1a", "#24263c", "#17303d"),
     frame_border="#6b7280",
 )
 

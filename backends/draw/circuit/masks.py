@@ -65,7 +65,7 @@ def mask(group: Group, wire: Wire) -> Mask | None:
     if condition not in folded or (then is wire) == (otherwise is wire):
         return None
     other = otherwise if then is wire else then
-    if other not in folded or not isinstance(folded[other].operator, (Number, Pointwise)):
+    if other not in folded or folded[other].degree:
         return None
     edge = folded[condition]
     axes = edge.degree

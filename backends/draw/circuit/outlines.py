@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from .metrics import ASCENT, text_box, text_width
 from .model import Box, Picture
@@ -110,7 +111,8 @@ def texts(picture: Picture, box: Box, font: str) -> tuple[Label, ...]:
     if picture.shape in FRAMES:
         return _title(picture, box, font)
     if picture.shape == "sign":
-        return (_centred(picture.text, box, middle + 0.28 * 20, 20, font, picture.id),)
+        # The ink of a sign is smaller than its line.
+        return (replace(_centred(picture.text, box, middle + 5.5, 20, font, picture.id), box=box),)
     if picture.shape == "vee":
         return ()
     if picture.subscript or picture.shape in ("cut", "house"):

@@ -34,7 +34,7 @@ class Pictograms:
 
     def sign(self, text: str, title: str, *at: str) -> Picture:
         """The sign where a dashed line ends."""
-        return Picture("sign", self.ids.new(*at), title, text, width=16, height=20)
+        return Picture("sign", self.ids.new(*at), title, text, width=14, height=14)
 
     def pill(self, text: str, title: str, *at: str) -> Picture:
         """Words that ride on a wire."""
@@ -104,5 +104,7 @@ def _letter(callee: str, instance: str) -> tuple[str, str]:
     own = re.fullmatch(rf"{callee}(?:_(\d+))?", name)
     if own:
         return letter, own[1] or ""
+    if len(name) == 1 and name.isupper():
+        return name, ""
     short = re.fullmatch(r"([A-Z])_?(\w{1,5}'*)", name)
     return (short[1], short[2]) if short else (letter, name)
