@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ncdlang.semantics.program import CheckedDiagram
+from ncdlang.semantics.program import CheckedDiagram, signature
 from ncdlang.semantics.size import Size, Symbol, constant
 from ncdlang.targets import Artifact, Request
 
@@ -44,7 +44,7 @@ class DrawBackend:
             return Artifact(sheet.text, ".gv")
         content = render(sheet.text, options.format, sheet.titles, is_placed=True)
         if options.format == "svg":
-            content = grouped(content, sheet.groups)
+            content = grouped(content, sheet.groups, signature(request.diagram))
         return _artifact(content, options)
 
 

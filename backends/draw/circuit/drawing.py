@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ncdlang.ir.lower import lower
-from ncdlang.semantics.program import CheckedDiagram, signature
+from ncdlang.semantics.program import CheckedDiagram
 
 from ..notation import Notation
 from ..options import Options
@@ -31,7 +31,7 @@ def draw(diagram: CheckedDiagram, options: Options, notation: Notation) -> Sheet
     ids = Ids()
     scene = _scene(diagram, options, notation, ids)
     paint = colours(options.theme)
-    return write(scene, diagram.name, signature(diagram), paint, options.font, ids)
+    return write(scene, diagram.name, paint, options.font, ids)
 
 
 def _scene(diagram: CheckedDiagram, options: Options, notation: Notation, ids: Ids) -> Scene:

@@ -43,7 +43,7 @@ class Sheet:
     titles: dict[str, str]
 
 
-def write(scene: Scene, name: str, title: str, paint: Colours, font: str, ids: Ids) -> Sheet:
+def write(scene: Scene, name: str, paint: Colours, font: str, ids: Ids) -> Sheet:
     """The scene as DOT; the same scene gives the same text."""
     writer = _Writer(scene, paint, font)
     shapes = sorted(scene.shapes, key=lambda s: (not s.is_frame, s.depth if s.is_frame else 0))
@@ -63,8 +63,7 @@ def write(scene: Scene, name: str, title: str, paint: Colours, font: str, ids: I
         edges.append(writer.wire(wire, ids, titles))
     lines = [
         f"graph {quoted(name)} {{",
-        f"  graph [bgcolor={quoted(paint.paper)}, pad={_PAD / 72:.4f}, splines=true, "
-        f"tooltip={quoted(title)},",
+        f"  graph [bgcolor={quoted(paint.paper)}, pad={_PAD / 72:.4f}, splines=true,",
         f'    _background="{" ".join(operations)}"]',
         '  node [style=invis, label="", shape=point, width=0.01, height=0.01]',
         '  a [pos="0,0"]',
@@ -75,19 +74,21 @@ def write(scene: Scene, name: str, title: str, paint: Colours, font: str, ids: I
     return Sheet("\n".join(lines) + "\n", tuple(groups), titles)
 
 
-def grouped(svg: bytes, groups: Sequence[Group]) -> bytes:
-    """The SVG with the elements of the background in groups with ids and titles."""
+def grouped(svg: bytes, groups: Sequence[Group], title: str) -> bytes:
+    """The SVG with a title, and the elements of the background in groups with ids and titles."""
     lines = svg.decode().split("\n")
+    named = next(i for i, line in enumerate(lines) if line.startswith("<title>"))
+    lines[named] = f"<title>{xml(title)}</title>"
     start = next(i for i, line in enumerate(lines) if line.startswith("<polygon")) + 1
     found = lines[:start]
     at = start
     for group in groups:
         inside = lines[at : at + group.count]
         at += group.count
-        title = "\n".join(xml(line) for line in group.title.split("\n"))
+        told = "\n".join(xml(line) for line in group.title.split("\n"))
         id_ = f' id="{xml(group.id)}"' if group.id else ""
         head = f'<g{id_} class="{group.kind}">'
-        found += [head, *([f"<title>{title}</title>"] if title else []), *inside, "</g>"]
+        found += [head, *([f"<title>{told}</title>"] if told else []), *inside, "</g>"]
     return "\n".join([*found, *lines[at:]]).encode()
 
 

@@ -129,7 +129,7 @@ def _crosses(wire: Wire, box: Box, slack: float) -> bool:
     grown = Box(box.left - slack, box.top - slack, box.right + slack, box.bottom + slack)
     xs = [x for x, _ in wire.points]
     ys = [y for _, y in wire.points]
-    if not grown.meets(Box(min(xs), min(ys) - 0.01, max(xs), max(ys) + 0.01)):
+    if not grown.meets(Box(min(xs) - 0.01, min(ys) - 0.01, max(xs) + 0.01, max(ys) + 0.01)):
         return False
     return any(_enters(segment, grown) for segment in _segments(wire))
 

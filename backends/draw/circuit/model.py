@@ -160,7 +160,7 @@ class Part:
             beside = self.elements[max(number - 1, 0) : number + 2]
             room = sum(other.picture is not None for other in beside) == 1
             height = _height(element, overhangs=room)
-            over = max(0.0, _own_height(element) - height) / 2
+            over = max(0.0, _own_height(element) - height) / 2 if any(element.ports()) else 0.0
             if y < over and not number:
                 y = over
             element.top, element.height = y, height
@@ -278,6 +278,8 @@ def _height(element: Element, *, overhangs: bool) -> float:
     """How high an element is; a pictogram may stand out over rows of strands beside it."""
     if element.fixed is not None:
         return _own_height(element)
+    if not element.ins and not element.outs:
+        return element.picture.height if element.picture else PITCH
     rows = max(_rows(element.ins), _rows(element.outs), 1) * PITCH
     return max(rows, _own_height(element) - OVERHANG * overhangs)
 

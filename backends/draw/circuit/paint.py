@@ -24,6 +24,7 @@ _LIFT = 4.5
 _NAME_GAP = 7.0
 _MARGIN = 5.0
 _DOT = 3.2
+_ARROW = 6.5
 _STRAIGHT, _WIDEST_BEND = 10.0, 90.0
 _FRAME = 12.0
 _LINE_GAP = 34.0
@@ -227,7 +228,7 @@ class _Painter:
 
     def _label_room(self, bundles: list[list[Port]]) -> float:
         told = [port for bundle in bundles for port in bundle if port.is_told]
-        return max((self._told_width(port) + 12 for port in told), default=0.0)
+        return max((self._told_width(port) + 13 for port in told), default=0.0)
 
     def _told_width(self, port: Port) -> float:
         """The width of a label with the name of the array before it."""
@@ -382,8 +383,12 @@ class _Painter:
     def _wire(self, scene: Scene, port: Port, points: list[Point]) -> None:
         role = "datum" if port.strand.is_datum else "axis"
         id_ = f"{port.array}.{port.strand.label}"
-        wire = Wire(id_, port.title, _tidy(points), role, port.strand.is_datum)
-        scene.wires.append(wire)
+        scene.wires.append(Wire(id_, port.title, _tidy(points), role))
+        if role == "datum":
+            x, y = points[-1]
+            tip = ((x - _ARROW, y - 3.2), (x, y), (x - _ARROW, y + 3.2))
+            box = Box(x - _ARROW, y - 3.2, x, y + 3.2)
+            scene.shapes.append(Shape("", port.title, box, (Outline(tip, "dot"),), is_dot=True))
 
     def _cup(self, scene: Scene, cup: Cup, layer: int) -> None:
         x, bulge = self.places[layer].right, _bulge(cup)

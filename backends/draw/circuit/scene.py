@@ -45,7 +45,7 @@ class Label:
 class Shape:
     """A pictogram, dot or frame, with its outlines and texts.
 
-    `frame` tells that others may lie inside it. `ports` are the wires that belong to it.
+    Others may lie inside one that `is_frame`; `depth` is how many frames it lies in itself.
     """
 
     id: str
@@ -60,16 +60,12 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """A wire: cubic Bezier curves, three points for each after the first.
-
-    `ends` are the shapes that it belongs to.
-    """
+    """A wire: cubic Bezier curves, three points for each after the first."""
 
     id: str
     title: str
     points: tuple[Point, ...]
     role: Role
-    has_arrow: bool = False
 
 
 @dataclass(slots=True)
