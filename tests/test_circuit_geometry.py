@@ -8,9 +8,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from test_pytorch_random import Author
-
-import ncdlang
 from ncdlang.backends.draw.circuit.drawing import draw_scene
 from ncdlang.backends.draw.circuit.measure import (
     bends,
@@ -24,6 +21,9 @@ from ncdlang.backends.draw.circuit.model import Box
 from ncdlang.backends.draw.circuit.scene import Label, Outline, Scene, Shape, Wire
 from ncdlang.backends.draw.notation import Notation
 from ncdlang.backends.draw.options import Options, parse_options
+from test_pytorch_random import Author
+
+import ncdlang
 from ncdlang.semantics.program import CheckedDiagram
 
 ROOT = Path(__file__).parent.parent

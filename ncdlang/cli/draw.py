@@ -53,11 +53,11 @@ def run(options: Namespace) -> int:
         content = api.ask("draw", "emit", wanted).content
     except api.NcdError as error:
         raise CommandError(str(error), _keep_text(error, options.output)) from error
-    path = options.output
-    if options.open and path in (None, "-"):
+    path: str | None = options.output
+    if options.open and (path is None or path == "-"):
         path = os.path.join(tempfile.mkdtemp(prefix="ncdc-"), f"{diagram.name}.{format}")
     output.write(path, content)
-    if options.open:
+    if options.open and path is not None:
         _show(path)
     return 0
 

@@ -101,9 +101,7 @@ class _Builder:
 
     def _source(self, wires: Sequence[Wire], is_free: bool) -> tuple[Node, list[list[Port]]]:
         bundles = [(wire, self.sheet.ports(wire, is_told=not is_free)) for wire in wires]
-        parts = [
-            Part([Element([], [[port]]) for port in ports]) for _, ports in bundles
-        ]
+        parts = [Part([Element([], [[port]]) for port in ports]) for _, ports in bundles]
         node = Node(parts, is_free=is_free)
         self.sheet.nodes.append(node)
         for wire, ports in bundles:
@@ -151,9 +149,7 @@ class _Builder:
             for wire in reads(edge):
                 if wire in learned and wire not in self.sheet.made:
                     at = (*self.path, wire.name, f"L{wire.span.line}")
-                    picture = self.context.pictograms.box(
-                        wire.name, typed(wire), *at, is_bold=True
-                    )
+                    picture = self.context.pictograms.box(wire.name, typed(wire), *at, is_bold=True)
                     self._terminal(wire, picture)
 
     # ---- operations -----------------------------------------------------------------------------
@@ -228,7 +224,9 @@ class _Builder:
 
     # ---- frames ---------------------------------------------------------------------------------
 
-    def _inner(self, graph: Graph, notation: Notation, path: tuple[str, ...], level: int) -> _Builder:
+    def _inner(
+        self, graph: Graph, notation: Notation, path: tuple[str, ...], level: int
+    ) -> _Builder:
         return _Builder(graph, self.context, notation, path, self.depth - 1, level)
 
     def _block(self, block: Block, run: tuple[Edge, ...], later: set[Wire]) -> None:
@@ -238,9 +236,7 @@ class _Builder:
         learned = {p.wire for p in self.graph.learned if p.wire not in self.sheet.made}
         read = dict.fromkeys(w for edge in run for w in reads(edge))
         inputs = tuple(w for w in read if w not in made | learned)
-        outputs = tuple(
-            r.wire for edge in run for r in edge.outputs if r.wire in later
-        )
+        outputs = tuple(r.wire for edge in run for r in edge.outputs if r.wire in later)
         at = (*self.path, title, f"L{run[0].span.line}", "block")
         if self.depth <= 0:
             picture = self.context.pictograms.box(title, title, *at)
@@ -294,9 +290,7 @@ class _Builder:
         graph = lower(operator.callee)
         notation = self.sheet.notation.inside(operator.binding)
         builder = self._inner(graph, notation, (*self.path, name), 0)
-        inner = builder.circuit(
-            _Inside(graph.inputs, graph.outputs, graph.edges), is_free=True
-        )
+        inner = builder.circuit(_Inside(graph.inputs, graph.outputs, graph.edges), is_free=True)
         self._tell_renamed(edge, operator, inner)
         words = _count_title(call_title(edge, operator), name, count)
         title = f"{signature(operator.callee)}\n{told(edge)}"
@@ -374,9 +368,7 @@ def _places(ports: Sequence[Port], formal: Wire) -> dict[Axis | None, float]:
 
 def _giving(first: Edge, last: Edge) -> Edge:
     """The first of a stack of copies, giving what the last one gives."""
-    return Edge(
-        first.operator, first.degree, first.inputs, last.outputs, first.span, first.blocks
-    )
+    return Edge(first.operator, first.degree, first.inputs, last.outputs, first.span, first.blocks)
 
 
 def _block(edge: Edge, level: int) -> Block | None:

@@ -17,13 +17,14 @@ from ncdlang.semantics.types import Axis, Wire
 from ..groups import Group, wires_read
 from ..phrases import phrase
 from ..text import clean
+from .composites import flatten, made_composites, taken_apart, whole_inlet
 from .folding import is_plain
 from .keys import Datum, Made, Target
 from .masks import mask
 from .model import Picture
 from .pictograms import Pictograms
 from .reindexings import reindexed
-from .sheet import DATUM, Inlet, Key, Outlet, Sheet, Spec, has_datum, through, typed
+from .sheet import Inlet, Key, Outlet, Sheet, Spec, has_datum, through, typed
 from .wording import COMMUTATIVE, factor, nothing, riding, sign
 
 _LONGEST_SOURCE = 160
@@ -124,10 +125,10 @@ class Cells:
     def _pointwise(self, edge: Edge, inlets: Sequence[Inlet], picture: Picture | None) -> None:
         """Merge strands that are read together; the picture rides on data or on the last strand."""
         have = {key for inlet in inlets for key in inlet.keys}
-        data = [key for inlet in inlets for key in inlet.keys if isinstance(key, Datum)]
+        data: list[Key] = [k for inlet in inlets for k in inlet.keys if isinstance(k, Datum)]
         out = edge.outputs[0].wire
         outs: list[Key] = [Datum("out", 0)] if has_datum(out.type) else []
-        order = self._degree_order(edge, inlets)
+        order = self._degree_order(edge)
         specs = [_strand(axis, have) for axis in order]
         if picture is not None or data or outs:
             if not data and not outs and specs:
@@ -139,7 +140,7 @@ class Cells:
                 specs.append(Spec([data], [outs], picture))
         self.give(edge, inlets, specs, [[*order, *outs]])
 
-    def _degree_order(self, edge: Edge, inlets: Sequence[Inlet]) -> list[Axis]:
+    def _degree_order(self, edge: Edge) -> list[Axis]:
         """The degree, in the order of the result."""
         wire = edge.outputs[0].wire
         return [
@@ -161,7 +162,7 @@ class Cells:
             "mask", self.pictograms.ids.new(*self.at(group.root)), title,
             width=42, height=42, points=polygons,
         )  # fmt: skip
-        order = self._degree_order(group.root, [inlet])
+        order = self._degree_order(group.root)
         specs = [through(axis) for axis in order if axis not in axes]
         specs.append(Spec([list(axes)], [list(axes)], picture))
         self.give(group.root, [inlet], specs, [order])
@@ -178,16 +179,16 @@ class Cells:
         inlets = self.sheet.join([self.inlet(o, i) for i, o in enumerate(arrays)], is_free=True)
         counts = {axis: sum(axis in i.keys for i in inlets) for axis in operator.axes}
         cups = self.sheet.contract(inlets, [axis for axis in operator.axes if counts[axis] > 1])
-        data = [key for inlet in inlets for key in inlet.keys if isinstance(key, Datum)]
+        data: list[Key] = [k for inlet in inlets for k in inlet.keys if isinstance(k, Datum)]
         out = edge.outputs[0].wire
         outs: list[Key] = [Datum("out", 0)] if has_datum(out.type) else []
-        order = self._degree_order(edge, inlets)
+        order = self._degree_order(edge)
         have = {key for inlet in inlets for key in inlet.keys}
         specs = [_strand(axis, have) for axis in order]
         bars = [axis for axis in operator.axes if counts[axis] == 1]
         at = self.at(edge)
         if bars or (data and not cups):
-            picture = self._bar(bars, told(edge), at)
+            picture = self.pictograms.bar(told(edge), *at)
             specs.append(Spec([list(bars), *([key] for key in data)], [outs], picture))
         elif data or outs:
             picture = self.pictograms.pill("\N{MULTIPLICATION SIGN}", told(edge), *at)
@@ -197,13 +198,13 @@ class Cells:
                 specs.append(Spec([], [outs]))
         words = [factor(each, group, self.sheet.notation) for each in factors]
         if words:
-            self._ride(edge, specs, self.pictograms.pill(" ".join(words), told(edge), *at))
+            self._ride(specs, self.pictograms.pill(" ".join(words), told(edge), *at))
         self.give(edge, inlets, specs, [[*order, *outs]])
         if outs and cups and not data and not bars:
             cups[-1].result = self.sheet.made[out].ports[-1]
 
     def _scaled(
-        self, specs: list[Spec], data: list[Key], outs: list[Key], picture: Picture
+        self, specs: list[Spec], data: Sequence[Key], outs: list[Key], picture: Picture
     ) -> Spec:
         """The pictogram that scalars enter; without a datatype it rides on the last strand."""
         ins: list[list[Key]] = [[key] for key in data]
@@ -212,7 +213,7 @@ class Cells:
         last = specs.pop()
         return Spec([*last.ins, *ins], last.outs, picture)
 
-    def _ride(self, edge: Edge, specs: list[Spec], picture: Picture) -> None:
+    def _ride(self, specs: list[Spec], picture: Picture) -> None:
         """Put words on the last strand that has no pictogram."""
         last = specs[-1]
         if last.picture is None:
@@ -220,9 +221,6 @@ class Cells:
         else:
             first = specs[0]
             specs[0] = Spec(first.ins, first.outs, first.picture or picture)
-
-    def _bar(self, axes: Sequence[Axis], title: str, at: tuple[str, ...]) -> Picture:
-        return self.pictograms.bar(title, *at)
 
     def reduction(self, edge: Edge) -> None:
         """A bar for a plain sum, a box for any other; the axes that are reduced end there."""
@@ -238,7 +236,7 @@ class Cells:
         ins: list[Key] = [key for key in inlet.keys if key not in edge.degree]
         out = edge.outputs[0].wire
         outs: list[Key] = [Datum("out", 0)] if has_datum(out.type) else []
-        order = self._degree_order(edge, [inlet])
+        order = self._degree_order(edge)
         specs = _around(order, inlet.keys, ins, Spec([ins], [outs], picture))
         self.give(edge, [inlet], specs, [[*order, *outs]])
 
@@ -261,14 +259,16 @@ class Cells:
         `fixed` gives the places where a frame's wires cross its sides.
         """
         if inlets is None:
-            inlets = [self.inlet(operand, i, by_place=True) for i, operand in enumerate(edge.inputs)]
+            inlets = [
+                self.inlet(operand, i, by_place=True) for i, operand in enumerate(edge.inputs)
+            ]
         tiled = [a for a in edge.degree if any(a in i.keys for i in inlets)]
         if tiled and len(inlets) > 1:
             inlets = self.sheet.join(inlets)
         ins = [[k for k in i.keys if k not in tiled] for i in inlets]
         outs: list[list[Key]] = []
         keys: list[list[Key]] = []
-        for position, result in enumerate(edge.outputs):
+        for position in range(len(edge.outputs)):
             made, own = self._made(edge, position)
             outs.append([key for key in made if key in own])
             keys.append(made)
@@ -331,43 +331,27 @@ class Cells:
         edge: Edge,
         inlets: Sequence[Inlet],
         specs: Sequence[Spec],
-        keys: Sequence[list[Key]],
+        keys: Sequence[Sequence[Key]],
     ) -> None:
         """Add the operation; composite axes of its results are flattened after it."""
         outlets: list[Outlet] = []
-        flat: list[tuple[Outlet, Outlet, list[Axis]]] = []
+        flat: list[tuple[Wire, Wire, list[Axis]]] = []
         for result, made in zip(edge.outputs, keys, strict=True):
-            outlet = Outlet(result.wire, made)
+            wire = result.wire
             composite = [
                 axis
-                for axis, target in zip(result.wire.type.axes, result.weave, strict=True)
-                if not target and axis.parts and axis not in edge.degree
+                for axis, target in zip(wire.type.axes, result.weave, strict=True)
+                if not target and axis in made_composites(wire, edge.degree)
             ]
             if composite:
-                parts = Outlet(_apart(result.wire, composite), made)
-                flat.append((parts, outlet, composite))
-                outlet = parts
-            outlets.append(outlet)
+                wire = taken_apart(wire, composite)
+                flat.append((wire, result.wire, composite))
+            outlets.append(Outlet(wire, list(made)))
         self.sheet.operation(inlets, specs, outlets)
-        for parts, outlet, composite in flat:
-            self._flatten(edge, parts, outlet.wire, composite)
-
-    def _flatten(self, edge: Edge, parts: Outlet, wire: Wire, composite: list[Axis]) -> None:
-        array = self.sheet.made[parts.wire]
-        datum: list[Key] = [DATUM] if has_datum(wire.type) else []
-        specs: list[Spec] = []
-        for axis in wire.type.axes:
-            if axis not in composite:
-                specs.append(through(axis))
-                continue
-            picture = self.pictograms.hexagon(
-                self.sheet.notation.axis(axis), told(edge), *self.at(edge, "flat")
-            )
-            specs.append(Spec([list(axis.atoms)], [[axis]], picture))
-        specs += [through(key) for key in datum]
-        keys: list[Key] = [*wire.type.axes, *datum]
-        inlet = Inlet(array, [*parts.wire.type.axes, *datum])
-        self.sheet.operation([inlet], specs, [Outlet(wire, keys)])
+        for parts, wire, composite in flat:
+            inlet = whole_inlet(self.sheet, parts)
+            at = self.at(edge)
+            flatten(self.sheet, self.pictograms, inlet, wire, composite, told(edge), at)
 
 
 def is_plain_read(operand: Operand) -> bool:
@@ -400,22 +384,12 @@ def _strand(axis: Axis, have: set[Key]) -> Spec:
     return through(axis) if axis in have else Spec([], [[axis]])
 
 
-def _around(tiled: Sequence[Axis], keys: Sequence[Key], ins: Sequence[Key], box: Spec) -> list[Spec]:
+def _around(
+    tiled: Sequence[Axis], keys: Sequence[Key], ins: Sequence[Key], box: Spec
+) -> list[Spec]:
     """A box with the tiled strands over it that stand before what enters it, the rest below."""
     places = [place for place, key in enumerate(keys) if key in ins]
     first = min(places, default=len(keys))
     above = [axis for axis in tiled if axis in keys and keys.index(axis) < first]
     below = [axis for axis in tiled if axis not in above]
     return [*map(through, above), box, *map(through, below)]
-
-
-def _apart(wire: Wire, composite: list[Axis]) -> Wire:
-    """The wire with its composite axes taken apart."""
-    axes = tuple(
-        atom
-        for axis in wire.type.axes
-        for atom in (axis.atoms if axis in composite else (axis,))
-    )
-    kind = wire.type
-    return Wire(wire.name, type(kind)(axes, kind.kind), wire.span)
-

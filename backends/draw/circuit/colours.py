@@ -1,8 +1,8 @@
 """The colours of circuits, one set for each theme.
 
 Hues are those of Okabe and Ito, pale for areas: blue-green for what is learned, vermilion for what
-a mask shows, grey, yellow, violet and blue for frames by turns. Nothing is told by colour alone: learned
-operations have bold outlines, and every pictogram has a shape of its own.
+a mask shows, grey, yellow, violet and blue for frames by turns. Nothing is told by colour alone:
+learned operations have bold outlines, and every pictogram has a shape of its own.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ from .paint import lay_out
 from .pictograms import Pictograms
 from .scene import Scene
 
-
 # What is outside of a frame, at least, and the least width that its inside is broken at.
 _MARGINS, _NARROWEST = 60.0, 100.0
 

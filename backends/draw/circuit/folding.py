@@ -33,8 +33,9 @@ def circuit_groups(edges: Sequence[Edge], results: set[Wire]) -> list[Group]:
         made = edge.outputs[0].wire if edge.outputs else None
         if made in foldable and made is not None:
             into = _owners(edge, made, readers.get(made, []), roots, foldable[made])
-        for root in into:
-            folded[root][made] = edge
+        if made is not None:
+            for root in into:
+                folded[root][made] = edge
         roots[edge] = into or (edge,)
         if not into:
             folded[edge] = {}

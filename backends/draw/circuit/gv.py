@@ -58,9 +58,7 @@ def write(scene: Scene, name: str, paint: Colours, font: str, ids: Ids) -> Sheet
         operations.append(writer.label(label))
         groups.append(Group("", "", "label", 1))
     titles: dict[str, str] = {}
-    edges: list[str] = []
-    for wire in scene.wires:
-        edges.append(writer.wire(wire, ids, titles))
+    edges = [writer.wire(wire, ids, titles) for wire in scene.wires]
     lines = [
         f"graph {quoted(name)} {{",
         f"  graph [bgcolor={quoted(paint.paper)}, pad={_PAD / 72:.4f}, splines=true,",
@@ -169,5 +167,7 @@ class _Writer:
 
 def _xdot(letter: str, text: str) -> str:
     r"""An operation of xdot with a text, which is given with its length in bytes."""
-    plain = text.replace('"', "\N{RIGHT DOUBLE QUOTATION MARK}").replace("\\", "\N{REVERSE SOLIDUS OPERATOR}")
+    plain = text.replace('"', "\N{RIGHT DOUBLE QUOTATION MARK}").replace(
+        "\\", "\N{REVERSE SOLIDUS OPERATOR}"
+    )
     return f"{letter} {len(plain.encode())} -{plain}"

@@ -137,9 +137,7 @@ def _sorted(
 def _route(array: Array, use: Use, found: Columns) -> None:
     """Link an array to its reader, through a place in every column between."""
     wanted = [
-        (tail, head)
-        for tail, head in zip(array.ports, use.heads, strict=True)
-        if head is not None
+        (tail, head) for tail, head in zip(array.ports, use.heads, strict=True) if head is not None
     ]
     if not wanted:
         return

@@ -9,6 +9,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ncdlang.ir.diagram import Edge, Iota, Number, Pointwise
 from ncdlang.semantics.size import Quotient, Size, Symbol, constant
@@ -23,7 +24,7 @@ Polygon = tuple[tuple[float, float], ...]
 _FINE = 40
 # A mask that takes less away, or leaves less, would not be seen for what it is.
 _LEAST = 0.05
-_FUNCTIONS: dict[str, Callable[..., Value]] = {
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "le": operator.le,
     "lt": operator.lt,
     "ge": operator.ge,

@@ -35,9 +35,11 @@ def label_overlaps(scene: Scene) -> list[str]:
                     found.append(f"label {label.text!r} leaves {shape.id}")
             elif label.box.meets(shape.box) and not _is_inside(label, shape):
                 found.append(f"label {label.text!r} on {shape.id or 'a dot'}")
-        for wire in scene.wires:
-            if _crosses(wire, label.box, _HALF_DASH if wire.role == "separator" else _HALF_WIRE):
-                found.append(f"label {label.text!r} on wire {wire.id or 'dashed'}")
+        found += [
+            f"label {label.text!r} on wire {wire.id or 'dashed'}"
+            for wire in scene.wires
+            if _crosses(wire, label.box, _HALF_DASH if wire.role == "separator" else _HALF_WIRE)
+        ]
     return found
 
 

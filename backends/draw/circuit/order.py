@@ -19,6 +19,8 @@ Ranks = dict[Port, int]
 State = list[list[tuple[Node, list[tuple[Part, list[Element], list[list[Port]]]]]]]
 
 _SWEEPS = 16
+# How many sweeps may bring nothing.
+_PATIENCE = 4
 _SWITCHES = 8
 # How often to start anew, and how many wires that may be in all.
 _RESTARTS, _EFFORT = 16, 1200
@@ -42,9 +44,7 @@ def order_rows(found: Columns) -> None:
     rows.restore(state)
 
 
-def count_crossings(
-    links: Sequence[Link], cups: Sequence[Cup], right: Ranks, left: Ranks
-) -> int:
+def count_crossings(links: Sequence[Link], cups: Sequence[Cup], right: Ranks, left: Ranks) -> int:
     """How often wires between two columns cross, at the ranks of their ends."""
     pairs = sorted((right[link.tail], left[link.head]) for link in links)
     return _inversions(pairs) + _cup_crossings(pairs, cups, right)
@@ -65,9 +65,7 @@ def _inversions(pairs: Sequence[tuple[int, int]]) -> int:
     return total
 
 
-def _cup_crossings(
-    pairs: Sequence[tuple[int, int]], cups: Sequence[Cup], right: Ranks
-) -> int:
+def _cup_crossings(pairs: Sequence[tuple[int, int]], cups: Sequence[Cup], right: Ranks) -> int:
     if not cups:
         return 0
     tails = [tail for tail, _ in pairs]
@@ -154,13 +152,14 @@ class _Rows:
     def improve(self) -> None:
         """Sweep, then switch neighbours, and keep the best order that was seen."""
         best, state = self.crossings(), self.state()
+        last = 0
         for sweep in range(_SWEEPS):
-            if not best:
+            if not best or sweep - last > _PATIENCE:
                 break
             self.sweep(forward=sweep % 2 == 0)
             crossings = self.crossings()
             if crossings < best:
-                best, state = crossings, self.state()
+                best, state, last = crossings, self.state(), sweep
         self.restore(state)
         for _ in range(_SWITCHES):
             if not self.switch():
@@ -184,8 +183,10 @@ class _Rows:
         """Sort every column by what it is linked to on one side."""
         layers = range(1, len(self.layers)) if forward else range(len(self.layers) - 2, -1, -1)
         for layer in layers:
-            scale = self._scale(layer - 1 if forward else layer + 1, self.right if forward else self.left)
-            wanted = self._wanted(forward, scale, layer)
+            scale = self._scale(
+                layer - 1 if forward else layer + 1, self.right if forward else self.left
+            )
+            wanted = self._wanted(forward, scale)
             for node in self.layers[layer]:
                 for part in node.parts:
                     if part.is_free:
@@ -199,7 +200,7 @@ class _Rows:
         ports = [p for n in self.layers[layer] for p in _node_ports(n) if p in ranks]
         return 1.0 / max(len(ports), 1)
 
-    def _wanted(self, forward: bool, scale: float, layer: int) -> Callable[[Port], list[float]]:
+    def _wanted(self, forward: bool, scale: float) -> Callable[[Port], list[float]]:
         """Where a port wants to be: at the ranks of the ports it is linked to, scaled to 1."""
         near, ranks = (self.before, self.right) if forward else (self.after, self.left)
 

@@ -133,7 +133,9 @@ def _centred(
 ) -> Label:
     face = "bold" if is_bold else "roman"
     x = (box.left + box.right - text_width(text, size, face, font)) / 2
-    return Label(text, x, baseline, size, face, text_box(text, x, baseline, size, face, font), of=of)
+    return Label(
+        text, x, baseline, size, face, text_box(text, x, baseline, size, face, font), of=of
+    )
 
 
 def _lettered(picture: Picture, box: Box, font: str) -> tuple[Label, ...]:
@@ -211,7 +213,9 @@ def _brackets(box: Box) -> tuple[Outline, ...]:
     return (
         Outline(corners, "call"),
         Outline(
-            ((left + hook, top), (left, top), (left, bottom), (left + hook, bottom)), "bracket", True
+            ((left + hook, top), (left, top), (left, bottom), (left + hook, bottom)),
+            "bracket",
+            True,
         ),
         Outline(
             ((right - hook, top), (right, top), (right, bottom), (right - hook, bottom)),

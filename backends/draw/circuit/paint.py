@@ -66,7 +66,9 @@ class _Painter:
             for link in links:
                 self.into.setdefault(link.head, []).append(link)
                 self.out.setdefault(link.tail, []).append(link)
-        self.element = {p: (e, part) for part in self.parts() for e in part.elements for p in e.ports()}
+        self.element = {
+            p: (e, part) for part in self.parts() for e in part.elements for p in e.ports()
+        }
         self._tell()
         self.lines = [0] * len(found.nodes)
         self.places = self._placed()
@@ -187,9 +189,7 @@ class _Painter:
         links = self.found.links[layer]
         if self.found.cups[layer] or layer + 2 == len(self.found.nodes):
             return False
-        return not any(
-            link.tail.is_dot or link.head.is_dot for link in links
-        )
+        return not any(link.tail.is_dot or link.head.is_dot for link in links)
 
     def _end(self, layer: int) -> float:
         """Where a column ends, with the ends of wires that are broken after it."""
@@ -238,7 +238,7 @@ class _Painter:
         return width
 
     def _channel(self, layer: int) -> float:
-        links, cups = self.found.links[layer], self.found.cups[layer]
+        links = self.found.links[layer]
         if layer + 1 == len(self.found.nodes):
             return 0.0
         rise = max((abs(link.tail.y - link.head.y) for link in links), default=0.0)

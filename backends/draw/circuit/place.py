@@ -157,7 +157,9 @@ def _straighten(columns: Sequence[Sequence[Part]], before: Near, after: Near) ->
         for near in (before, after):
             for parts in columns:
                 for part in parts:
-                    changed = _shift(part, near.get(part, ()), (before, after), above, below) or changed
+                    changed = (
+                        _shift(part, near.get(part, ()), (before, after), above, below) or changed
+                    )
         if not changed:
             break
 
@@ -225,9 +227,7 @@ def _has_room(
     return True
 
 
-def _align(
-    part: Part, near: Sequence[tuple[Port, Port, float]], low: float, high: float
-) -> None:
+def _align(part: Part, near: Sequence[tuple[Port, Port, float]], low: float, high: float) -> None:
     def cost(y: float) -> tuple[float, float]:
         bent = sum(weight for own, other, weight in near if abs(other.y - own.dy - y) > 0.1)
         return bent, sum(abs(other.y - own.dy - y) * weight for own, other, weight in near)

@@ -24,6 +24,7 @@ from ncdlang.semantics.types import (
 )
 
 from ..notation import MINUS, Notation, composite_coordinates
+from .composites import flatten, made_composites, taken_apart, whole_inlet
 from .keys import Datum
 from .model import Picture
 from .pictograms import Pictograms
@@ -61,44 +62,33 @@ def reindex(
     inlets = [_inlet(sheet, operand, position) for position, operand in enumerate(operands)]
     inlets = sheet.join(inlets)
     components = _components(operands, edge.degree, sources)
-    wire = edge.outputs[0].wire
-    specs: list[Spec] = []
-    for component in components:
-        specs.append(_read(component, sheet.notation, pictograms, at, title))
-    outs: list[Key] = []
-    if has_datum(wire.type):
-        outs = [Datum("out", 0)]
-        own: list[Key] = [Datum("in", 0)] if Datum("in", 0) in inlets[0].keys else []
-        ending = next((s for s in specs if s.picture is not None and not any(s.outs)), None)
-        if own or ending is None:
-            specs.append(Spec([own], [outs]))
-        else:
-            ending.outs.append(outs)
     _renamed(inlets, components)
-    keys: list[Key] = [a for axis in wire.type.axes for a in _atoms(axis, edge.degree)]
-    outlet = Outlet(wire, [*keys, *outs])
-    composite = [axis for axis in wire.type.axes if axis.parts and axis not in edge.degree]
-    if not composite:
-        sheet.operation(inlets, specs, [outlet])
+    wire = edge.outputs[0].wire
+    composite = made_composites(wire, edge.degree)
+    if composite and _is_identity(components) and not has_datum(wire.type):
+        flatten(sheet, pictograms, inlets[0], wire, composite, title, at)
         return
-    apart = Wire(wire.name, ArrayType(tuple(_expanded(wire, composite)), wire.type.kind), wire.span)
-    if not _is_identity(components):
-        sheet.operation(inlets, specs, [Outlet(apart, [*keys, *outs])])
-        inlets = [Inlet(sheet.made[apart], [*apart.type.axes, *outs])]
-        specs = [through(axis) for axis in apart.type.axes]
-        specs += [through(key) for key in outs]
-    by_first = {axis.atoms[0]: axis for axis in composite}
-    inside = {atom for axis in composite for atom in axis.atoms}
-    flat: list[Spec] = []
-    for spec in specs:
-        key = spec.outs[0][0]
-        if key in by_first:
-            axis = by_first[key]
-            picture = pictograms.hexagon(sheet.notation.axis(axis), title, *at)
-            flat.append(Spec([list(axis.atoms)], [[axis]], picture))
-        elif key not in inside:
-            flat.append(spec)
-    sheet.operation(inlets, flat, [Outlet(wire, [*wire.type.axes, *outs])])
+    specs = [_read(each, sheet.notation, pictograms, at, title) for each in components]
+    outs = _datum_out(wire, inlets[0], specs)
+    made = taken_apart(wire, composite) if composite else wire
+    sheet.operation(inlets, specs, [Outlet(made, [*made.type.axes, *outs])])
+    if composite:
+        inlet = whole_inlet(sheet, made)
+        flatten(sheet, pictograms, inlet, wire, composite, title, at)
+
+
+def _datum_out(wire: Wire, inlet: Inlet, specs: list[Spec]) -> list[Key]:
+    """The datatype of a result: it passes, or leaves the pictogram where the last axis ends."""
+    if not has_datum(wire.type):
+        return []
+    outs: list[Key] = [Datum("out", 0)]
+    own: list[Key] = [Datum("in", 0)] if Datum("in", 0) in inlet.keys else []
+    ending = next((s for s in specs if s.picture is not None and not any(s.outs)), None)
+    if own or ending is None:
+        specs.append(Spec([own], [outs]))
+    else:
+        ending.outs.append(outs)
+    return outs
 
 
 def reindexed(
@@ -213,10 +203,7 @@ def _components(
                 found.remove(other)
             found.append(merged)
             owner.update(dict.fromkeys((*merged.axes, *merged.data), merged))
-    for axis in degree:
-        if axis not in owner:
-            found.append(_Component(axes=[axis]))
-    return found
+    return [*found, *(_Component(axes=[axis]) for axis in degree if axis not in owner)]
 
 
 def _gathering(components: Sequence[_Component]) -> list[_Component]:
@@ -345,9 +332,7 @@ def _inlet(sheet: Sheet, operand: Operand, position: int) -> Inlet:
     return Inlet(array, keys)
 
 
-def _plain(
-    sheet: Sheet, pictograms: Pictograms, operand: Operand, at: tuple[str, ...]
-) -> Operand:
+def _plain(sheet: Sheet, pictograms: Pictograms, operand: Operand, at: tuple[str, ...]) -> Operand:
     """An array of naturals, read along plain axes: askew reads are drawn before."""
     if all(index.axis is not None for index in operand.reindexing):
         return operand
@@ -367,12 +352,6 @@ def _renamed(inlets: Sequence[Inlet], components: Sequence[_Component]) -> None:
         for place in component.places
     }
     for inlet in inlets:
-        inlet.keys = [axes.get(key, key) if isinstance(key, Coordinate) else key for key in inlet.keys]
-
-
-def _atoms(axis: Axis, degree: tuple[Axis, ...]) -> tuple[Axis, ...]:
-    return (axis,) if axis in degree else axis.atoms
-
-
-def _expanded(wire: Wire, composite: Sequence[Axis]) -> list[Axis]:
-    return [a for axis in wire.type.axes for a in (axis.atoms if axis in composite else (axis,))]
+        inlet.keys = [
+            axes.get(key, key) if isinstance(key, Coordinate) else key for key in inlet.keys
+        ]

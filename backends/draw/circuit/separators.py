@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from .layers import Columns
 from .model import SIGN_GAP, Part, Port
@@ -71,7 +72,7 @@ def rises(chains: Sequence[Sequence[Space]]) -> dict[int, float]:
     """How far dashed lines rise or fall after each column."""
     found: dict[int, float] = {}
     for chain in chains:
-        for one, two in zip(chain, chain[1:], strict=False):
+        for one, two in pairwise(chain):
             if one.layer != two.layer:
                 found[one.layer] = max(found.get(one.layer, 0.0), abs(one.y - two.y))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from ncdlang.semantics.naming import is_anonymous
 from ncdlang.semantics.types import ArrayType, Wire
@@ -173,7 +174,7 @@ class Sheet:
         cups: list[Cup] = []
         for key in keys:
             ports = [i.array.ports[i.keys.index(key)] for i in inlets if key in i.keys]
-            cups += [Cup(upper, lower) for upper, lower in zip(ports, ports[1:], strict=False)]
+            cups += [Cup(upper, lower) for upper, lower in pairwise(ports)]
             for port in ports[1:-1]:
                 port.is_dot = True
         self.cups += cups

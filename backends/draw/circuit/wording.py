@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+
 from ncdlang.ir.diagram import Edge, Pointwise
 from ncdlang.semantics.types import Wire
 
