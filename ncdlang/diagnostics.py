@@ -24,12 +24,13 @@ class Fix:
     """A change of the text that mends the mistake.
 
     `edits` are pairs of a span and its replacement; they do not overlap. A fix is `safe` when it
-    can be applied without a person reading it.
+    is what was meant as far as can be told; another is one of several ways out, and is applied
+    only when asked for.
     """
 
     title: str
     edits: tuple[tuple[Span, str], ...]
-    safe: bool = False
+    safe: bool = True
 
 
 @record

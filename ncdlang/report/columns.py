@@ -6,27 +6,30 @@ from typing import NamedTuple
 
 TAB = 4
 ELLIPSIS = "..."
-# Characters that reorder the text round them: shown as they are, they hide what a file says.
-_BIDI = frozenset(
-    map(chr, (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
-)
+_JOINERS = "\u200c\u200d"  # parts of words in some scripts
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def visible(text: str) -> str:
-    """The text with control characters replaced by pictures of them; tabs become spaces."""
+    """The text with nothing in it that moves, reorders or hides what a terminal shows.
+
+    Control characters become pictures of them, others their numbers; tabs become spaces.
+    """
     if text.isascii() and text.isprintable():
         return text
     return "".join(map(_visible_character, text.replace("\t", " " * TAB)))
 
 
 def _visible_character(character: str) -> str:
+    import unicodedata
+
     code = ord(character)
     if code < 0x20:
         return chr(0x2400 + code)
     if code == 0x7F:
         return "\u2421"
-    if 0x80 <= code < 0xA0 or character in _BIDI or 0xD800 <= code < 0xE000:
-        return "\ufffd"
+    if unicodedata.category(character) in _HIDDEN and character not in _JOINERS:
+        return f"<U+{code:04X}>"
     return character
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ncdlang.diagnostics import Label
 from ncdlang.records import record
+from ncdlang.semantics import remedies
 from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.report import Reported, counted, listed, rename
 from ncdlang.semantics.scope import Broken, DiagramRef, closest
@@ -304,7 +305,7 @@ def _named_slot(body: Body, declaration: tree.Diagram, slot: tree.Slot, slots: _
         slot.name.span,
         label="unknown",
         help=f"did you mean `{guess}`?" if guess else f"it has {listed(dict.fromkeys(known))}",
-        fix=rename(slot.name.span, guess) if guess else None,
+        fix=rename(slot.name.span, guess) if guess else remedies.python_axis(slot),
     )
 
 
@@ -410,4 +411,5 @@ def _callers_own(body: Body, formal: Axis, callee: CheckedDiagram, head: tree.Na
         label=f"`{formal.name}` is not bound",
         labels=[Label(span, f"{body.describe(meaning)} named `{formal.name}`")] if span else [],
         help=f"bind it: `{callee.name}[{formal.name} = {formal.name}]`",
+        fix=remedies.bound(head.span, formal.name) if isinstance(meaning, Axis) else None,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Fix, Label
 from ncdlang.records import replace
-from ncdlang.semantics import scatter
+from ncdlang.semantics import remedies, scatter
 from ncdlang.semantics.binding import open_diagram
 from ncdlang.semantics.calls import call_pipeline, is_pipeline, plan_call
 from ncdlang.semantics.expressions import Context
@@ -209,7 +209,11 @@ def check_leftover(
         labels=[Label(target.span, f"has no axis `{axis}`")],
         notes=["an axis is summed only if it occurs in two or more factors of a product"],
         help=help_text,
-        fix=Fix(f"name `{instead}` here", ((spans[0], instead),)) if instead and spans else None,
+        fix=Fix(f"name `{instead}` here", ((spans[0], instead),))
+        if instead and spans
+        else remedies.leftover(
+            body.declaration, target, _summand(value, span).span, [a.name for a in left]
+        ),
     )
 
 
@@ -266,7 +270,9 @@ def in_order_of_first(body: Body, expression: Expression, expr: tree.Expr) -> Ex
         expr.span,
         label=has_axes(expression.axes),
         notes=["without stated axes the first array that has all of them gives their order"],
-        help=f"write the axes on the left: `Y[{' '.join(str(a) for a in expression.axes)}] = ...`",
+        help="write the axes that stay on the left, and others that factors share are contracted: "
+        f"`Y[{' '.join(str(a) for a in expression.axes)}] = ...`",
+        fix=remedies.contracted(expr.span, body.declaration, body.scope),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ncdlang.records import record
+from ncdlang.semantics import remedies
 from ncdlang.semantics.size import ONE, ZERO, Size, TooComplexError
 from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, Mod, Wire
 from ncdlang.source import Span
@@ -136,6 +137,7 @@ def _outside(body: Body, obligation: Obligation, verdict: Outside) -> None:
         label="leaves the array",
         notes=[f"that is so with {shown}"] if shown else [],
         help="; or ".join(_limits(body, verdict)) or _advice(verdict, obligation, general),
+        fix=remedies.flipped(obligation.span),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
-from ncdlang.semantics import kinds
+from ncdlang.semantics import kinds, remedies
 from ncdlang.semantics.new_axes import excuse_axes
 from ncdlang.semantics.primitives import REDUCTIONS
 from ncdlang.semantics.program import Expression, Reduce
@@ -106,6 +106,7 @@ class Reductions:
                         f"`{name}` has no setting `{slot.name.text}`",
                         slot.span,
                         label="unknown setting",
+                        fix=remedies.python_axis(slot),
                     )
                 initial = float(self.body.number(slot.items[0]))
                 continue

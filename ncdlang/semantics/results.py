@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ncdlang.diagnostics import Fix, Label
-from ncdlang.semantics import equations, kinds
+from ncdlang.diagnostics import Label
+from ncdlang.semantics import equations, kinds, remedies
 from ncdlang.semantics.calls import call_pipeline, is_pipeline, plan_call, several_results
 from ncdlang.semantics.new_axes import introduce_axes
 from ncdlang.semantics.program import (
@@ -340,8 +340,7 @@ def _axes_differ(
     fix = None
     if set(given) == set(declared):
         message = f"the result has the right axes in another order: `{wire.type}`"
-        if target is not None and target.brackets is not None:
-            fix = Fix(f"write `{target.name.text}{written}`", ((target.brackets.span, written),))
+        fix = remedies.reordered(span, target, written, body.scope)
         name = wire.name if not wire.name.startswith("_") else "Y"
         help_text = f"write the axes in the promised order: `{name}{written}`"
     else:

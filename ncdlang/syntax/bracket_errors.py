@@ -32,7 +32,8 @@ def _report(
     broken: Span | None = None,
 ) -> None:
     tokens.findings.append(Diagnostic(code, message, span, label, labels, (), rule, fix))
-    tokens.broken.append(broken or span)
+    # What stands beside a wrong bracket is read by guessing.
+    tokens.broken.append((broken or span).lines())
 
 
 def report_unclosed(tokens: Tokens, opened: Open) -> None:
