@@ -24,6 +24,7 @@ from ncdlang.backends.draw.options import Options, parse_options
 from test_pytorch_random import Author
 
 import ncdlang
+from ncdlang.ir.lower import lower
 from ncdlang.semantics.program import CheckedDiagram
 
 ROOT = Path(__file__).parent.parent
@@ -41,7 +42,7 @@ COUNTED = {"attention_residual": 12, "layer": 11}
 
 
 def scene(diagram: CheckedDiagram, options: Options = CIRCUIT) -> Scene:
-    return draw_scene(diagram, options, Notation(options.labels))
+    return draw_scene(lower(diagram), options, Notation(options.labels))
 
 
 def faults(drawn: Scene) -> list[str]:

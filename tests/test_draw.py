@@ -78,7 +78,8 @@ def test_golden(name, golden):
 def test_the_same_program_gives_the_same_text_in_every_process():
     script = (
         "import sys, ncdlang; sys.stdout.reconfigure(encoding='utf-8');"
-        "print(ncdlang.loads(sys.stdin.read()).draw('multi_head', style='graph', depth='all').gv(), end='')"
+        "drawn = ncdlang.loads(sys.stdin.read()).draw('multi_head', style='graph', depth='all');"
+        "print(drawn.gv(), end='')"
     )
     texts = set()
     for seed in ("1", "2"):
@@ -292,7 +293,9 @@ def _artifact(path: Path, name: str, **options: str) -> str:
     program = ncdlang.load(path).program
     diagram = program.diagram(name)
     assert diagram is not None
-    content = DrawBackend().emit(Request(program, diagram, options={"style": "graph", **options})).content
+    content = (
+        DrawBackend().emit(Request(program, diagram, options={"style": "graph", **options})).content
+    )
     return content if isinstance(content, str) else ""
 
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "gallery.md"
 PICTURES = ROOT / "docs" / "images" / "gallery"
 EXAMPLES = sorted((ROOT / "examples").glob("*.ncd"))
-WIDTH = "1100"
+WIDTH = "1300"
 
 BEGIN, END = "<!-- generated: gallery -->\n", "<!-- end -->\n"
 HEAD = f"""# Gallery

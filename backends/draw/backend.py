@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from ncdlang.ir.lower import lower
 from ncdlang.semantics.program import CheckedDiagram, signature
 from ncdlang.semantics.size import Size, Symbol, constant
 from ncdlang.targets import Artifact, Request
 
+from .circuit.drawing import draw
+from .circuit.gv import grouped
 from .dataflow import dataflow
 from .dot import dot_text, tooltips
 from .notation import Notation
@@ -36,10 +39,7 @@ class DrawBackend:
         return _artifact(render(gv, options.format, tooltips(picture)), options)
 
     def _circuit(self, request: Request, options: Options, notation: Notation) -> Artifact:
-        from .circuit.drawing import draw
-        from .circuit.gv import grouped
-
-        sheet = draw(request.diagram, options, notation)
+        sheet = draw(lower(request.diagram), options, notation)
         if options.format == "gv":
             return Artifact(sheet.text, ".gv")
         content = render(sheet.text, options.format, sheet.titles, is_placed=True)

@@ -36,7 +36,7 @@ def columns(circuit: Circuit) -> Columns:
         for use in array.uses:
             _route(array, use, found)
     for cup in circuit.cups:
-        found.cups[cup.upper.part.node.layer].append(cup)
+        found.cups[cup.ports[0].part.node.layer].append(cup)
     return found
 
 

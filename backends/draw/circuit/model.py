@@ -207,13 +207,12 @@ class Link:
 
 @dataclass(slots=True, eq=False)
 class Cup:
-    """A contraction: two wires on the right of one column that end in each other.
+    """A contraction: wires on the right of one column, each of which ends in the next below.
 
     A scalar that comes of it leaves its apex for the port `result`.
     """
 
-    upper: Port
-    lower: Port
+    ports: list[Port]
     result: Port | None = None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from itertools import pairwise
 from random import Random
 from typing import TypeVar
 
@@ -69,7 +70,7 @@ def _cup_crossings(pairs: Sequence[tuple[int, int]], cups: Sequence[Cup], right:
     if not cups:
         return 0
     tails = [tail for tail, _ in pairs]
-    spans = [sorted((right[cup.upper], right[cup.lower])) for cup in cups]
+    spans = [s for cup in cups for s in pairwise(sorted(right[port] for port in cup.ports))]
     total = 0
     for number, (low, high) in enumerate(spans):
         total += bisect_left(tails, high) - bisect_right(tails, low)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
+from ..notation import ELLIPSIS
 from .layers import Columns, columns
 from .metrics import text_box, text_width
 from .model import Box, Circuit, Cup, Element, Link, Node, Part, Picture, Port
@@ -166,7 +167,7 @@ class _Painter:
         step = 0.0
         for layer, place in enumerate(self._columns()):
             if layer and self.lines[layer] != self.lines[layer - 1]:
-                step = self._stub(layer - 1) - place.left
+                step = self._stub(layer - 1) + self._indent - place.left
             wrapped.append(
                 Place(place.left + step, place.body + step, place.end + step, place.right + step)
             )
@@ -181,7 +182,7 @@ class _Painter:
                 cut = next((c for c in cuts if self._may_break(c)), None)
                 if cut is not None:
                     start = cut + 1
-                    offset = self.places[start].left - self._stub(cut)
+                    offset = self.places[start].left - self._stub(cut) - self._indent
                     for later in range(start, len(self.lines)):
                         self.lines[later] += 1
 
@@ -194,12 +195,18 @@ class _Painter:
     def _end(self, layer: int) -> float:
         """Where a column ends, with the ends of wires that are broken after it."""
         is_last = layer + 1 == len(self.lines) or self.lines[layer] == self.lines[layer + 1]
-        return self.places[layer].right + (0.0 if is_last else self._stub(layer))
+        stub = 0.0 if is_last else self._stub(layer) + self._indent
+        return self.places[layer].right + stub
 
     def _stub(self, layer: int) -> float:
         """The length of the ends of wires where a line is broken after a column."""
-        texts = [link.tail.strand.label for link in self.found.links[layer]]
-        return max((text_width(t, AXIS, "italic", self.font) + 14 for t in texts), default=14.0)
+        texts = [f"{link.tail.strand.label} {ELLIPSIS}" for link in self.found.links[layer]]
+        return max((text_width(t, AXIS, "italic", self.font) + 10 for t in texts), default=14.0)
+
+    @property
+    def _indent(self) -> float:
+        """How far broken ends of wires keep away from the sides of a frame."""
+        return _FRAME if self.is_frame else 0.0
 
     def _tops(self, top: float) -> list[float]:
         """How far down the parts of each column go: lines stand one below the other."""
@@ -253,19 +260,22 @@ class _Painter:
         return width
 
     def _cups_room(self, layer: int) -> float:
-        return max((_bulge(cup) + 4 for cup in self.found.cups[layer]), default=0.0)
+        ports = [sorted(cup.ports, key=lambda port: port.y) for cup in self.found.cups[layer]]
+        return max((_bulge(*pair) + 4 for each in ports for pair in pairwise(each)), default=0.0)
 
     # ---- what stands in a column ----------------------------------------------------------------
 
     def _element(self, scene: Scene, element: Element, part: Part, place: Place) -> None:
         for bundle in element.ins:
             for port in bundle:
-                self._port(scene, port, place.left, place.left + _MARGIN)
+                if port.is_dot:
+                    _dot(scene, port, place.left)
+                self._label(scene, port, place.left + _MARGIN)
         for bundle in element.outs:
             for port in bundle:
-                shared = element.picture is None and element.ins and element.ins[0][0].is_dot
-                at = place.left if element.picture is None and element.ins else place.end
-                self._port(scene, port, at if not shared else None, place.end + _MARGIN)
+                if port.is_dot:
+                    _dot(scene, port, self._start(port, element, place)[0][0])
+                self._label(scene, port, place.end + _MARGIN)
         picture = element.picture
         if picture is None:
             return
@@ -279,14 +289,8 @@ class _Painter:
         if picture.inner is not None:
             scene.place(picture.inner, box.left, box.top)
 
-    def _port(self, scene: Scene, port: Port, at: float | None, label: float) -> None:
-        """The dot and the label of a port."""
-        if port.is_dot and at is not None:
-            box = Box(at - _DOT, port.y - _DOT, at + _DOT, port.y + _DOT)
-            corners = ((box.left, box.top), (box.right, box.top), (box.right, box.bottom),
-                       (box.left, box.bottom))  # fmt: skip
-            outline = Outline(corners, "dot", is_round=True)
-            scene.shapes.append(Shape("", port.title, box, (outline,), is_dot=True))
+    def _label(self, scene: Scene, port: Port, label: float) -> None:
+        """The label of a port, with the name of its array."""
         if port.is_told and port.strand.label:
             baseline = port.y - _LIFT
             text = port.strand.label
@@ -331,7 +335,8 @@ class _Painter:
             box = _box_of(element, element.picture, port.part, place)
             x = edge(element.picture, box, port.y, is_left=False)
         elif element.ins:
-            x = place.left
+            is_fork = port.is_dot and not element.ins[0][0].is_dot
+            x = place.right if is_fork else place.left
         else:
             x = place.left if port.part.node is self.circuit.source else place.end
         return [(x, port.y)]
@@ -360,48 +365,71 @@ class _Painter:
                 break
             out = element.outs[0][0]
             if not self._goes_on(out):
+                start = self._start(out, element, there)[0]
+                points += _line(points[-1], start)
                 break
             further = self.out.get(out, [])
             if not further:
                 points += _line(points[-1], (there.right, out.y))
                 break
             link = further[0]
-        self._wire(scene, port, points)
+        has_head = self.element[link.head][0].picture is not None and not link.head.is_dot
+        self._wire(scene, port, points, has_head=has_head)
 
     def _broken(self, scene: Scene, port: Port, points: list[Point], link: Link) -> None:
         """End a wire where its line is broken, and label it on both sides."""
         layer = link.tail.part.node.layer
         x, stub = self.places[layer].right, self._stub(layer)
         end = (x + stub, link.tail.y)
-        self._wire(scene, port, [*points, *_line(points[-1], end)])
+        self._wire(scene, port, [*points, *_line(points[-1], end)], has_head=False)
         text = link.tail.strand.label
         there = self.places[layer + 1].left - stub
-        for at, y in ((x + 6, link.tail.y), (there + 2, link.head.y)):
-            box = text_box(text, at, y - _LIFT, AXIS, "italic", self.font)
-            scene.labels.append(Label(text, at, y - _LIFT, AXIS, "italic", box))
+        for words, at, y in (
+            (f"{text} {ELLIPSIS}", x + 6, link.tail.y),
+            (f"{ELLIPSIS} {text}", there + 3, link.head.y),
+        ):
+            box = text_box(words, at, y - _LIFT, AXIS, "italic", self.font)
+            scene.labels.append(Label(words, at, y - _LIFT, AXIS, "italic", box))
 
-    def _wire(self, scene: Scene, port: Port, points: list[Point]) -> None:
+    def _wire(
+        self, scene: Scene, port: Port, points: list[Point], *, has_head: bool = True
+    ) -> None:
         role = "datum" if port.strand.is_datum else "axis"
         id_ = f"{port.array}.{port.strand.label}"
         scene.wires.append(Wire(id_, port.title, _tidy(points), role))
-        if role == "datum":
+        if role == "datum" and has_head:
             x, y = points[-1]
             tip = ((x - _ARROW, y - 3.2), (x, y), (x - _ARROW, y + 3.2))
             box = Box(x - _ARROW, y - 3.2, x, y + 3.2)
             scene.shapes.append(Shape("", port.title, box, (Outline(tip, "dot"),), is_dot=True))
 
     def _cup(self, scene: Scene, cup: Cup, layer: int) -> None:
-        x, bulge = self.places[layer].right, _bulge(cup)
-        high, low = cup.upper.y, cup.lower.y
-        points = ((x, high), (x + bulge * 4 / 3, high), (x + bulge * 4 / 3, low), (x, low))
-        name = f"{cup.upper.array}.{cup.upper.strand.label}.cup"
-        scene.wires.append(Wire(name, cup.upper.title, points, "cup"))
+        x = self.places[layer].right
+        ports = sorted(cup.ports, key=lambda port: port.y)
+        apex = (x, ports[0].y)
+        for upper, lower in pairwise(ports):
+            bulge = _bulge(upper, lower)
+            control = x + bulge * 4 / 3
+            points = ((x, upper.y), (control, upper.y), (control, lower.y), (x, lower.y))
+            name = f"{upper.array}.{upper.strand.label}.cup"
+            scene.wires.append(Wire(name, upper.title, points, "cup"))
+            apex = (x + bulge, (upper.y + lower.y) / 2)
+        for port in ports[1:-1]:
+            _dot(scene, port, x)
         if cup.result is not None:
             there = self.places[layer + 1]
-            apex = (x + bulge, (high + low) / 2)
             end = (max(there.left, apex[0]), cup.result.y)
             points = _tidy([apex, *_bend(apex, end), *_line(end, (there.end, cup.result.y))])
             scene.wires.append(Wire(f"{cup.result.array}.R", cup.result.title, points, "axis"))
+
+
+def _dot(scene: Scene, port: Port, x: float) -> None:
+    box = Box(x - _DOT, port.y - _DOT, x + _DOT, port.y + _DOT)
+    corners = (
+        (box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom)
+    )  # fmt: skip
+    outline = Outline(corners, "dot", is_round=True)
+    scene.shapes.append(Shape("", port.title, box, (outline,), is_dot=True))
 
 
 def _name_first(part: Part) -> None:
@@ -418,7 +446,8 @@ def _name_first(part: Part) -> None:
 def _box_of(element: Element, picture: Picture, part: Part, place: Place) -> Box:
     """Where a pictogram stands: in the middle of its column and of its element."""
     height = picture.height
-    if picture.shape not in STIFF and len(list(element.ports())) > 2:
+    wires = max(sum(map(len, element.ins)), sum(map(len, element.outs)))
+    if picture.shape not in STIFF and wires > 1:
         height = max(height, element.height - 6)
     middle = part.y + element.top + element.height / 2
     centre = (place.body + place.end) / 2
@@ -426,9 +455,9 @@ def _box_of(element: Element, picture: Picture, part: Part, place: Place) -> Box
     return Box(centre - half, middle - height / 2, centre + half, middle + height / 2)
 
 
-def _bulge(cup: Cup) -> float:
+def _bulge(upper: Port, lower: Port) -> float:
     """How far a cup reaches; one round another reaches further."""
-    rise = abs(cup.lower.y - cup.upper.y)
+    rise = abs(lower.y - upper.y)
     return min(rise / 2, 14 + 0.17 * rise)
 
 

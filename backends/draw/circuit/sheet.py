@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from ncdlang.semantics.naming import is_anonymous
 from ncdlang.semantics.types import ArrayType, Wire
@@ -170,13 +169,10 @@ class Sheet:
         return found
 
     def contract(self, inlets: Sequence[Inlet], keys: Sequence[Key]) -> list[Cup]:
-        """Join strands of one key by cups, each to that of the next inlet that has it."""
-        cups: list[Cup] = []
-        for key in keys:
-            ports = [i.array.ports[i.keys.index(key)] for i in inlets if key in i.keys]
-            cups += [Cup(upper, lower) for upper, lower in pairwise(ports)]
-            for port in ports[1:-1]:
-                port.is_dot = True
+        """Join strands of one key by cups."""
+        cups = [
+            Cup([i.array.ports[i.keys.index(key)] for i in inlets if key in i.keys]) for key in keys
+        ]
         self.cups += cups
         return cups
 
