@@ -15,6 +15,7 @@ demo: ready
 test: lint types
 	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q -n 2
 
+# The properties look at more and new examples: 2,000 generated programs each, and not 200.
 test-full: lint types
 	HYPOTHESIS_PROFILE=full NCDLANG_FULL=1 $(BIN)/python -m pytest -q -n 2
 

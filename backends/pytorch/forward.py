@@ -370,11 +370,11 @@ class Method:
         assert isinstance(operator, Library)
         nodes = [self.reader.read(reading(edge, operand)) for operand in edge.inputs]
         texts, batched = operators.call_arguments(self, edge, nodes)
+        for name, size in self.owner.late_sizes(operator):
+            texts.append(f"{name}={self.size(size).text}")
         if edge in self.stacks:
             self._stack(self.stacks[edge], texts, batched)
             return
-        for name, size in self.owner.late_sizes(operator):
-            texts.append(f"{name}={self.size(size).text}")
         made = call(self.owner.submodule(operator), *texts)
         if len(edge.outputs) == 1:
             self._result(edge, made, batched)

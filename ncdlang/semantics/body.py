@@ -92,8 +92,9 @@ class Body(Names):
         self.later: dict[str, Span] = {}
         self.redeclared: set[str] = set()
         self._fresh = count(1)
-        self.copies: list[int] = []
+        self.copies: list[tuple[int, int]] = []
         self.copies_in_all = 1
+        self._within_names: dict[str, dict[Span, str]] = {}
         self.within: LearnedPipeline | None = None
         self._instance_names: set[str] = set()
         self._copied: dict[Span, str] = {}
@@ -206,11 +207,15 @@ class Body(Names):
     def instance_name(self, base: str, place: Span) -> str:
         """A name for a learned diagram that is called at a place: `rms_norm`, then `rms_norm_2`.
 
-        Copies that `f^n` makes of one place share the name and add their number: `layer.0`.
+        Copies that `f^n` makes of one place share the name and add their number: `layer.0`. Those
+        of `(f^2)^3` are counted through, from `layer.0` to `layer.5`.
         """
-        suffix = "".join(f".{number}" for number in self.copies)
+        position = 0
+        for i, number in self.copies:
+            position = position * number + i
+        suffix = f".{position}" if self.copies else ""
         if self.within is not None:
-            return self.within.name + ("" if is_power(self.within.spec) else f".{base}") + suffix
+            return self._name_within(self.within, base, place) + suffix
         if suffix and place in self._copied:
             return self._copied[place] + suffix
         taken = self._instance_names | {name for name, _ in self.scope.local_names()}
@@ -223,6 +228,18 @@ class Body(Names):
             self._copied[place] = name
             self._instance_names.add(name)
         return name + suffix
+
+    def _name_within(self, learned: LearnedPipeline, base: str, place: Span) -> str:
+        """A name for a diagram in a learned pipeline, the same one for each use of the pipeline."""
+        if is_power(learned.spec):
+            return learned.name
+        inside = self._within_names.setdefault(learned.name, {})
+        name = base
+        number = 2
+        while place not in inside and name in inside.values():
+            name = f"{base}_{number}"
+            number += 1
+        return f"{learned.name}.{inside.setdefault(place, name)}"
 
     def add_instance(self, name: str, opened: Opened, span: Span) -> LearnedUse:
         """A new instance with parameters of its own; a learned pipeline has made it once."""

@@ -204,7 +204,7 @@ class Pipeline:
         current, extra = wires[:gives], wires[gives:]
         self.body.copies_in_all = outer * max(number, 1)
         for i in range(number):
-            self.body.copies.append(i)
+            self.body.copies.append((i, number))
             try:
                 current = self.apply(expr.left, (*current, *extra))
             finally:
