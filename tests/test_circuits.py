@@ -48,7 +48,7 @@ class Drawn:
         self.inner: list[Circuit] = []
         chosen = parse_options({"style": "circuit", **options})
 
-        def lay(inner: Circuit) -> Scene:
+        def lay(inner: Circuit, _: int) -> Scene:
             self.inner.append(inner)
             return lay_out(inner, chosen.font, is_frame=True)
 
@@ -307,7 +307,7 @@ def test_a_wide_diagram_is_broken_into_lines() -> None:
     assert narrow.width < wide.width * 0.6
     assert narrow.height > wide.height
     broken = {text for text in shown(narrow) if "\N{HORIZONTAL ELLIPSIS}" in text}
-    assert {text.strip("\N{HORIZONTAL ELLIPSIS} ") for text in broken} == {"x", "m"}
+    assert {"x", "m"} <= {text.strip("\N{HORIZONTAL ELLIPSIS} ") for text in broken}
     assert shown(narrow) - broken == shown(wide)
 
 

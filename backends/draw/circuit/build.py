@@ -39,8 +39,8 @@ from .repeats import Repeat, repeats
 from .scene import Scene
 from .sheet import Inlet, Key, Outlet, Sheet, Spec, has_datum, shown, typed
 
-Lay = Callable[[Circuit], Scene]
-"""Lays a circuit out: what a frame holds is drawn before the frame is placed."""
+Lay = Callable[[Circuit, int], Scene]
+"""Lays out what a frame holds, which is so many frames deep, before the frame is placed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,12 @@ class _Inside:
 def circuit(graph: Graph, context: Context, notation: Notation) -> Circuit:
     """The circuit of a whole diagram, its inputs and outputs in the order of the signature."""
     inside = _Inside(graph.inputs, graph.outputs, graph.edges)
-    builder = _Builder(graph, context, notation, (graph.name,), context.options.depth, 0)
+    builder = _Builder(graph, context, notation, (graph.name,), context.options.depth)
     return builder.circuit(inside, is_free=False)
 
 
 class _Builder:
-    """Draws up one circuit; `level` is how many blocks are round it."""
+    """Draws up one circuit; `level` is how many blocks of its graph are round it."""
 
     def __init__(
         self,
@@ -79,13 +79,15 @@ class _Builder:
         notation: Notation,
         path: tuple[str, ...],
         depth: int,
-        level: int,
+        level: int = 0,
+        frames: int = 0,
     ) -> None:
         self.graph = graph
         self.context = context
         self.path = path
         self.depth = depth
         self.level = level
+        self.frames = frames
         self.sheet = Sheet(notation)
         self.cells = Cells(self.sheet, context.pictograms, path)
 
@@ -227,7 +229,8 @@ class _Builder:
     def _inner(
         self, graph: Graph, notation: Notation, path: tuple[str, ...], level: int
     ) -> _Builder:
-        return _Builder(graph, self.context, notation, path, self.depth - 1, level)
+        frames = self.frames + 1
+        return _Builder(graph, self.context, notation, path, self.depth - 1, level, frames)
 
     def _block(self, block: Block, run: tuple[Edge, ...], later: set[Wire]) -> None:
         """A block: a frame that wires enter and leave as they are."""
@@ -277,7 +280,7 @@ class _Builder:
     def _frame(
         self, shape: str, words: str, title: str, at: tuple[str, ...], inner: Circuit
     ) -> Picture:
-        scene = self.context.lay(inner)
+        scene = self.context.lay(inner, self.frames + 1)
         return Picture(
             shape, self.context.ids.new(*at), title, words,
             width=scene.width, height=scene.height, inner=scene,

@@ -32,8 +32,9 @@ def draw(graph: Graph, options: Options, notation: Notation) -> Sheet:
 
 
 def _scene(graph: Graph, options: Options, notation: Notation, ids: Ids) -> Scene:
-    def frame(inner: Circuit) -> Scene:
-        width = max(options.width - _MARGINS, _NARROWEST) if options.width else 0.0
+    def frame(inner: Circuit, frames: int) -> Scene:
+        room = options.width - frames * _MARGINS
+        width = max(room, _NARROWEST) if options.width else 0.0
         return lay_out(inner, options.font, is_frame=True, width=width)
 
     context = Context(options, ids, Pictograms(ids, options.font), frame)
