@@ -67,7 +67,6 @@ def test_pytorch_agrees_with_the_reference(made: Program) -> None:
     # Names do not matter: the judge has others.
     emitted, reference = made.module("torch"), made.renamed("zz").module("reference")
     reference.load_state_dict({rename(made, k): v for k, v in emitted.state_dict().items()})
-    emitted.eval()
     batch = BATCHES[len(made.text) % len(BATCHES)] if made.liftable else ()
     for seed, lead in enumerate(dict.fromkeys(((), batch))):
         arrays = made.inputs(seed, lead)

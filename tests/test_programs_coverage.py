@@ -20,7 +20,7 @@ from ncdlang.source import Source
 from ncdlang.syntax import tree
 from ncdlang.syntax.parser import parse
 
-COUNT = 500
+COUNT = 600
 # Only diagrams that nothing can be done with have it, and what a pipeline is given at its calls.
 UNUSED_NODES = {"TupleExpr"}
 

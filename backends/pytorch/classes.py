@@ -23,6 +23,8 @@ from .planning import Binding, Plan
 from .ready import ready_made
 from .sizes import size_code
 
+Position = tuple[int, ...]
+
 
 class Module(Protocol):
     """What a class needs of the file that it stands in."""

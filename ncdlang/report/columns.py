@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 TAB = 4
@@ -38,6 +39,7 @@ def width(text: str) -> int:
     return len(text) if text.isascii() else sum(map(_character_width, text))
 
 
+@lru_cache(maxsize=4096)
 def _character_width(character: str) -> int:
     import unicodedata
 
@@ -62,6 +64,7 @@ class Line(NamedTuple):
         return self.starts[-1] + past if past > 0 else self.starts[offset]
 
 
+@lru_cache(maxsize=8)
 def shown(text: str) -> Line:
     """A line of a source made fit to be shown."""
     if text.isascii() and text.isprintable():
@@ -94,21 +97,28 @@ def cut(line: Line, start: int, end: int) -> str:
     """The columns `start` to `end` of a line, with dots where something is left out."""
     if start == 0 and line.starts[-1] <= end:
         return line.text
+    text = line.text[start:end] if line.text.isascii() else _columns_of(line.text, start, end)
+    if start > 0:
+        text = ELLIPSIS + _without_columns(text, len(ELLIPSIS))
+    if line.starts[-1] > end:
+        text = _first_columns(text, end - start - len(ELLIPSIS)) + ELLIPSIS
+    return text
+
+
+def _columns_of(text: str, start: int, end: int) -> str:
+    """The characters in columns `start` to `end`, blanks for those that are only half inside."""
     cells: list[str] = []
     column = 0
-    for character in line.text:
+    for character in text:
+        if column > end:
+            break
         size = width(character)
         if start <= column and column + size <= end:
             cells.append(character)
         elif start < column + size and column < end:
             cells.append(" " * (min(end, column + size) - max(start, column)))
         column += size
-    text = "".join(cells)
-    if start > 0:
-        text = ELLIPSIS + _without_columns(text, len(ELLIPSIS))
-    if line.starts[-1] > end:
-        text = _first_columns(text, end - start - len(ELLIPSIS)) + ELLIPSIS
-    return text
+    return "".join(cells)
 
 
 def _without_columns(text: str, count: int) -> str:

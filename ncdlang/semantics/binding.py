@@ -209,6 +209,7 @@ def _wrong_shape(body: Body, declaration: tree.Diagram, brackets: tree.Brackets)
         label="expected `->` and axes after it"
         if brackets.arrow is None
         else "there is no `->` in its brackets",
+        fix=remedies.arrow_for_comma(brackets.span) if brackets.arrow is None else None,
     )
 
 
@@ -368,6 +369,7 @@ def _check_targets(
                 places[axis],
                 label="a size",
                 help=f"write the name of an axis of the argument: `{name}[x](...)`",
+                fix=remedies.numbered_axis(places[axis], body.scope),
             )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
 from ncdlang.records import record
-from ncdlang.semantics import equations, results, signature, statements
+from ncdlang.semantics import results, signature, statements
 from ncdlang.semantics.assertions import take_over
 from ncdlang.semantics.binding import InstanceKey, Opened, Template
 from ncdlang.semantics.calls import elementwise_callee
@@ -37,6 +37,7 @@ from ncdlang.semantics.scope import LearnedPipeline, Scope
 from ncdlang.semantics.size import Size, Symbol, TooComplexError
 from ncdlang.semantics.state import keeps_state
 from ncdlang.semantics.types import Affine, ArrayType, Axis, Wire, plain_index
+from ncdlang.semantics.unstated import in_order_of_first
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -93,6 +94,8 @@ class Body(Names):
         self.redeclared: set[str] = set()
         self._fresh = count(1)
         self.copies: list[tuple[int, int]] = []
+        # Axes of other sizes than what they index, as reported: the index, what it indexes, where.
+        self.mismatches: list[tuple[Axis, Axis, Span]] = []
         self.copies_in_all = 1
         self._within_names: dict[str, dict[Span, str]] = {}
         self.within: LearnedPipeline | None = None
@@ -118,6 +121,16 @@ class Body(Names):
         if self.failed or len(self.sink) > before or self.has_broken(declared):
             raise Reported
         return self._template()
+
+    def is_consistent(self) -> bool:
+        """Whether signature and statements have no mistake; what needs proofs is left out."""
+        try:
+            signature.check_signature(self)
+            take_over(self)
+            statements.check_body(self)
+        except (Reported, TooComplexError):
+            return False
+        return not self.failed and not len(self.sink)
 
     def _template(self) -> Template:
         declaration = self.declaration
@@ -267,7 +280,7 @@ class Body(Names):
     def unstated(self, expr: tree.Expr) -> Expression:
         """An expression without stated axes: nothing is contracted, an array gives the order."""
         introduce_axes(self, expr)
-        return equations.in_order_of_first(self, self.expressions.check(expr, Context(None)), expr)
+        return in_order_of_first(self, self.expressions.check(expr, Context(None)), expr)
 
     def is_expression_call(self, expr: tree.Call) -> bool:
         """Whether a call is an elementwise operator or a reduction, part of an expression."""

@@ -55,7 +55,11 @@ class Configs:
 
     def _is_lost(self, name: str) -> bool:
         """Whether a line with a mistake has the name: it would be known if that were mended."""
-        return any(remedies.occurrences(found.span.lines(), name) for found in self.module.sink)
+        return any(
+            span.source is self.module.source and remedies.occurrences(span.lines(), name)
+            for found in self.module.sink
+            for span in (found.span, *(label.span for label in found.labels))
+        )
 
     def _once(self, name: tree.Name, seen: dict[str, Span]) -> None:
         earlier = seen.setdefault(name.text, name.span)

@@ -393,8 +393,19 @@ class ModuleChecker(Reporter):
     def _checked(self, declaration: tree.Diagram, key: InstanceKey) -> Template | None:
         place = (declaration.span.start, key)
         if place not in self._templates:
-            self._templates[place] = self._run(declaration, key, self.sink)
+            sink = Sink()
+            self._templates[place] = self._run(declaration, key, sink)
+            self.sink.extend(self._blamed(declaration, key, tuple(sink)))
         return self._templates[place]
+
+    def _blamed(
+        self, declaration: tree.Diagram, key: InstanceKey, found: tuple[Diagnostic, ...]
+    ) -> tuple[Diagnostic, ...]:
+        if not found:
+            return found
+        from ncdlang.semantics.blame import blamed
+
+        return blamed(self, declaration, key, found)
 
     def _special(
         self, declaration: tree.Diagram, key: InstanceKey, user: Body, span: Span

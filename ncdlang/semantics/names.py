@@ -81,14 +81,15 @@ class Names(Reporter):
             self._missing_use(name)
         noun = {"value": "wire, axis or number", "const": "const"}.get(wanted, wanted)
         short = remedies.without_namespace(name.text, self.scope, OPERATORS)
-        guess = short or self._guess(name.text, wanted)
+        method = remedies.method(name.text, self.scope)
+        guess = short or (self._guess(name.text, wanted) if not method else None)
         self.fail(
             "NCD2001",
             f"there is no {noun} named `{name.text}`",
             name.span,
             label="not found",
             labels=remedies.defined_at(guess, self.scope, name.span.source),
-            help=f"did you mean `{guess}`?" if guess else remedies.habit(name.text),
+            help=f"did you mean `{guess}`?" if guess else method or remedies.habit(name.text),
             fix=self._respelt(name, guess) if guess else None,
         )
 
@@ -138,6 +139,8 @@ class Names(Reporter):
         )
 
     def _too_early(self, name: tree.Name) -> NoReturn:
+        if self.module.has_broken(self.declaration.span):
+            raise Reported
         place = self.later[name.text]
         self.fail(
             "NCD2013",
@@ -149,8 +152,17 @@ class Names(Reporter):
         )
 
     def _unknown_axis(self, name: tree.Name) -> NoReturn:
-        guess = self._guess(name.text, "axis")
+        guess = self._guess(name.text, "axis", remedies.listed_beside(name.span))
         diagram = self.declaration.name.text
+        unnamed = remedies.unnamed(name.text, self.scope)
+        if unnamed:
+            self.fail(
+                "NCD2003",
+                f"there is no axis named `{name.text}` here",
+                name.span,
+                label="an axis in no scope",
+                help=unnamed,
+            )
         self.fail(
             "NCD2003",
             f"there is no axis named `{name.text}` here",
@@ -169,8 +181,9 @@ class Names(Reporter):
             else None,
         )
 
-    def _guess(self, name: str, wanted: str) -> str | None:
-        candidates = [n for n, meaning in self.scope.names() if self._fits(meaning, wanted)]
+    def _guess(self, name: str, wanted: str, taken: frozenset[str] = frozenset()) -> str | None:
+        fitting = (n for n, meaning in self.scope.names() if self._fits(meaning, wanted))
+        candidates = [n for n in fitting if n not in taken]
         if wanted in ("value", "diagram"):
             candidates += BUILTIN_NAMES
         return closest(name, candidates)
@@ -248,6 +261,7 @@ class Names(Reporter):
                     f"`{item.span.text}` is no axis",
                     item.span,
                     label="the name of an axis is wanted",
+                    fix=remedies.numbered_axis(item.span, self.scope),
                 )
 
     def composite(self, parts: tuple[Axis, ...]) -> Axis:

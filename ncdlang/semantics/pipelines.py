@@ -15,7 +15,6 @@ from ncdlang.semantics.calls import (
     plan_on_wires,
     resolve_callee,
 )
-from ncdlang.semantics.equations import in_order_of_first
 from ncdlang.semantics.expressions import Context
 from ncdlang.semantics.matching import LearnedUse
 from ncdlang.semantics.primitives import ELEMENTWISE, FUNCTIONS, INFIX, REDUCTIONS
@@ -24,6 +23,7 @@ from ncdlang.semantics.reductions import missing_axes
 from ncdlang.semantics.report import Reported, counted
 from ncdlang.semantics.scope import Broken, DiagramRef, LearnedPipeline
 from ncdlang.semantics.types import ArrayType, Axis, Wire
+from ncdlang.semantics.unstated import in_order_of_first
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -295,11 +295,14 @@ class Pipeline:
 
     def _learned(self, learned: LearnedPipeline, wires: Wires) -> Wires:
         """A learned pipeline: its instances are made once and shared by all its uses."""
-        outer, self.body.within = self.body.within, learned
+        body = self.body
+        outer = body.within, body.copies
+        # Copies of a use are no copies of its instances.
+        body.within, body.copies = learned, []
         try:
             return self.apply(learned.spec, wires)
         finally:
-            self.body.within = outer
+            body.within, body.copies = outer
 
     def _operator(self, head: tree.Name, expr: tree.Expr, wires: Wires) -> Wire:
         """A primitive function or a reduction."""

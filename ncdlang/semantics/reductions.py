@@ -136,7 +136,7 @@ class Reductions:
             span,
             label="not an axis of the argument",
             labels=[Label(argument, has_axes(value.axes))],
-            help=f"did you mean `{guess}`?" if guess else "",
+            help=remedies.naming(value.axes, guess),
         )
 
     def _nonempty(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Fix, Label
+from ncdlang.semantics.primitives import REDUCTIONS
+from ncdlang.semantics.report import listed
 from ncdlang.semantics.scope import Scope
+from ncdlang.semantics.types import ArrayType, Axis, Wire
 from ncdlang.source import Source, Span
 from ncdlang.syntax import tree
 
@@ -177,6 +180,20 @@ def arrow_for_comma(brackets: Span) -> Fix | None:
     return Fix("write `->` between what goes in and what comes out", ((comma, " -> "),))
 
 
+def numbered_axis(number: Span, scope: Scope) -> Fix | None:
+    """`sum[0](A)` or `softmax[-1](A)` with the name of that axis, if `A` is a wire."""
+    if not re.fullmatch(r"-?\d+", number.text):
+        return None
+    argument = re.match(r"\](?:\(\s*([^\W\d]\w*'*)\s*[,)])", number.source.text[number.end :][:100])
+    wire = scope.find(argument[1]) if argument is not None else None
+    if not isinstance(wire, Wire):
+        return None
+    axes, place = wire.type.axes, int(number.text)
+    if not -len(axes) <= place < len(axes) or axes[place].parts or axes[place].derived:
+        return None
+    return Fix(f"write `{axes[place]}`", ((number, axes[place].name),))
+
+
 def leftover(
     declaration: tree.Diagram, target: tree.Target, term: Span, left: list[str]
 ) -> Fix | None:
@@ -266,6 +283,7 @@ _HABITS = {
         "a contraction names its axes: `Y[i j] = A[i k] * B[k j]`",
     ),
     **dict.fromkeys(("cat", "concatenate"), "arrays are joined by `concat[c, d](A, B)`"),
+    **dict.fromkeys(("stop_gradient", "no_grad"), "no gradient flows through `detach(X)`"),
     **dict.fromkeys(("Linear", "Embedding", "LayerNorm"), "`use std.nn.{linear, affine}`"),
 }
 
@@ -274,6 +292,42 @@ def habit(name: str) -> str:
     """What to write instead of a well-known function or method of another library; "" for none."""
     last = name.rpartition(".")[2]
     return _HABITS.get(last, "")
+
+
+def method(name: str, scope: Scope) -> str:
+    """What to write instead of a method of an array; "" if the name is none."""
+    array, _, last = name.rpartition(".")
+    if not isinstance(scope.find(array), Wire):
+        return ""
+    along = f"`{last}[x]({array})`"
+    if last not in REDUCTIONS:
+        along = f"`{last}({array})`, or {along} where it acts along an axis x"
+    return habit(name) or f"an array has no methods: write {along}"
+
+
+def naming(axes: Iterable[Axis], guess: str | None) -> str:
+    """What to do about an axis that an array with these axes lacks."""
+    derived = [axis.name for axis in axes if axis.derived]
+    if derived:
+        has = "has" if len(derived) == 1 else "have"
+        return (
+            f"{listed(derived)} {has} no name yet: "
+            "name the axes of the array on the left where it is made, `Y[...] = ...`"
+        )
+    return f"did you mean `{guess}`?" if guess else ""
+
+
+def unnamed(name: str, scope: Scope) -> str:
+    """How to name an axis that a wire has, but as a size without a name; "" if there is none."""
+    for known, meaning in reversed([*scope.names()]):
+        if not isinstance(meaning, Wire) or known.startswith("_"):
+            continue
+        if any(axis.derived and axis.name == name for axis in meaning.type.axes):
+            return (
+                f"the `{name}` of `{known}` is a size without a name: "
+                f"name it where `{known}` is defined, `{known}{ArrayType(meaning.type.axes)} = ...`"
+            )
+    return ""
 
 
 def without_namespace(name: str, scope: Scope, known: tuple[str, ...]) -> str | None:
@@ -300,3 +354,13 @@ def is_axis_of_list(name: Span) -> bool:
     before, after = text[:start].rstrip(), text[end + 1 : end + 4].lstrip()
     is_left = after.startswith("=") and not after.startswith("==")
     return before.endswith((":", "->", ",", "(")) or is_left
+
+
+def listed_beside(name: Span) -> frozenset[str]:
+    """The words of the list of axes that holds a name: a list names an axis once."""
+    if not is_axis_of_list(name):
+        return frozenset()
+    text = name.source.text
+    start, end = text.rfind("[", 0, name.start), text.find("]", name.end)
+    words = text[start + 1 : name.start] + " " + text[name.end : end]
+    return frozenset(re.split(r"[\s,()]+", words))

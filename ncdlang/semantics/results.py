@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ncdlang.diagnostics import Label
+from ncdlang.diagnostics import Fix, Label
 from ncdlang.semantics import equations, kinds, remedies
+from ncdlang.semantics.blame import is_wrong_promise
 from ncdlang.semantics.calls import call_pipeline, is_pipeline, plan_call, several_results
 from ncdlang.semantics.new_axes import introduce_axes
 from ncdlang.semantics.program import (
@@ -353,15 +354,36 @@ def _axes_differ(
         parts += [f"axis `{a}` is not promised" for a in extra]
         notes = ["; ".join(parts)] if parts else []
         help_text = f"promise what is returned: `-> {wire.type}`, or return what is promised"
+        if _same_sizes(given, declared):
+            name = wire.name if not wire.name.startswith("_") else "Y"
+            read = ", ".join(str(a) for a in declared)
+            help_text = (
+                f"the sizes agree: name the result `{name}` and return it by the promised names, "
+                f"`{name}'{written} = {name}[{read}]`, or {help_text}"
+            )
+    here = Label(span, f"of type `{wire.type}`")
+    there = Label(expr.span, f"promises `{ArrayType(declared, wire.type.kind)}`")
+    is_stated = target is not None and target.brackets is not None
+    if is_wrong_promise(body.declaration, declared, given, wire.name, is_stated):
+        here, there = there, here
+        text = str(ArrayType(given))
+        fix = Fix(f"promise `{text}`", ((expr.axes.span, text),), safe=False)
+        help_text = f"promise what is returned: `-> {wire.type}`"
     body.fail(
         "NCD2006",
         message,
-        span,
-        label=f"of type `{wire.type}`",
-        labels=[Label(expr.span, f"promises `{ArrayType(declared, wire.type.kind)}`")],
+        here.span,
+        label=here.text,
+        labels=[there],
         notes=notes,
         help=help_text,
         fix=fix,
+    )
+
+
+def _same_sizes(given: tuple[Axis, ...], declared: tuple[Axis, ...]) -> bool:
+    return len(given) == len(declared) and all(
+        mine.size == theirs.size for mine, theirs in zip(given, declared, strict=True)
     )
 
 

@@ -51,6 +51,7 @@ def check_body(body: Body) -> None:
         return
     body.later.update(_defined_names(declaration.body))
     returned = False
+    i = 0
     for i, statement in enumerate(declaration.body):
         if isinstance(statement, tree.Return):
             returned = True
@@ -62,7 +63,9 @@ def check_body(body: Body) -> None:
                     label="more statements follow",
                     labels=[Label(declaration.body[i + 1].span, "this is never reached")],
                 )
-    check_statements(body, declaration.body)
+            break
+    reached = i + 1 if returned else len(declaration.body)
+    check_statements(body, declaration.body[:reached])
     if not returned and not _returns_inside(declaration.body):
         _missing_return(body)
 

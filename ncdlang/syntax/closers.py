@@ -1,4 +1,5 @@
-"""Which bracket a closer of the wrong kind was meant for."""
+"""Which bracket a closer of the wrong kind was meant for, and where the layout of the text shows
+that one is missing."""
 
 from __future__ import annotations
 
@@ -54,3 +55,36 @@ def _closes(layout: Layout, closer: int, index: int, count: int) -> bool:
         elif kind == closer:
             count -= 1
     return count <= 0
+
+
+def misses_brace(layout: Layout, index: int, kind: int, above: int) -> bool:
+    """Whether the line at a token stands outside the innermost block, by its indentation and that
+    of the line `above`, and one `}` too few follows before the next diagram."""
+    if len(layout.open) < 2 or kind in layout.kinds.closers:
+        return False
+    top = layout.open[-1]
+    if not top.is_body or top.is_extra or top is layout.balanced:
+        return False
+    if not layout.indent <= top.indent < above or layout.out.kinds[-1] in layout.kinds.continues:
+        return False
+    is_missing = _depth_at_diagram(layout, index) > 0
+    layout.balanced = None if is_missing else top
+    return is_missing
+
+
+def _depth_at_diagram(layout: Layout, index: int) -> int:
+    """How many braces are open where the next diagram, or the end of the file, comes."""
+    kinds, raw, brace = layout.kinds, layout.raw.kinds, layout.kinds.names["LBRACE"]
+    depth = sum(opened.kind == brace for opened in layout.open)
+    while raw[index] and raw[index] != kinds.names["_DIAGRAM"]:
+        depth += (raw[index] == brace) - (raw[index] == kinds.closer[brace])
+        index += 1
+    return depth
+
+
+def statement_indent(layout: Layout) -> int:
+    """The indentation of the line that the current statement starts on."""
+    if layout.head >= len(layout.out.kinds):
+        return layout.indent
+    start = layout.out.starts[layout.head]
+    return start - (layout.out.source.text.rfind("\n", 0, start) + 1)

@@ -109,7 +109,8 @@ class Open:
 class Layout:
     """One pass over the tokens. `open` are the open brackets; `head` is where, among the tokens
     put out, the current statement starts; `indent` is the indentation of the current line.
-    `suspect` is the body that a `}` seems not to have been meant for, by its indentation."""
+    `suspect` is the body that a `}`, by its indentation, was not meant for, and ends at
+    `suspect_end`. `balanced` is a body that is known to be closed."""
 
     def __init__(self, raw: Tokens, kinds: Kinds) -> None:
         self.raw = raw
@@ -119,6 +120,8 @@ class Layout:
         self.head = 0
         self.indent = 0
         self.suspect: Open | None = None
+        self.suspect_end = 0
+        self.balanced: Open | None = None
         self.is_swallowed = False
         self.has_extra = False
 
@@ -163,8 +166,12 @@ class Layout:
             previous = out.kinds[-1]
         if kind in kinds.file_only and self._misses_brace():
             if not self.has_extra:
-                _errors().report_open_bodies(out, self.open, self.suspect, self.raw.span(index))
+                _errors().report_open_bodies(out, self._unclosed_body(), self.raw.span(index))
             self._close(0)
+            previous = out.kinds[-1]
+        if closers.misses_brace(self, index, kind, above):
+            _errors().report_open_bodies(out, (self.open[-1], out.ends[-1]), None)
+            self._close(len(self.open) - 1)
             previous = out.kinds[-1]
         top = self.open[-1] if self.open else None
         if top is None or top.is_body:
@@ -294,6 +301,10 @@ class Layout:
         """Whether a body is open although a line starts, outdented, with a declaration."""
         return bool(self.open) and self.open[0].is_body and self.indent <= self.open[0].indent
 
+    def _unclosed_body(self) -> tuple[Open, int]:  # and where its `}` is missing
+        opened = self.suspect or self.open[-1]
+        return opened, self.suspect_end if self.suspect else self.out.ends[-1]
+
     # ---- brackets ----
 
     def _bracket_or_assign(self, index: int, kind: int) -> int:
@@ -330,7 +341,8 @@ class Layout:
         return follows_type and self._head_kind() in (names["_DIAGRAM"], names["_OP"])
 
     def _push(self, kind: int, start: int, end: int, *, is_body: bool) -> None:
-        self.open.append(Open(kind, start, end, is_body, self.indent, self.head))
+        indent = closers.statement_indent(self) if is_body else self.indent
+        self.open.append(Open(kind, start, end, is_body, indent, self.head))
         self.out.add(kind, start, end)
         if is_body:
             self.head = len(self.out.kinds)
@@ -375,7 +387,8 @@ class Layout:
             self._close(place + 1)
         opened = self.open.pop()
         if opened.is_body and self.indent < opened.indent:
-            self.suspect = self.suspect or opened
+            if self.suspect is None:
+                self.suspect, self.suspect_end = opened, out.ends[-1]
         self.head = opened.head
         if not opened.is_extra:
             out.add(kind, start, end)
@@ -450,7 +463,7 @@ class Layout:
         end = len(out.source.text)
         if self.open and not self.is_swallowed and not self.has_extra:
             here = out.span(len(out.kinds) - 1)
-            _errors().report_open_at_end(out, self.open, self.suspect, here)
+            _errors().report_open_at_end(out, self._unclosed_body(), here)
         self._close(0)
         out.add(0, end, end)
 

@@ -72,11 +72,12 @@ class Program:
         return re.sub(r"[\w']+", lambda m: prefix * (m.group() in self.names) + m.group(), text)
 
     def module(self, backend: str = "torch", dtype: str = "f64") -> nn.Module:
-        """The diagram as a module, with all sizes given that its parameters need."""
+        """The diagram as a module in eval mode, with all sizes that its parameters need."""
         library = ncdlang.loads(self.text)
-        return library.module(
+        made = library.module(
             self.name, sizes=dict(self.sizes), config=self.config, backend=backend, dtype=dtype
         )
+        return made.eval()
 
     def inputs(self, seed: int = 0, batch: tuple[int, ...] = ()) -> list[Tensor]:
         """Random inputs. Every second one gets the leading axes `batch`, the first one always."""
