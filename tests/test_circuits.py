@@ -394,6 +394,14 @@ def test_graphviz_keeps_every_position() -> None:
 
 
 @needs_graphviz
+def test_a_large_drawing_is_rendered() -> None:
+    """Graphviz refuses strings of more than 16384 characters."""
+    sums = "\n".join(f"W{i} = softmax[x](W{i - 1} + X)" for i in range(1, 60))
+    svg = ncdlang.loads(diagram("(X: [x]) -> [x]", f"W0 = X\n{sums}\nreturn W59")).draw().svg()
+    assert svg.count('class="box"') == 59 * 2
+
+
+@needs_graphviz
 def test_any_text_is_drawn() -> None:
     """Titles of blocks may hold anything, quotes and backslashes too."""
     body = 'block "a \\" <b> & \\\\ % \N{GREEK SMALL LETTER ALPHA}" {\n Y = tanh(X)\n}\nreturn Y'

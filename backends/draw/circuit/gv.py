@@ -62,7 +62,8 @@ def write(scene: Scene, name: str, paint: Colours, font: str, ids: Ids) -> Sheet
     lines = [
         f"graph {quoted(name)} {{",
         f"  graph [bgcolor={quoted(paint.paper)}, pad={_PAD / 72:.4f}, splines=true,",
-        f'    _background="{" ".join(operations)}"]',
+        # Graphviz refuses long strings, but joins short ones.
+        "    _background=" + " +\n      ".join(f'"{each} "' for each in operations or ("",)) + "]",
         '  node [style=invis, label="", shape=point, width=0.01, height=0.01]',
         '  a [pos="0,0"]',
         f'  b [pos="{scene.width:g},{scene.height:g}"]',
