@@ -218,12 +218,15 @@ class Library:
     def draw(
         self,
         name: str | None = None,
-        style: str = "graph",
+        style: str = "circuit",
         config: str | None = None,
         sizes: Values | None = None,
         **options: str,
     ) -> Drawing:
-        """A drawing of the diagram. Options are those of `ncdc draw`: `theme`, `labels`, ..."""
+        """A drawing of the diagram: a neural circuit, or with `style="graph"` its dataflow.
+
+        Further options are those of `ncdc draw`: `theme`, `labels`, `depth`, `width`, ...
+        """
         checked = self._check(config, sizes, name)
         return Drawing(checked, choose(checked.program, name), {"style": style, **options})
 
