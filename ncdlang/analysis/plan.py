@@ -1,0 +1,366 @@
+"""Cuts a diagram into regions that stream and pieces that are left to the library.
+
+A region is one kernel: folds over one set of streamed axes, with everything pointwise round them
+and the inner products whose results never leave the tile. What a region needs but would have to
+work out anew for every tile of rows is made before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ncdlang.analysis.opening import Opened
+from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics
+from ncdlang.analysis.separate import Refusal, Separation, under_condition
+from ncdlang.analysis.terms import Array, Term, Terms, is_fold, number_kind, outermost, subterms
+from ncdlang.records import record
+from ncdlang.semantics.size import Symbol
+from ncdlang.semantics.types import BOOLEAN, INTEGER, REAL, Axis, Kind
+
+RESIDENT = 256
+STREAMED = ("sum", "max", "min")
+
+
+@record(eq=False)
+class Output:
+    """An array that a region makes, as a term over its rows and columns."""
+
+    array: Array
+    term: Term
+    columns: tuple[Axis, ...]
+
+
+@record(eq=False)
+class Region:
+    """One kernel. `folds` are its accumulators, each after those that it waits for.
+
+    `growth` gives for a fold the factor by which its summand grows with the running extrema.
+    """
+
+    terms: Terms
+    batch: tuple[Axis, ...]
+    rows: tuple[Axis, ...]
+    stream: tuple[Axis, ...]
+    outputs: tuple[Output, ...]
+    folds: tuple[Term, ...]
+    growth: Mapping[Term, Term]
+    written: Term
+
+
+@record(eq=False)
+class Library:
+    """A piece that is left to the library: `array` is made of `term`."""
+
+    array: Array
+    term: Term
+    refusal: Refusal | None = None
+
+
+Step = Region | Library
+
+
+@record(eq=False)
+class Plan:
+    """The steps of a diagram in order; `results` are its results, one array each."""
+
+    opened: Opened
+    steps: tuple[Step, ...]
+    results: tuple[Array, ...]
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The steps that are kernels."""
+        return tuple(step for step in self.steps if isinstance(step, Region))
+
+
+def make_plan(opened: Opened, sizes: Mapping[Symbol, int] | None = None) -> Plan:
+    """Plan a diagram; `sizes` are those that are known."""
+    planner = Planner(opened.terms, sizes or {})
+    roots = [
+        (wire.name, tuple(a for axis in wire.type.axes for a in axis.atoms), term)
+        for wire, term in opened.results
+    ]
+    results = planner.run(roots)
+    return Plan(opened, tuple(planner.steps), results)
+
+
+Root = tuple[str, tuple[Axis, ...], Term]
+
+
+class _Plain(Exception):
+    """A term turns out to be one plain contraction, which the library does best."""
+
+
+class Planner:
+    """Collects the steps that make some terms."""
+
+    def __init__(self, terms: Terms, sizes: Mapping[Symbol, int]) -> None:
+        self.terms = terms
+        self.sizes = sizes
+        self.steps: list[Step] = []
+        self.made: dict[Term, Array] = {}
+        self._count = 0
+
+    def run(self, roots: list[Root]) -> tuple[Array, ...]:
+        """The arrays of the roots, each over its axes in order."""
+        results: list[Array] = []
+        for name, axes, term in roots:
+            array = Array(name, axes, kind_of(term), (), "made", term)
+            self._root(array, under_condition(self.terms, term))
+            results.append(array)
+        self.steps = merged(self.steps)
+        return tuple(results)
+
+    # ---- one array -------------------------------------------------------------------------------
+
+    def _root(self, array: Array, term: Term) -> None:
+        main = self._main(term)
+        refusal: Refusal | None = None
+        if main is not None:
+            count, made = len(self.steps), dict(self.made)
+            try:
+                self.steps.append(self._region(array, term, frozenset(main.bound)))
+                return
+            except _Plain:
+                refusal = None
+            except Refusal as found:
+                refusal = found
+            del self.steps[count:]
+            self.made = made
+        self.steps.append(Library(array, self._cut_folds(term), refusal))
+
+    def _main(self, term: Term) -> Term | None:
+        """The fold that the region of a term streams, None if the term is no region."""
+        best: tuple[int, int] | None = None
+        chosen: Term | None = None
+        for fold in outermost(term, is_fold):
+            streamed = frozenset(fold.bound)
+            own = [f for f in subterms(term) if f.op == "fold" and frozenset(f.bound) == streamed]
+            if not streamed.isdisjoint(term.axes) or not _covers(term, streamed):
+                continue
+            if any(f.kind not in STREAMED for f in own):
+                continue
+            inner = [f for o in own for f in inner_folds(o.args[0], streamed)]
+            fused = [f for f in inner if not f.axes.isdisjoint(streamed)]
+            if len(own) < 2 and not fused:
+                continue
+            key = (-len(own), self.terms.rank(fold))
+            if best is None or key < best:
+                best, chosen = key, fold
+        return chosen
+
+    def _cut_folds(self, whole: Term) -> Term:
+        """A term of no region, with the regions in it made before."""
+        pieces = [largest(whole, fold) for fold in outermost(whole, is_fold)]
+        chosen = {p for p in pieces if p is not whole and self._main(p) is not None}
+        return self._replaced(whole, chosen, self._cut_folds)
+
+    def _replaced(self, whole: Term, pieces: set[Term], inside: Callable[[Term], Term]) -> Term:
+        """Read the pieces, and all that was made before, as arrays; go on inside other folds."""
+
+        def image(now: Term) -> Term | None:
+            if now in pieces or now in self.made:
+                return self._read(now)
+            if now.op == "fold":
+                return self.terms.rebuilt(now, (inside(now.args[0]),))
+            return None
+
+        return self.terms.map(whole, image)
+
+    def _read(self, term: Term) -> Term:
+        array = self.made.get(term)
+        if array is None:
+            self._count += 1
+            name = self.terms.names.get(term) or f"part_{self._count}"
+            array = Array(name, ordered(term), kind_of(term), (), "made", term)
+            self._root(array, term)
+            self.made[term] = array
+        return self.terms.load(array, tuple(map(self.terms.index, array.axes)))
+
+    # ---- regions ---------------------------------------------------------------------------------
+
+    def _region(self, array: Array, term: Term, streamed: frozenset[Axis]) -> Region:
+        term = self._outside(term, streamed)
+        own = outer_folds(term, streamed)
+        every = [f for f in subterms(term) if f.op == "fold" and frozenset(f.bound) == streamed]
+        waiting = statistics(own, streamed)
+        inner = [f for fold in every for f in inner_folds(fold.args[0], streamed)]
+        roles = find_roles(own, waiting, inner, streamed, array.axes)
+        term = self._inside(term, streamed, roles)
+        separation = Separation(self.terms, streamed)
+        normal = separation.normalised(term)
+        folds = [f for f in subterms(normal) if f.op == "fold" and frozenset(f.bound) == streamed]
+        growth = {f: g for f in folds if (g := separation.growth(f)) is not None}
+        if len(folds) < 2 and not any(inner_folds(f.args[0], streamed) for f in folds):
+            raise _Plain
+        roles = find_roles(
+            folds,
+            waiting,
+            [i for f in folds for i in inner_folds(f.args[0], streamed)],
+            streamed,
+            array.axes,
+        )
+        self._check(folds, roles, streamed)
+        columns = tuple(a for a in array.axes if a in roles.columns)
+        return Region(
+            self.terms,
+            tuple(a for a in array.axes if a in roles.batch),
+            tuple(a for a in array.axes if a in roles.rows),
+            next(f.bound for f in folds),
+            (Output(array, normal, columns),),
+            tuple(folds),
+            growth,
+            term,
+        )
+
+    def _outside(self, term: Term, streamed: frozenset[Axis]) -> Term:
+        """Make the folds over other axes first that stand outside of the streamed ones."""
+        others = [f for f in outermost(term, is_fold) if frozenset(f.bound) != streamed]
+        pieces = {largest(term, f, lambda t: not _has_fold(t, streamed)) for f in others}
+        return self._replaced(term, pieces, lambda body: body)
+
+    def _inside(self, term: Term, streamed: frozenset[Axis], roles: Roles) -> Term:
+        """Make the inner products first that every tile of rows would work out anew."""
+
+        def stays(fold: Term, is_inner: bool) -> bool:
+            if frozenset(fold.bound) == streamed:
+                return True
+            return not is_inner and self._fuses(fold, streamed, roles)
+
+        def visit(body: Term, is_inner: bool = False) -> Term:
+            def is_free(piece: Term) -> bool:
+                return not any(t.op == "fold" and stays(t, is_inner) for t in subterms(piece))
+
+            cut = [f for f in outermost(body, is_fold) if not stays(f, is_inner)]
+            pieces = {largest(body, fold, is_free) for fold in cut}
+
+            def image(now: Term) -> Term | None:
+                if now in pieces or now in self.made:
+                    return self._read(now)
+                if now.op == "fold":
+                    own = frozenset(now.bound) == streamed
+                    return self.terms.rebuilt(now, (visit(now.args[0], not own),))
+                return None
+
+            return self.terms.map(body, image)
+
+        return self._replaced(term, set(), visit)
+
+    def _fuses(self, fold: Term, streamed: frozenset[Axis], roles: Roles) -> bool:
+        """Whether an inner fold stays in the tile: it has the rows and varies with the stream."""
+        if fold.kind != "sum" or fold.axes.isdisjoint(streamed) or not roles.rows <= fold.axes:
+            return False
+        if not all(self._is_resident(axis) for axis in roles.columns):
+            return False
+        still: set[Axis] = set()
+        moving: set[Axis] = set()
+        for factor in factors(fold.args[0]):
+            if not factor.axes.isdisjoint(fold.bound):
+                side = still if factor.axes.isdisjoint(streamed) else moving
+                side.update((factor.axes - frozenset(fold.bound)) & roles.rows)
+        return bool(still) and not moving
+
+    def _is_resident(self, axis: Axis) -> bool:
+        """Whether a tile holds an axis whole; one of unknown size is taken to be short."""
+        if not axis.size.symbols() <= self.sizes.keys():
+            return True
+        return axis.size.evaluate(self.sizes) <= RESIDENT
+
+    def _check(self, folds: list[Term], roles: Roles, streamed: frozenset[Axis]) -> None:
+        """Every summand has to be a product of a tile of rows and one of columns."""
+        for fold in folds:
+            for factor in factors(fold.args[0]):
+                if factor.axes & roles.rows and factor.axes & roles.columns:
+                    raise Refusal("has rows and columns in one factor", factor)
+            for inner in inner_folds(fold.args[0], streamed):
+                if inner.axes & roles.columns:
+                    raise Refusal("has columns inside of an inner product", inner)
+
+
+# ---- pieces of terms ----------------------------------------------------------------------------
+
+
+def kind_of(term: Term) -> Kind:
+    """The kind of the array that holds a term."""
+    return {"real": REAL, "integer": INTEGER, "boolean": BOOLEAN}[number_kind(term)]
+
+
+def ordered(term: Term) -> tuple[Axis, ...]:
+    """The free axes of a term in the order in which it first reads them."""
+    found: dict[Axis, None] = {}
+    for inner in subterms(term):
+        if inner.op == "index" and inner.data in term.axes:
+            found[inner.data] = None
+    return tuple(found)
+
+
+def largest(whole: Term, part: Term, allowed: Callable[[Term], bool] | None = None) -> Term:
+    """The largest subterm of `whole` round `part` whose free axes are those of the part."""
+    best = part
+    for term in subterms(whole):
+        if term.axes == part.axes and part is not term and _contains(term, part):
+            if allowed is None or allowed(term):
+                best = term
+    return best
+
+
+def outer_folds(term: Term, streamed: frozenset[Axis]) -> list[Term]:
+    """The folds over the streamed axes that stand in no other one."""
+    return outermost(term, lambda t: t.op == "fold" and frozenset(t.bound) == streamed)
+
+
+def _contains(term: Term, part: Term) -> bool:
+    return any(inner is part for inner in subterms(term))
+
+
+def _has_fold(term: Term, streamed: frozenset[Axis]) -> bool:
+    return any(t.op == "fold" and frozenset(t.bound) == streamed for t in subterms(term))
+
+
+def _covers(term: Term, streamed: frozenset[Axis]) -> bool:
+    """Whether the folds over the streamed axes have all the axes of the term."""
+    carried = frozenset[Axis]().union(*(f.axes for f in outer_folds(term, streamed)))
+    return term.axes <= carried
+
+
+def merged(steps: list[Step]) -> list[Step]:
+    """Regions over the same tiles that do not wait for each other become one kernel."""
+    kept: list[Step] = []
+    for step in steps:
+        place = next((i for i, old in enumerate(kept) if _joins(old, step, kept[i:])), None)
+        if place is None:
+            kept.append(step)
+            continue
+        old = kept[place]
+        assert isinstance(old, Region) and isinstance(step, Region)
+        kept[place] = Region(
+            old.terms,
+            old.batch,
+            old.rows,
+            old.stream,
+            (*old.outputs, *step.outputs),
+            tuple(dict.fromkeys((*old.folds, *step.folds))),
+            {**old.growth, **step.growth},
+            old.written,
+        )
+    return kept
+
+
+def _joins(old: Step, new: Step, since: list[Step]) -> bool:
+    if not (isinstance(old, Region) and isinstance(new, Region)):
+        return False
+    if (set(old.batch), set(old.rows), old.stream) != (set(new.batch), set(new.rows), new.stream):
+        return False
+    waits = {array for output in new.outputs for array in reads(output.term)}
+    made = {a for s in since for a in arrays_of(s)}
+    return waits.isdisjoint(made)
+
+
+def arrays_of(step: Step) -> tuple[Array, ...]:
+    """The arrays that a step makes."""
+    return (step.array,) if isinstance(step, Library) else tuple(o.array for o in step.outputs)
+
+
+def reads(*terms: Term) -> list[Array]:
+    """The arrays that terms read, each once, in order."""
+    return list(dict.fromkeys(t.data for t in subterms(*terms) if t.op == "load"))
