@@ -108,7 +108,7 @@ class Planner:
             array = Array(name, axes, kind_of(term), (), "made", term)
             self._root(array, under_condition(self.terms, term))
             results.append(array)
-        self.steps = merged(self.steps)
+        self.steps = merged(joined(self.terms, self.steps, set(results)))
         return tuple(results)
 
     # ---- one array -------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ class Planner:
 
     def _cut_folds(self, whole: Term) -> Term:
         """A term of no region, with the regions in it made before."""
-        pieces = [largest(whole, fold) for fold in outermost(whole, is_fold)]
+        pieces = pieces_round(whole, outermost(whole, is_fold), lambda piece: piece is not whole)
         chosen = {p for p in pieces if p is not whole and self._main(p) is not None}
         return self._replaced(whole, chosen, self._cut_folds)
 
@@ -216,7 +216,7 @@ class Planner:
     def _outside(self, term: Term, streamed: frozenset[Axis]) -> Term:
         """Make the folds over other axes first that stand outside of the streamed ones."""
         others = [f for f in outermost(term, is_fold) if frozenset(f.bound) != streamed]
-        pieces = {largest(term, f, lambda t: not _has_fold(t, streamed)) for f in others}
+        pieces = pieces_round(term, others, lambda piece: not _has_fold(piece, streamed))
         return self._replaced(term, pieces, lambda body: body)
 
     def _inside(self, term: Term, streamed: frozenset[Axis], roles: Roles) -> Term:
@@ -232,7 +232,7 @@ class Planner:
                 return not any(t.op == "fold" and stays(t, is_inner) for t in subterms(piece))
 
             cut = [f for f in outermost(body, is_fold) if not stays(f, is_inner)]
-            pieces = {largest(body, fold, is_free) for fold in cut}
+            pieces = pieces_round(body, cut, is_free)
 
             def image(now: Term) -> Term | None:
                 if now in pieces or now in self.made:
@@ -294,23 +294,30 @@ def ordered(term: Term) -> tuple[Axis, ...]:
     return tuple(found)
 
 
-def largest(whole: Term, part: Term, allowed: Callable[[Term], bool] | None = None) -> Term:
-    """The largest subterm of `whole` round `part` whose free axes are those of the part."""
-    best = part
+def pieces_round(
+    whole: Term, folds: list[Term], allowed: Callable[[Term], bool] | None = None
+) -> set[Term]:
+    """The largest subterms round some folds that have no axes beyond those of a fold in them."""
+    wanted = set(folds)
+    inside: dict[Term, list[Term]] = {}
     for term in subterms(whole):
-        if term.axes == part.axes and part is not term and _contains(term, part):
-            if allowed is None or allowed(term):
-                best = term
-    return best
+        own = [term] if term in wanted else []
+        inside[term] = list(dict.fromkeys(f for arg in term.args for f in inside[arg])) + own
+
+    def is_piece(term: Term) -> bool:
+        if term in wanted:
+            return True
+        if number_kind(term) == "boolean" or term.op == "fold":
+            return False
+        fits = any(term.axes == fold.axes for fold in inside[term])
+        return fits and (allowed is None or allowed(term))
+
+    return {piece for piece in outermost(whole, is_piece) if inside[piece]}
 
 
 def outer_folds(term: Term, streamed: frozenset[Axis]) -> list[Term]:
     """The folds over the streamed axes that stand in no other one."""
     return outermost(term, lambda t: t.op == "fold" and frozenset(t.bound) == streamed)
-
-
-def _contains(term: Term, part: Term) -> bool:
-    return any(inner is part for inner in subterms(term))
 
 
 def _has_fold(term: Term, streamed: frozenset[Axis]) -> bool:
@@ -323,6 +330,33 @@ def _covers(term: Term, streamed: frozenset[Axis]) -> bool:
     return term.axes <= carried
 
 
+def joined(terms: Terms, steps: list[Step], results: set[Array]) -> list[Step]:
+    """Pieces for the library that one other such piece reads become part of it."""
+    readers: dict[Array, list[Step]] = {}
+    for step in steps:
+        for array in reads(*terms_of(step)):
+            readers.setdefault(array, []).append(step)
+    known: dict[Array, Term] = {}
+    kept: list[Step] = []
+
+    def image(term: Term) -> Term | None:
+        if term.op != "load" or term.data not in known:
+            return None
+        images = dict(zip(term.data.axes, term.args, strict=True))
+        return terms.substitute(known[term.data], images)
+
+    for step in steps:
+        if isinstance(step, Library):
+            step = Library(step.array, terms.map(step.term, image), step.refusal)
+            using = readers.get(step.array, [])
+            alone = len(using) == 1 and isinstance(using[0], Library)
+            if alone and step.array not in results and step.refusal is None:
+                known[step.array] = step.term
+                continue
+        kept.append(step)
+    return kept
+
+
 def merged(steps: list[Step]) -> list[Step]:
     """Regions over the same tiles that do not wait for each other become one kernel."""
     kept: list[Step] = []
@@ -332,7 +366,8 @@ def merged(steps: list[Step]) -> list[Step]:
             kept.append(step)
             continue
         old = kept[place]
-        assert isinstance(old, Region) and isinstance(step, Region)
+        assert isinstance(old, Region)
+        assert isinstance(step, Region)
         kept[place] = Region(
             old.terms,
             old.batch,
@@ -359,6 +394,11 @@ def _joins(old: Step, new: Step, since: list[Step]) -> bool:
 def arrays_of(step: Step) -> tuple[Array, ...]:
     """The arrays that a step makes."""
     return (step.array,) if isinstance(step, Library) else tuple(o.array for o in step.outputs)
+
+
+def terms_of(step: Step) -> tuple[Term, ...]:
+    """The terms that a step makes."""
+    return (step.term,) if isinstance(step, Library) else tuple(o.term for o in step.outputs)
 
 
 def reads(*terms: Term) -> list[Array]:

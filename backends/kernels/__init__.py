@@ -1,0 +1,1 @@
+"""Triton: kernels derived from the equations of a diagram (see `backend`)."""
