@@ -87,7 +87,7 @@ class Expressions:
         if term in scope.folds:
             return scope.folds[term]
         home = self.home(term, scope)
-        key = (term, dims)
+        key = (term, tuple(dim for dim in dims if term.axes & set(dim.axes)))
         if key not in home.memo:
             made = self._made(term, home, dims)
             wanted = self.labels.get(term) or _label(term)
