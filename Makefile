@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 # Compiled modules are kept: without them every command compiles the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-full lint types docs wheel clean ready
+.PHONY: demo test test-full lint types docs grammars vscode wheel clean ready
 
 demo: ready
 	@$(BIN)/python examples/demo.py
@@ -27,7 +27,19 @@ types: ready
 
 # Writes the sections of the README, the picture and the other goldens that the program makes.
 docs: ready
-	$(BIN)/python -m pytest -q tests/test_readme.py --update-golden
+	$(BIN)/python -m pytest -q tests/test_readme.py tests/test_library_page.py --update-golden
+
+# Writes what editors and Pygments colour programs by, from the grammar and the library.
+grammars: ready
+	$(BIN)/python -m pytest -q tests/test_highlight.py --update-golden
+
+# Packs the extension for Visual Studio Code into dist/; needs npm.
+vscode: ready
+	mkdir -p dist editors/vscode/syntaxes
+	cp grammar/ncd.tmLanguage.json editors/vscode/syntaxes/
+	cp LICENSE editors/vscode/
+	cd editors/vscode && npx --yes "@vscode/vsce@$$(npm pkg get devDependencies.@vscode/vsce | tr -d '"')" package \
+	  --no-dependencies --allow-missing-repository --no-rewrite-relative-links --out ../../dist/
 
 wheel: ready
 	$(BIN)/python -m build --wheel

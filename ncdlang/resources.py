@@ -48,6 +48,11 @@ def syntax_errors_text() -> str:
     return _grammar_file("syntax_errors.toml")
 
 
+def highlighting_text() -> str:
+    """The TextMate grammar that is generated from the grammar, as JSON."""
+    return _grammar_file("ncd.tmLanguage.json")
+
+
 def code_pages_text() -> tuple[str, ...]:
     """The pages of the diagnostics' codes, one TOML text for each file, in order of their names."""
     files = sorted((_path(_PACKAGE) / "code_pages").glob("*.toml"))

@@ -63,6 +63,7 @@ KEYWORDS = """
     use axis const config op diagram learn block return assert as size and or not inf pi
     f64 f32 bf16 f16 f8e4m3 f8e5m2 N B C set ordered cyclic zeros ones normal uniform kaiming
     xavier frozen id route einsum scale cast initial value eps
+    linear elementwise monotone random pictogram stateful requires
 """
 LIBRARY_NAMES = {word for text in LIBRARY for word in re.findall(r"(?:diagram|op) ([\w']+)", text)}
 
@@ -94,8 +95,15 @@ def renamed(text: str, prefix: str) -> str:
 @pytest.mark.parametrize("text", PROGRAMS)
 def test_names_do_not_matter(text: str) -> None:
     """Other names for axes, wires, consts and diagrams change nothing but the names."""
-    original = printed(program(text))
-    assert printed(program(renamed(text, "zz"))).replace("zz", "") == original
+    original = unwrapped(printed(program(text)))
+    assert unwrapped(printed(program(renamed(text, "zz"))).replace("zz", "")) == original
+
+
+def unwrapped(text: str) -> str:
+    """Without the line breaks that long names lead to, nor formals bound to their own names."""
+    text = re.sub(r"<([\w']+):\1>", r"<\1>", text)
+    text = re.sub(r"(with|,) ([\w']+) = size\(\2\),", r"\1", text)
+    return re.sub(r",?\s*([)\]])", r"\1", re.sub(r"([(\[])\s+", r"\1", re.sub(r"\s+", " ", text)))
 
 
 # ---- nothing raises, nothing is lost -------------------------------------------------------------

@@ -24,7 +24,7 @@ from ncdlang.backends.draw.render import render
 from ncdlang.backends.draw.text import identifier, wrapped
 
 import ncdlang
-from ncdlang.ir.diagram import Graph
+from ncdlang.ir.diagram import Graph, Scan
 from ncdlang.ir.lower import lower
 from ncdlang.semantics.naming import is_anonymous
 from ncdlang.targets import Request, TargetError
@@ -280,7 +280,12 @@ def test_every_named_wire_of_every_example_is_drawn(path, detail):
 
 
 def _is_used(graph: Graph, wire: object) -> bool:
-    return any(o.wire is wire for edge in graph.edges for o in (*edge.inputs, *edge.outputs))
+    """Whether a wire is read or a result; what only a loop reads is in the loop's own text."""
+    if wire in graph.outputs:
+        return True
+    made = (o for e in graph.edges if not isinstance(e.operator, Scan) for o in e.outputs)
+    read = (o for edge in graph.edges for o in edge.inputs)
+    return any(o.wire is wire for o in (*made, *read))
 
 
 def _artifact(path: Path, name: str, **options: str) -> str:

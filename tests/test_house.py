@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("analysis",),
     ("targets",),
     ("project",),
-    ("report",),
+    ("report", "vocabulary"),
     ("api",),
     ("cli", "lsp", "jupyter", "pygments"),
 )
@@ -36,6 +36,7 @@ THIRD_PARTY: dict[str, tuple[tuple[str, ...], bool]] = {
     "numpy": (("ncdlang/cli/arrays.py", "ncdlang/cli/execution.py", "backends"), False),
     "torch": (("ncdlang/cli/execution.py", "backends"), True),
     "triton": (("backends/kernels",), True),
+    "pygments": (("ncdlang/pygments.py",), False),
     "sympy": ((), True),
 }
 READERS = ("project.py", "resources.py", "syntax/cache.py")

@@ -13,11 +13,6 @@ def convolution(types: str, body: str, **built: int) -> Case:
     return Case(f"diagram f{types} {{\n{body}\n}}", {**AT, **built}, built=built)
 
 
-def library(call: str, types: str, name: str, **built: int) -> Case:
-    text = f"use std.conv.{{{name}}}\ndiagram f{types} {{\n {call}\n return Y }}"
-    return Case(text, {**AT, **built}, built=built)
-
-
 MATCHES = {
     "one axis": convolution(
         "[j = 3, o](X: [x c]) -> [x' o]",
@@ -69,21 +64,26 @@ MATCHES = {
         a=2,
         b=3,
     ),
-    "strides and gaps": library(
-        "Y[b x' o] = conv1d[2, o, stride = 2, dilation = 2](X)",
-        "[o](X: [b x c]) -> [b x' o]",
-        "conv1d",
+    "strides and gaps": convolution(
+        "[j = 2, o](X: [b x c]) -> [b x' o]",
+        """axis x' = (size(x) - 2*size(j) + 1) // 2 + 1
+        learn W: [o j c]
+        return Y[b x' o] = W[o j c] * X[b, 2*x' + 2*j, c]""",
+        j=2,
         o=3,
         c=2,
     ),
-    "strides and gaps of a plane": library(
-        "Y[y' x' o] = conv2d[2, 3, o, stride = 2](X)",
-        "[o](X: [y x c]) -> [y' x' o]",
-        "conv2d",
+    "strides of a plane": convolution(
+        "[i = 2, j = 3, o](X: [y x c]) -> [y' x' o]",
+        """axis y' = (size(y) - size(i)) // 2 + 1
+        axis x' = (size(x) - size(j)) // 2 + 1
+        learn W: [o i j c]
+        return Y[y' x' o] = W[o i j c] * X[2*y' + i, 2*x' + j, c]""",
+        i=2,
+        j=3,
         o=3,
         c=2,
     ),
-    "depthwise": library("Y[x' c] = depthwise1d[3](X)", "(X: [x c]) -> [x' c]", "depthwise1d", c=2),
 }
 
 OTHERS = {

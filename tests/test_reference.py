@@ -292,7 +292,8 @@ REAL_FUNCTIONS = {
     "log": np.log, "log1p": np.log1p, "expm1": np.expm1, "sqrt": np.sqrt,
     "rsqrt": lambda v: 1 / np.sqrt(v), "sin": np.sin, "cos": np.cos, "tan": np.tan,
     "tanh": np.tanh, "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
-    "erf": np.vectorize(math.erf), "floor": np.floor, "ceil": np.ceil, "round": np.round,
+    "erf": np.vectorize(math.erf), "cast": np.positive,
+    "floor": np.floor, "ceil": np.ceil, "round": np.round,
 }  # fmt: skip
 PREDICATES = {
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,

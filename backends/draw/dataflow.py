@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ncdlang.ir.diagram import Block, Edge, Graph, Library, Operand
+from ncdlang.ir.diagram import Block, Edge, Graph, Library, Operand, Scan, Scattering
 from ncdlang.ir.lower import lower
 from ncdlang.semantics.naming import is_anonymous
 from ncdlang.semantics.program import CheckedDiagram, signature
 from ncdlang.semantics.types import ArrayType, Wire
 
+from .boxes import is_learned, told, words
 from .calls import call_title
 from .groups import Group, gathered_wires, groups, is_box, wires_read
 from .notation import Notation, is_own_index
@@ -181,6 +182,8 @@ class _Layer:
                     self._open(group.root, operator)
                 else:
                     self._call(group.root, operator)
+            elif isinstance(operator, (Scattering, Scan)):
+                self._own_box(told(group.root, self.graph), operator)
             else:
                 self._equation(group)
 
@@ -254,6 +257,22 @@ class _Layer:
         )
         told = title if len(title) <= _LONGEST_CALL else _instance_name(operator)
         self._place(edge, node, wires, told.partition(": ")[0])
+
+    def _own_box(self, edge: Edge, operator: Scattering | Scan) -> None:
+        """A box for a scatter or a scan."""
+        title, note = words(operator, self.notation)
+        labels = [self._operand_label(operand, "") for operand in edge.inputs]
+        node = Node(
+            self.painter.name(),
+            self._box_id(edge, "op"),
+            "learned" if is_learned(operator) else "equation",
+            self._tooltip(edge),
+            title=title,
+            note=note,
+            inputs=tuple(Port(f"i{n}", label) for n, label in enumerate(labels)),
+            outputs=self._output_ports(edge),
+        )
+        self._place(edge, node, [operand.wire for operand in edge.inputs], "")
 
     def _place(self, edge: Edge, node: Node, read: list[Wire], call: str) -> None:
         """Put a box on its canvas, end the wires that it reads, start those that it makes."""

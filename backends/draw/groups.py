@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ncdlang.ir.diagram import Edge, Graph, Library
+from ncdlang.ir.diagram import Edge, Graph, Library, Scan, Scattering
 from ncdlang.semantics.naming import is_anonymous
 from ncdlang.semantics.types import Affine, Floor, Gathered, Mod, Wire
 
@@ -50,8 +50,13 @@ def groups(graph: Graph, detail: Detail) -> tuple[Group, ...]:
 
 
 def is_box(edge: Edge) -> bool:
-    """Whether an operation is a box of its own: a call that is not elementwise, or learned."""
+    """Whether an operation is a box of its own: a scatter, a scan, or a call that is no function.
+
+    A call that is elementwise and has no parameters is a function in the words of another box.
+    """
     operator = edge.operator
+    if isinstance(operator, (Scattering, Scan)):
+        return True
     return isinstance(operator, Library) and (
         not operator.callee.is_elementwise or operator.instance is not None
     )

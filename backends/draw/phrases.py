@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from ncdlang.ir.diagram import (
     Contraction,
@@ -16,6 +17,8 @@ from ncdlang.ir.diagram import (
     Pointwise,
     Reduction,
     Reindex,
+    Scan,
+    Scattering,
 )
 from ncdlang.semantics.naming import is_anonymous
 from ncdlang.semantics.size import Size
@@ -197,6 +200,10 @@ class _Writer:
                 if operator.name == "select":
                     return _where(*self._branches(edge, at))
                 return self._pointwise(operator.name, self._arguments(edge, at))
+            case Scattering() | Scan():
+                raise AssertionError("boxes of their own")
+            case _:
+                assert_never(operator)
 
     def _arguments(self, edge: Edge, at: Mapping[Axis, Affine]) -> list[_Term]:
         return [self._operand(operand, at) for operand in edge.inputs]

@@ -2,5 +2,6 @@
 
 from .backend import PyTorchBackend
 from .names import attribute_names
+from .ready import register
 
-__all__ = ["PyTorchBackend", "attribute_names"]
+__all__ = ["PyTorchBackend", "attribute_names", "register"]

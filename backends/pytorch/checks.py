@@ -10,8 +10,8 @@ from ncdlang.semantics.types import Axis, Wire
 
 from .code import COMPARE, SUM, Code, call, infix
 from .code import PRODUCT as PRODUCT_LEVEL
-from .forward import INDENT, Method
-from .lines import WIDTH, statement
+from .forward import Method
+from .lines import INDENT, WIDTH, statement
 from .names import f_string, quoted
 from .planning import Plan
 from .sizes import Place, Solution, compared, size_code
@@ -42,7 +42,8 @@ class Checks:
         equations = [line for place in self.plan.layout.equations for line in self._equation(place)]
         bounds = [line for wire in self.plan.graph.inputs for line in self._bound(wire)]
         sizes = self._sizes()
-        return [*self._check(), *self._wide(), *sizes, *equations, *requirements, *bounds]
+        checks = [*self._check(), *self._exact()]
+        return [*checks, *self._wide(), *sizes, *equations, *requirements, *bounds]
 
     def _check(self) -> list[str]:
         inputs = self.method.inputs
@@ -53,6 +54,17 @@ class Checks:
         arrays = [f"({quoted(w.name)}, {inputs[w]}, {quoted(_spec(w))})" for w in checked]
         arguments = ", ".join([quoted(self.name), f"{{{known}}}", *arrays])
         return statement(f"{self.method.helper('_check')}({arguments})", INDENT)
+
+    def _exact(self) -> list[str]:
+        """Inputs of a diagram that keeps state have no batch axes: it would move once for each."""
+        if not self.plan.diagram.is_stateful:
+            return []
+        lines: list[str] = []
+        for wire, name in self.method.inputs.items():
+            message = (f"{self.name}: keeps state, so {wire.name} is exactly {_spec(wire)}, ",)
+            shape = ("but its shape is ", (f"tuple({name}.shape)",))
+            lines += raising(f"{name}.dim() != {len(wire.type.axes)}", message, shape)
+        return lines
 
     def _known(self) -> dict[str, Code]:
         """Axes of inputs whose size is known before any input is seen."""

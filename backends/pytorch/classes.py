@@ -14,9 +14,9 @@ from ncdlang.semantics.types import Wire
 
 from .checks import Checks
 from .code import Code
-from .forward import INDENT, Method, write_body
+from .forward import Method, write_body
 from .initial import initialiser
-from .lines import statement
+from .lines import INDENT, statement
 from .names import BUILTINS, GLOBALS, MODULE_ATTRIBUTES, Scope, attribute_names, docstring
 from .nodes import FORMATS
 from .planning import Binding, Plan

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, assert_never
 
@@ -17,6 +18,8 @@ from ncdlang.ir.diagram import (
     Pointwise,
     Reduction,
     Reindex,
+    Scan,
+    Scattering,
 )
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import REAL, Axis, Wire
@@ -25,11 +28,13 @@ from . import operators
 from .attention import Attention
 from .code import Code, call, number
 from .convolution import convolution_node
+from .formats import computable, computed, elementwise, kept
 from .fused import attention_node
-from .lines import statement
-from .names import Scope, comment, local_scope
+from .lines import Line, listing
+from .names import Scope, local_scope
 from .nodes import (
     FORMATS,
+    HELD,
     Axes,
     Converted,
     Domain,
@@ -45,11 +50,22 @@ from .pointwise import cast, in_format, pointwise
 from .reads import reading, regroup
 from .registry import is_native
 from .render import full, render
+from .scan import Loop
+from .scatter import scattering
 from .sizes import size_code
 from .stacks import find_stacks
 from .views import Reader
-
-INDENT = " " * 8
+from .wires import (
+    composites,
+    flattened,
+    index_uses,
+    is_cheap,
+    is_inner,
+    label_of,
+    names_of,
+    operand_count,
+    order_of,
+)
 
 
 class Owner(Protocol):
@@ -90,21 +106,12 @@ class Owner(Protocol):
 
 
 @dataclass(slots=True)
-class _Line:
-    """A statement, with the blocks that it stands in."""
-
-    text: str
-    comment: str
-    blocks: tuple[Block, ...]
-
-
-@dataclass(slots=True)
 class Method:
     """Writes the statements of one `forward`. It is the `Writer` that nodes are rendered with."""
 
     plan: Plan
     owner: Owner
-    lines: list[_Line] = field(default_factory=list[_Line])
+    lines: list[Line] = field(default_factory=list[Line])
     values: dict[Wire, Node] = field(default_factory=dict[Wire, Node])
     used: dict[Symbol, None] = field(default_factory=dict[Symbol, None])
     locals: dict[Symbol, str] = field(default_factory=dict[Symbol, str])
@@ -114,6 +121,10 @@ class Method:
     labels: dict[Wire, str] = field(default_factory=dict[Wire, str])
     inputs: dict[Wire, str] = field(default_factory=dict[Wire, str])
     index_uses: dict[Axis, int] = field(default_factory=dict[Axis, int])
+    uses: dict[Wire, int] = field(default_factory=dict[Wire, int])
+    before: list[Line] | None = None
+    whole: bool = False
+    may_lack_batch: bool = False
     fixed: frozenset[Symbol] = frozenset()
     made: set[str] = field(default_factory=set[str])
     stacks: dict[Edge, list[Edge]] = field(default_factory=dict[Edge, list[Edge]])
@@ -126,6 +137,8 @@ class Method:
         self.locals = {s: owner.built_size(s).removeprefix("self.") for s in plan.late}
         self.scope = local_scope((*owner.taken(), *self.locals.values(), "layer"))
         self.inputs = {w: self.scope.claim(w.name) for w in self.plan.graph.inputs}
+        for solution in plan.layout.solved:
+            self.locals[solution.symbol] = self.scope.claim(solution.symbol.name)
         self.fixed = frozenset(plan.built) - frozenset(owner.deferred)
         self.reader = Reader(self, self.value, self.plan.equal)
         for wire, name in self.inputs.items():
@@ -134,7 +147,8 @@ class Method:
             wire = learned.wire
             code = Code(self.owner.parameter(wire))
             self.values[wire] = Fixed(code, wire.type.axes, False, domain_of(wire.type.kind))
-        self.index_uses = _index_uses(plan)
+        self.index_uses = index_uses(plan)
+        self.uses = dict(plan.uses)
         self.stacks = find_stacks(plan.graph, plan.live, plan.uses)
 
     # ---- the Writer -----------------------------------------------------------------------------
@@ -152,15 +166,22 @@ class Method:
             self.locals[symbol] = self.scope.claim(symbol.name)
         return Code(self.locals[symbol])
 
+    def new_symbol(self, name: str) -> Symbol:
+        """A number that is a local variable of the method."""
+        symbol = Symbol(name, -1 - len(self.locals))
+        self.locals[symbol] = self.scope.claim_numbered(name)
+        return symbol
+
     def index(self, axis: Axis) -> Code:
         """`arange` along an axis; a variable if it is used more than once."""
         if axis in self.indices:
             return render(self, self.indices[axis], (axis,))
         code = Code(f"torch.arange({self.size(axis.size).text}, device={self.device()})")
-        if self.index_uses.get(axis, 0) < 2:
+        if self.before is None and self.index_uses.get(axis, 0) < 2:
             return code
         name = self.scope.claim(f"{axis.name}_index")
-        self.lines.append(_Line(f"{name} = {code.text}", f"[{axis}]", self.blocks))
+        lines = self.lines if self.before is None else self.before
+        lines.append(Line(f"{name} = {code.text}", f"[{axis}]", self.blocks))
         self.indices[axis] = Fixed(Code(name), (axis,), False, "integer")
         return Code(name)
 
@@ -175,8 +196,10 @@ class Method:
                 if not self.wide:
                     self.wide = self.scope.claim("wide")
                 return self.wide
-            case "real" | "complex":
+            case "real":
                 return f"{self.real_tensor()}.dtype"
+            case "complex":
+                return f"{self.real_tensor()}.dtype.to_complex()"
             case _:
                 return f"torch.{FORMATS[domain]}"
 
@@ -197,10 +220,20 @@ class Method:
         """A helper function of the module."""
         return self.owner.helper(name)
 
+    @contextmanager
+    def as_whole(self) -> Iterator[None]:
+        """Inside, expressions are written whole: what is not evaluated stays so."""
+        outer, self.whole = self.whole, True
+        self.may_lack_batch = True
+        try:
+            yield
+        finally:
+            self.whole = outer
+
     def variable(self, code: Code, axes: Axes, hint: str) -> str:
         """A local variable for a part of an expression."""
         name = self.scope.claim_numbered(hint)
-        self.lines.append(_Line(f"{name} = {code.text}", f"[{_names(axes)}]", self.blocks))
+        self.lines.append(Line(f"{name} = {code.text}", f"[{names_of(axes)}]", self.blocks))
         return name
 
     # ---- wires ----------------------------------------------------------------------------------
@@ -225,8 +258,15 @@ class Method:
         if isinstance(edge.operator, Library) and not is_native(edge):
             self._call(edge)
             return
+        if isinstance(edge.operator, Scan):
+            self.may_lack_batch = True
+            Loop(self, edge).write()
+            return
         wire = edge.outputs[0].wire
-        reads = [reading(edge, operand) for operand in edge.inputs[: _operand_count(edge)]]
+        if isinstance(edge.operator, Scattering):
+            self._made(wire, scattering(self, self.reader, edge), composites(wire))
+            return
+        reads = [reading(edge, operand) for operand in edge.inputs[: operand_count(edge)]]
         tiled = [a for a, t in zip(wire.type.axes, edge.outputs[0].weave, strict=True) if not t]
         reads, whole = regroup(reads, tiled, self.plan.equal)
         nodes = [self.reader.read(read) for read in reads]
@@ -234,9 +274,10 @@ class Method:
 
     def _node(self, edge: Edge, nodes: list[Node]) -> Node:
         operator, wire = edge.operator, edge.outputs[0].wire
+        kind = computed(wire.type.kind)
         match operator:
             case Pointwise():
-                return pointwise(self, operator.name, wire.type.kind, nodes)
+                return elementwise(self, operator.name, wire.type.kind, nodes)
             case Number():
                 return self._number(operator, wire)
             case Iota():
@@ -244,11 +285,13 @@ class Method:
             case Reindex():
                 return nodes[0]
             case Contraction():
-                return operators.contraction(self, operator, wire.type.kind, nodes)
+                return operators.contraction(self, operator, kind, computable(self, nodes))
             case Reduction():
-                return operators.reduction(self, operator, wire.type.kind, nodes[0])
+                return operators.reduction(self, operator, kind, *computable(self, nodes))
             case Library():
-                return operators.library(self, edge, nodes, self.plan)
+                return operators.library(self, edge, computable(self, nodes), self.plan)
+            case Scattering() | Scan():
+                raise AssertionError
             case _:
                 assert_never(operator)
 
@@ -271,15 +314,16 @@ class Method:
         fused: tuple[Wire, ...] = (),
     ) -> None:
         """Keep the value of a wire: as an expression where it is read once, else as a variable."""
-        self.labels[wire] = _label(wire, fused)
+        self.labels[wire] = label_of(wire, fused)
         kind = wire.type.kind
         if kind.name in ("real", "complex") and node.domain == "integer":
             node = pointwise(self, "real", REAL, [node])
-        if node.domain != "wide" and not isinstance(node, Scalar):
-            node = in_format(self, node, domain_of(kind))
-        order = _order(wire, whole.union(node.axes))
+        domain = domain_of(kind)
+        if not (is_inner(wire) and domain in HELD):
+            node = kept(self, node, domain)
+        order = order_of(wire, whole.union(node.axes))
         plain = order == wire.type.axes
-        uses = self.plan.uses.get(wire, 0)
+        uses = self.uses.get(wire, 0)
         results = self.plan.graph.outputs.count(wire)
         if isinstance(node, Scalar) and not results:
             self._scalar(wire, node)
@@ -287,7 +331,7 @@ class Method:
             self.values[wire] = node
         elif uses == 0 and len(self.plan.graph.outputs) == 1:
             self.values[wire] = node if plain else self._flat(wire, node, order)
-        elif plain and not results and wire.name.startswith("_") and (uses == 1 or _is_cheap(node)):
+        elif plain and not results and wire.name.startswith("_") and (uses == 1 or is_cheap(node)):
             self.values[wire] = node
         else:
             self._define(wire, node, order)
@@ -300,14 +344,14 @@ class Method:
         """A plain number: a variable of its own if it has a name and is more than a literal."""
         if node.value is None and not wire.name.startswith("_"):
             name = self.scope.claim(wire.name)
-            self.lines.append(_Line(f"{name} = {node.code.text}", "", self.blocks))
+            self.lines.append(Line(f"{name} = {node.code.text}", "", self.blocks))
             node = Scalar(Code(name), None, node.domain)
         self.values[wire] = node
 
     def _define(self, wire: Wire, node: Node, order: Axes) -> None:
         flat = self._flat(wire, node, order)
         name = self.scope.claim(wire.name) if wire.name[0] != "_" else self._unnamed(node)
-        self.lines.append(_Line(f"{name} = {flat.code.text}", self.labels[wire], self.blocks))
+        self.lines.append(Line(f"{name} = {flat.code.text}", self.labels[wire], self.blocks))
         self.values[wire] = replace(flat, code=Code(name))
 
     def _flat(self, wire: Wire, node: Node, order: Axes) -> Fixed:
@@ -341,7 +385,7 @@ class Method:
         wire = edge.outputs[0].wire
         axes = operators.result_axes(edge, 0)
         node = Fixed(code, axes, batched, domain_of(wire.type.kind))
-        self._made(wire, node, _composites(wire))
+        self._made(wire, node, composites(wire))
 
     def _results(self, edge: Edge, code: Code, batched: bool) -> None:
         """Several results are unpacked first; those in another order get a line of their own."""
@@ -354,13 +398,13 @@ class Method:
             names.append(name)
             node = Fixed(Code(name), axes, batched, domain_of(wire.type.kind))
             self.values[wire] = node
-            self.labels[wire] = _label(wire)
+            self.labels[wire] = label_of(wire)
             if axes != wire.type.axes:
                 moved.append((wire, node))
         labels = ", ".join(self.labels[result.wire] for result in edge.outputs)
-        self.lines.append(_Line(f"{', '.join(names)} = {code.text}", labels, self.blocks))
+        self.lines.append(Line(f"{', '.join(names)} = {code.text}", labels, self.blocks))
         for wire, node in moved:
-            self._made(wire, node, _composites(wire))
+            self._made(wire, node, composites(wire))
 
     def _stack(self, edges: list[Edge], texts: list[str], batched: bool) -> None:
         """A whole stack as a loop."""
@@ -371,9 +415,9 @@ class Method:
         name = self.scope.claim(wire.name) if plain else self.scope.claim_numbered("t")
         stack = self.owner.submodule(first).partition("[")[0]
         step = call("layer", name, *texts[1:])
-        self.lines.append(_Line(f"{name} = {texts[0]}", "", self.blocks))
-        self.lines.append(_Line(f"for layer in {stack}:", "", self.blocks))
-        self.lines.append(_Line(f"    {name} = {step.text}", _label(wire), self.blocks))
+        self.lines.append(Line(f"{name} = {texts[0]}", "", self.blocks))
+        self.lines.append(Line(f"for layer in {stack}:", "", self.blocks))
+        self.lines.append(Line(f"{name} = {step.text}", label_of(wire), self.blocks, 1))
         self.made.add(name)
         self._result(last, Code(name), batched)
 
@@ -390,13 +434,13 @@ class Method:
             codes.append(self._spread(wire, code).text)
         text = ", ".join(codes)
         plain = all(code.isidentifier() for code in codes)
-        remark = "" if plain else ", ".join(self.labels.get(w, _label(w)) for w in outputs)
-        self.lines.append(_Line(f"return {text}", remark, () if plain else self.blocks))
+        remark = "" if plain else ", ".join(self.labels.get(w, label_of(w)) for w in outputs)
+        self.lines.append(Line(f"return {text}", remark, () if plain else self.blocks))
 
     def _spread(self, wire: Wire, code: Code) -> Code:
         """Batch axes of inputs that a result does not depend on."""
         inputs = self.plan.graph.inputs
-        if self._sources(wire) >= frozenset(inputs):
+        if self._sources(wire) >= frozenset(inputs) and not self.may_lack_batch:
             return code
         shapes = [f"({self.inputs[w]}, {len(w.type.axes)})" for w in inputs]
         helper = self.helper("_spread")
@@ -420,14 +464,7 @@ class Method:
 
     def body(self) -> list[str]:
         """The statements as lines, with a comment where a block begins."""
-        text: list[str] = []
-        inside: tuple[Block, ...] = ()
-        for line in self.lines:
-            entered = [block for block in line.blocks if block not in inside]
-            text += [f"{INDENT}# {comment(block.title)}" for block in entered]
-            inside = line.blocks or inside
-            text += statement(line.text, INDENT, line.comment)
-        return text
+        return listing(self.lines)
 
 
 def write_body(plan: Plan, owner: Owner) -> Method:
@@ -437,62 +474,3 @@ def write_body(plan: Plan, owner: Owner) -> Method:
         method.edge(edge)
     method.results()
     return method
-
-
-def flattened(code: Code, axes: Axes, order: Axes) -> Code:
-    """Composite axes made of their parts, which stand side by side in `order`."""
-    rank = len(order)
-    for position, axis in enumerate(axes):
-        width = 1 if axis in order else len(axis.atoms)
-        if width > 1:
-            first, last = position - rank, position + width - 1 - rank
-            code = code.method(f"flatten({first}, {last})" if last != -1 else f"flatten({first})")
-            rank -= width - 1
-    return code
-
-
-def _order(wire: Wire, whole: frozenset[Axis]) -> Axes:
-    """The axes that the value of a wire is made with: composites in parts unless they are whole."""
-    return tuple(
-        atom
-        for axis in wire.type.axes
-        for atom in ((axis,) if axis in whole or not axis.parts else axis.atoms)
-    )
-
-
-def _composites(wire: Wire) -> frozenset[Axis]:
-    """The composite axes of a wire. A call gives them whole, as one dimension."""
-    return frozenset(axis for axis in wire.type.axes if axis.parts)
-
-
-def _operand_count(edge: Edge) -> int:
-    """A reindexing reads its first input; the naturals that it gathers from are in its indices."""
-    return 1 if isinstance(edge.operator, Reindex) else len(edge.inputs)
-
-
-def _is_cheap(node: Node) -> bool:
-    if isinstance(node, Fixed):
-        return re.fullmatch(r"[\w.]+", node.code.text) is not None
-    return isinstance(node, (Scalar, Index))
-
-
-def _index_uses(plan: Plan) -> dict[Axis, int]:
-    """How often the index of an axis is read as a number."""
-    found: dict[Axis, int] = {}
-    for edge in plan.live:
-        if isinstance(edge.operator, Iota):
-            uses = plan.uses.get(edge.outputs[0].wire, 0)
-            found[edge.degree[0]] = found.get(edge.degree[0], 0) + uses
-    return found
-
-
-def _names(axes: Axes) -> str:
-    separator = ", " if any(axis.parts for axis in axes) else " "
-    return separator.join(str(axis) for axis in axes)
-
-
-def _label(wire: Wire, fused: tuple[Wire, ...] = ()) -> str:
-    """What a line makes: `S, P and O[q h k]` where one call makes what was said in three lines."""
-    name = "" if wire.name.startswith("_") else wire.name
-    before = ", ".join(inner.name for inner in fused)
-    return comment(f"{before}{' and ' if fused else ''}{name}[{_names(wire.type.axes)}]")

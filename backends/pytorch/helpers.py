@@ -34,14 +34,14 @@ def _check_below(name: str, wire: str, array: Tensor, bound: int) -> None:
 '''
 
 SOURCES["_inside"] = '''
-def _inside(index: Tensor, size: int, text: str) -> Tensor:
-    """The index, checked to stay in an axis where that costs no synchronisation."""
-    if not torch.compiler.is_compiling() and index.device.type == "cpu" and index.numel():
-        low, high = index.aminmax()
+def _inside(x: Tensor, size: int, what: str) -> Tensor:
+    """Naturals, checked to stay below a size where that costs no synchronisation."""
+    if not torch.compiler.is_compiling() and x.device.type == "cpu" and x.numel():
+        low, high = x.aminmax()
         if low < 0 or high >= size:
             worst = int(low if low < 0 else high)
-            raise ValueError(f"index {text} is {worst}, but must stay in 0 .. {size - 1}")
-    return index
+            raise ValueError(f"{what} is {worst}, but must stay in 0 .. {size - 1}")
+    return x
 '''
 
 SOURCES["_ratio"] = '''
@@ -122,6 +122,79 @@ def _gather(x: Tensor, index: tuple[Tensor, ...], kept: int, new: int) -> Tensor
     return x[(*places, *index)]
 '''
 
+SOURCES["_joined"] = '''
+def _joined(
+    steps: list[Tensor], dim: int, shape: tuple[int, ...], like: Tensor, reverse: bool = False
+) -> Tensor:
+    """An array with the trailing axes `shape`, made step by step along `dim`; 0 where none is."""
+    missing = shape[dim] - len(steps)
+    if missing:
+        own = [size for d, size in enumerate(shape, -len(shape)) if d != dim]
+        steps = [*steps, *(like.new_zeros(own) for _ in range(missing))]
+    if not steps:
+        return like.new_zeros(shape)
+    return torch.stack(torch.broadcast_tensors(*(steps[::-1] if reverse else steps)), dim)
+'''
+
+SOURCES["_write"] = '''
+def _write(base: Tensor, place: tuple[slice | int, ...], source: Tensor, op: str) -> Tensor:
+    """base with its last axes at `place` combined with the source; batch axes are broadcast."""
+    own = base.dim() - len(place)
+    lead = source.dim() - sum(isinstance(item, slice) for item in place)
+    batch = torch.broadcast_shapes(base.shape[:own], source.shape[:lead])
+    result = base.expand(*batch, *base.shape[own:]).clone()
+    part = result[(..., *place)]
+    if op == "+=":
+        source = part + source
+    elif op == "*=":
+        source = part * source
+    elif op == "max=":
+        source = torch.maximum(part, source)
+    elif op == "min=":
+        source = torch.minimum(part, source)
+    result[(..., *place)] = source
+    return result
+'''
+
+SOURCES["_scatter"] = '''
+def _scatter(
+    base: Tensor,
+    index: tuple[Tensor | int, ...],
+    source: Tensor,
+    op: str,
+    new: int,
+    kept: int,
+) -> Tensor:
+    """base with the entries at the index combined with those of the source.
+
+    Axes are (*batch, *indexed, *kept) of base, (*batch, *new) of every index and
+    (*batch, *new, *kept) of the source; batch axes are broadcast.
+    """
+    own, lead = base.dim() - len(index) - kept, source.dim() - new - kept
+    shape, news = base.shape[own:], source.shape[lead : lead + new]
+    place = torch.zeros((), dtype=torch.int64, device=base.device)
+    for i, size in zip(index, shape):
+        place = place * size + i
+    outer = place.shape[: max(place.dim() - new, 0)]
+    batch = torch.broadcast_shapes(base.shape[:own], source.shape[:lead], outer)
+    count, width = math.prod(news), math.prod(shape[len(index) :])
+    flat = base.expand(*batch, *shape).reshape(*batch, math.prod(shape[: len(index)]), width)
+    source = source.expand(*batch, *source.shape[lead:]).reshape(*batch, count, width)
+    source = source.to(base.dtype)
+    if op == "+=" and not outer:
+        flat = flat.index_add(-2, place.expand(news).reshape(count), source)
+        return flat.reshape(*batch, *shape)
+    place = place.expand(*batch, *news).reshape(*batch, count, 1).expand(source.shape)
+    if op == "=":
+        flat = flat.scatter(-2, place, source)
+    elif op == "+=":
+        flat = flat.scatter_add(-2, place, source)
+    else:
+        reduce = {"*=": "prod", "max=": "amax", "min=": "amin"}[op]
+        flat = flat.scatter_reduce(-2, place, source, reduce)
+    return flat.reshape(*batch, *shape)
+'''
+
 for _name, _bound, _word in (("_amax", "min", "Maximum"), ("_amin", "max", "Minimum")):
     SOURCES[_name] = f'''
 def {_name}(x: Tensor, dim: tuple[int, ...], initial: float) -> Tensor:
@@ -145,6 +218,13 @@ def _softmax(x: Tensor, dim: int) -> Tensor:
     """Softmax in which a row of only -inf is 0, with gradient 0, instead of NaN."""
     dead = (x == -math.inf).all(dim, keepdim=True)
     return torch.softmax(x.masked_fill(dead, 0.0), dim).masked_fill(dead, 0.0)
+'''
+
+SOURCES["_log_softmax"] = '''
+def _log_softmax(x: Tensor, dim: int) -> Tensor:
+    """The logarithm of softmax in which a row of only -inf stays so, with gradient 0."""
+    dead = (x == -math.inf).all(dim, keepdim=True)
+    return torch.log_softmax(x.masked_fill(dead, 0.0), dim).masked_fill(dead, -math.inf)
 '''
 
 SOURCES["_attention"] = '''

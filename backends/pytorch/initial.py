@@ -9,6 +9,7 @@ from ncdlang.semantics.size import Size, product
 
 from .code import Code, number
 from .lines import statement
+from .nodes import HELD, domain_of
 
 _INDENT = " " * 8
 
@@ -23,17 +24,28 @@ def initialiser(
 
     The default is torch.nn.Linear's: uniform up to 1 / sqrt(fan_in), the first axis being the
     output. A parameter of one axis takes the fan-in of a sibling that begins with that axis, as
-    a bias does.
+    a bias does. PyTorch draws no numbers of 8 bits: those are drawn wider and then copied.
     """
+    is_held = domain_of(learned.wire.type.kind) in HELD
+    drawn = f"torch.empty({target}.shape)" if is_held else target
+    before, filled = _filled(learned, siblings, drawn, write)
+    text = f"{target}.data.copy_({filled})" if is_held else filled
+    return [*before, *statement(text, _INDENT)]
+
+
+def _filled(
+    learned: Learned, siblings: Sequence[Learned], target: str, write: Callable[[Size], Code]
+) -> tuple[list[str], str]:
+    """The call that fills the target, and the lines before it."""
     arguments = "".join(f", {number(value).text}" for value in learned.init_arguments)
     match learned.init:
         case "zeros" | "ones":
-            return [f"{_INDENT}nn.init.{learned.init}_({target})"]
+            return [], f"nn.init.{learned.init}_({target})"
         case "normal" | "uniform":
-            return [f"{_INDENT}nn.init.{learned.init}_({target}{arguments})"]
+            return [], f"nn.init.{learned.init}_({target}{arguments})"
         case "kaiming":
             std = f"math.sqrt(2 / {_at_least_one(_fan_in(learned, siblings), write)})"
-            return statement(f"nn.init.normal_({target}, 0.0, {std})", _INDENT)
+            return [], f"nn.init.normal_({target}, 0.0, {std})"
         case "xavier":
             axes = learned.wire.type.axes
             fan_out = axes[0].size if axes else product(())
@@ -42,7 +54,7 @@ def initialiser(
         case _:
             fan_in = _fan_in(learned, siblings)
             if fan_in.value == 1:
-                return [f"{_INDENT}nn.init.uniform_({target}, -1.0, 1.0)"]
+                return [], f"nn.init.uniform_({target}, -1.0, 1.0)"
             return _uniform(target, f"1 / math.sqrt({_at_least_one(fan_in, write)})")
 
 
@@ -52,9 +64,8 @@ def _at_least_one(size: Size, write: Callable[[Size], Code]) -> str:
     return f"max({write(size).text}, 1)"
 
 
-def _uniform(target: str, bound: str) -> list[str]:
-    line = statement(f"bound = {bound}", _INDENT)
-    return [*line, f"{_INDENT}nn.init.uniform_({target}, -bound, bound)"]
+def _uniform(target: str, bound: str) -> tuple[list[str], str]:
+    return statement(f"bound = {bound}", _INDENT), f"nn.init.uniform_({target}, -bound, bound)"
 
 
 def _fan_in(learned: Learned, siblings: Sequence[Learned]) -> Size:

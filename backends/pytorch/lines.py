@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
+from ncdlang.ir.diagram import Block
+
+from .names import comment
+
+INDENT = " " * 8
 WIDTH = 100
 _OPEN, _CLOSE = "([{", ")]}"
 _STEP = "    "
@@ -15,6 +22,28 @@ _LOOSEST_FIRST = (
     (" + ", " - "),
     (" * ", " / ", " // ", " % "),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A statement of a method, the blocks that it stands in, and how deep in loops it stands."""
+
+    text: str
+    comment: str
+    blocks: tuple[Block, ...] = ()
+    depth: int = 0
+
+
+def listing(lines: Iterable[Line]) -> list[str]:
+    """The statements as text, with a comment where a block begins."""
+    text: list[str] = []
+    inside: tuple[Block, ...] = ()
+    for line in lines:
+        indent = INDENT + _STEP * line.depth
+        text += [f"{indent}# {comment(b.title)}" for b in line.blocks if b not in inside]
+        inside = line.blocks or inside
+        text += statement(line.text, indent, line.comment)
+    return text
 
 
 def statement(text: str, indent: str, comment: str = "") -> list[str]:

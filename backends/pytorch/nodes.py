@@ -32,6 +32,8 @@ FORMATS: dict[str, str] = {
     "f8e4m3": "float8_e4m3fn",
     "f8e5m2": "float8_e5m2",
 }
+# PyTorch does not compute with these: they are moved about, and converted to be computed with.
+HELD: frozenset[Domain] = frozenset({"f8e4m3", "f8e5m2"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,13 +104,17 @@ class Converted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mapped:
-    """An elementwise function of tensors that broadcast against each other."""
+    """An elementwise function of tensors that broadcast against each other.
+
+    A `lazy` one evaluates only some of them: they are written where they stand, never before.
+    """
 
     write: Callable[[Sequence[Code]], Code]
     children: tuple[Node, ...]
     axes: Axes
     batched: bool
     domain: Domain
+    lazy: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,7 +6,17 @@ import math
 from collections.abc import Callable, Sequence
 from functools import reduce
 
-from ncdlang.ir.diagram import Contraction, Edge, Library, Number, Pointwise, Reduction, Reindex
+from ncdlang.ir.diagram import (
+    Contraction,
+    Edge,
+    Library,
+    Number,
+    Pointwise,
+    Reduction,
+    Reindex,
+    Scan,
+    Scattering,
+)
 from ncdlang.semantics.size import Size
 from ncdlang.semantics.types import Axis, Kind, Wire
 
@@ -212,6 +222,8 @@ def may_be_empty(plan: Plan, wire: Wire) -> bool:
                 return any(empty(operand.wire) for operand in edge.inputs)
             case Library():
                 return current.type.kind.name == "real" and edge.operator.instance is None
+            case Scattering() | Scan():
+                return current.type.kind.name == "real"
             case _:
                 return False
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ncdlang.ir.diagram import Edge, Graph, Iota, Library, Number, Operand, Pointwise
+from ncdlang.ir.diagram import Edge, Graph, Iota, Library, Number, Operand, Pointwise, Scan
 from ncdlang.semantics.program import CheckedDiagram, Instance
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import Wire
+from ncdlang.targets import TargetError
 
 from .attention import Attention, find_attention
 from .convolution import Convolution, find_convolutions
+from .names import quoted
 from .reads import Equal
 from .ready import ready_made
 from .registry import is_native
@@ -53,7 +55,7 @@ class Plan:
 
 
 def _calls(edges: Iterable[Edge]) -> Iterator[Library]:
-    for edge in edges:
+    for edge in every(edges):
         if isinstance(edge.operator, Library) and not is_native(edge):
             yield edge.operator
 
@@ -76,6 +78,7 @@ def _collect(
     """Post-order, so that the sizes that a callee's constructor takes are known to its callers."""
     if diagram in plans:
         return
+    _check_known(diagram)
     graph = shared(lower(diagram))
     equal = equality(diagram)
     counted = _count(graph.edges, {})
@@ -96,6 +99,25 @@ def _collect(
     sizes = layout(diagram, wanted)
     fused = _fused(graph, fusions, live)
     plans[diagram] = Plan(diagram, graph, equal, fusions, live, uses, sizes, fused)
+
+
+def every(edges: Iterable[Edge]) -> Iterator[Edge]:
+    """All operations in order, those of a scan in its place."""
+    for edge in edges:
+        if isinstance(edge.operator, Scan):
+            yield from every(edge.operator.edges)
+        else:
+            yield edge
+
+
+def _check_known(diagram: CheckedDiagram) -> None:
+    """Raise TargetError for an `op` that nothing says the PyTorch form of."""
+    if diagram.primitive:
+        raise TargetError(
+            f"nothing says what `op {diagram.name}` becomes in PyTorch; operators are registered "
+            f"in Python: `ncdlang.backends.pytorch.register({quoted(diagram.library)}, "
+            f"{quoted(diagram.name)}, source)`, where source is the text of an nn.Module class"
+        )
 
 
 def _free(diagram: CheckedDiagram) -> Iterator[Symbol]:
@@ -149,7 +171,11 @@ def shared(graph: Graph) -> Graph:
 
 def _with_inputs(edge: Edge, same: dict[Wire, Wire]) -> Edge:
     inputs = tuple(Operand(same.get(o.wire, o.wire), o.weave, o.reindexing) for o in edge.inputs)
-    return Edge(edge.operator, edge.degree, inputs, edge.outputs, edge.span, edge.blocks)
+    operator = edge.operator
+    if isinstance(operator, Scan):
+        inner = tuple(_with_inputs(e, same) for e in operator.edges)
+        operator = Scan(operator.axis, operator.reverse, inner)
+    return Edge(operator, edge.degree, inputs, edge.outputs, edge.span, edge.blocks)
 
 
 def _said(edge: Edge) -> Hashable:
@@ -206,8 +232,10 @@ def _fused(
 def _count(edges: tuple[Edge, ...], fusions: dict[Edge, Fusion]) -> dict[Wire, int]:
     found: dict[Wire, int] = {}
     for edge in edges:
+        # What a loop reads, it reads more than once.
+        times = 2 if isinstance(edge.operator, Scan) else 1
         for wire in _reads(edge, fusions):
-            found[wire] = found.get(wire, 0) + 1
+            found[wire] = found.get(wire, 0) + times
     return found
 
 

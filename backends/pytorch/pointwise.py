@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ncdlang.semantics.primitives import COMPARISONS
 from ncdlang.semantics.types import Kind
@@ -26,8 +27,21 @@ from .code import (
     infix,
     number,
 )
-from .nodes import Converted, Domain, Index, Node, Scalar, domain_of, is_real, mapped
-from .render import Writer
+from .nodes import (
+    Axes,
+    Converted,
+    Domain,
+    Index,
+    Mapped,
+    Node,
+    Scalar,
+    domain_of,
+    is_real,
+    mapped,
+    natural_order,
+    repeated,
+)
+from .render import Writer, filled
 
 _INFIX = {
     "add": ("+", SUM),
@@ -206,13 +220,36 @@ def _select(w: Writer, kind: Kind, children: Sequence[Node]) -> Node:
     condition, *branches = children
     domain = domain_of(kind)
     if isinstance(condition, Scalar):
-        condition = as_tensor(w, condition, "boolean")
+        return _choice(w, domain, condition, branches)
     if not is_real(domain):
         return mapped(_write_where, [condition, *branches], domain)
     if all(isinstance(branch, Scalar) for branch in branches):
         return _choice_of_numbers(w, condition, branches)
     nodes, domain = _one_format(w, "select", domain, branches)
     return mapped(_write_where, [condition, *nodes], domain)
+
+
+def _choice(w: Writer, domain: Domain, condition: Scalar, branches: Sequence[Node]) -> Node:
+    """One branch or the other as a whole, by a plain truth value: both get the same shape."""
+    tensors = [branch for branch in branches if not isinstance(branch, Scalar)]
+    if is_real(domain) and not any(is_real(tensor.domain) for tensor in tensors):
+        domain = "wide"
+    axes = natural_order(branches)
+    nodes = [_alike(w, branch, domain, axes) for branch in branches]
+    test = condition.code.at(OR)
+
+    def write(codes: Sequence[Code]) -> Code:
+        then, otherwise = (code.at(OR) for code in codes)
+        return Code(f"{then} if {test} else {otherwise}", CONDITIONAL)
+
+    return Mapped(write, tuple(nodes), axes, any(n.batched for n in nodes), domain, lazy=True)
+
+
+def _alike(w: Writer, node: Node, domain: Domain, axes: Axes) -> Node:
+    if isinstance(node, Scalar):
+        node = replace(node, domain=domain)
+        return repeated(node, axes) if axes else as_tensor(w, node, domain)
+    return repeated(node if domain == "complex" else cast(w, node, domain), axes)
 
 
 def _choice_of_numbers(w: Writer, condition: Node, branches: Sequence[Node]) -> Node:
@@ -240,12 +277,9 @@ def _is_exact(value: float) -> bool:
 
 def as_tensor(w: Writer, scalar: Node, domain: Domain) -> Node:
     """A plain number as a tensor without axes."""
-    dtype, device = w.dtype(domain), w.device()
-
-    def write(codes: Sequence[Code]) -> Code:
-        return call("torch.full", "()", codes[0].text, f"dtype={dtype}", f"device={device}")
-
-    return mapped(write, (scalar,), domain)
+    dtype = w.dtype(domain)
+    value = scalar.value if isinstance(scalar, Scalar) else None
+    return mapped(lambda c: filled(w, Scalar(c[0], value, domain), (), dtype), (scalar,), domain)
 
 
 # ---- on plain numbers ----------------------------------------------------------------------------

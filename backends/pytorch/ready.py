@@ -6,14 +6,19 @@ anything else is emitted from its equations.
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from textwrap import dedent
 
 from ncdlang.semantics.program import CheckedDiagram
-from ncdlang.semantics.size import Size
-from ncdlang.semantics.types import Axis
 
 from .code import number
+from .convolutions import CONVOLUTIONS
+from .layers import LAYERS
+from .names import spelled
+from .ready_class import Key, ReadyMade, Write, ends, has, settings_of, shape_of
+from .ready_functions import FUNCTION_CLASSES
 
 _LINEAR = '''
 class {name}(nn.Module):
@@ -94,75 +99,81 @@ class {name}(nn.Module):
         return F.layer_norm(X, self.shape, self.weight, self.bias, self.eps)
 '''
 
-Write = Callable[[Size], str]
-
-
-@dataclass(frozen=True, slots=True)
-class ReadyMade:
-    """The class of a diagram: its text, and how an instance of it is built."""
-
-    source: str
-    arguments: Callable[[CheckedDiagram, Write], str]
-    fits: Callable[[CheckedDiagram], bool]
-
-
-def _ends(diagram: CheckedDiagram) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
-    return diagram.parameters[0].type.axes, diagram.results[0].type.axes
-
-
-def _has(diagram: CheckedDiagram, *shapes: tuple[str, tuple[Axis, ...]]) -> bool:
-    """One input, one result, and exactly these parameters, all of them plain reals."""
-    found = [(p.wire.name, p.wire.type.axes) for p in diagram.learned if not p.frozen]
-    wires = [*diagram.parameters, *diagram.results, *(p.wire for p in diagram.learned)]
-    return (
-        len(diagram.parameters) == len(diagram.results) == 1
-        and found == list(shapes)
-        and len(diagram.learned) == len(shapes)
-        and not diagram.instances
-        and all(wire.type.kind.name == "real" and not wire.type.kind.format for wire in wires)
-    )
-
 
 def _is_linear(diagram: CheckedDiagram) -> bool:
-    ins, outs = _ends(diagram)
-    return bool(ins and outs) and _has(diagram, ("weight", (*outs, *ins)))
+    ins, outs = ends(diagram)
+    return bool(ins and outs) and has(diagram, ("weight", (*outs, *ins)))
 
 
 def _is_affine(diagram: CheckedDiagram) -> bool:
-    ins, outs = _ends(diagram)
-    return bool(ins and outs) and _has(diagram, ("weight", (*outs, *ins)), ("bias", outs))
+    ins, outs = ends(diagram)
+    return bool(ins and outs) and has(diagram, ("weight", (*outs, *ins)), ("bias", outs))
 
 
 def _is_norm(*names: str) -> Callable[[CheckedDiagram], bool]:
     def fits(diagram: CheckedDiagram) -> bool:
-        ins, outs = _ends(diagram)
+        ins, outs = ends(diagram)
         plain = [name for name, _ in diagram.settings] == ["eps"]
-        return bool(ins) and ins == outs and plain and _has(diagram, *((n, ins) for n in names))
+        return bool(ins) and ins == outs and plain and has(diagram, *((n, ins) for n in names))
 
     return fits
 
 
-def _shape(axes: tuple[Axis, ...], write: Write) -> str:
-    sizes = [write(axis.size) for axis in axes]
-    return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
-
-
 def _from_to(diagram: CheckedDiagram, write: Write) -> str:
-    ins, outs = _ends(diagram)
-    return f"{_shape(ins, write)}, {_shape(outs, write)}"
+    ins, outs = ends(diagram)
+    return f"{shape_of(ins, write)}, {shape_of(outs, write)}"
 
 
 def _shape_and_eps(diagram: CheckedDiagram, write: Write) -> str:
     ((_, eps),) = diagram.settings
-    return f"{_shape(_ends(diagram)[0], write)}, eps={number(eps).text}"
+    return f"{shape_of(ends(diagram)[0], write)}, eps={number(eps).text}"
 
 
-_CLASSES = {
+_CLASSES: dict[Key, ReadyMade] = {
     ("std.nn", "linear"): ReadyMade(_LINEAR, _from_to, _is_linear),
     ("std.nn", "affine"): ReadyMade(_AFFINE, _from_to, _is_affine),
     ("std.nn", "rms_norm"): ReadyMade(_RMS_NORM, _shape_and_eps, _is_norm("weight")),
     ("std.nn", "layer_norm"): ReadyMade(_LAYER_NORM, _shape_and_eps, _is_norm("weight", "bias")),
+    **LAYERS,
+    **CONVOLUTIONS,
+    **FUNCTION_CLASSES,
 }
+
+
+def register(library: str, name: str, source: str) -> None:
+    """Say what an `op` becomes; `library` is "" for one that a user's own file declares.
+
+    `source` is the text of one `nn.Module` class, which is written into the emitted file. It may
+    use what that file imports: torch, F, nn, Tensor and math. Its constructor gets the settings of
+    the `op` and the sizes of its free axes by their names; `forward` gets the inputs with the
+    axes of the `op` last, behind any others, and keeps those in front. Raises ValueError for any
+    other text.
+
+    >>> register("", "reverse", '''
+    ... class Reverse(nn.Module):
+    ...     def forward(self, X: Tensor) -> Tensor:
+    ...         return X.flip(-1)
+    ... ''')
+    """
+    _CLASSES[library, name] = ReadyMade(_as_form(source), _by_name, lambda _: True)
+
+
+def _as_form(source: str) -> str:
+    """The text of a class as a form with its name left open."""
+    text = dedent(source).strip()
+    try:
+        body = ast.parse(text).body
+    except SyntaxError as error:
+        raise ValueError(f"the text of an operator is no Python: {error}") from error
+    if len(body) != 1 or not isinstance(body[0], ast.ClassDef):
+        raise ValueError("the text of an operator is one class and nothing else")
+    escaped = text.replace("{", "{{").replace("}", "}}")
+    return re.sub(rf"\b{body[0].name}\b", "{name}", escaped)
+
+
+def _by_name(diagram: CheckedDiagram, write: Write) -> str:
+    sizes = [f"{spelled(free.axis.name)}={write(free.axis.size)}" for free in diagram.free]
+    return ", ".join([*settings_of(diagram), *sizes])
 
 
 def ready_made(diagram: CheckedDiagram) -> ReadyMade | None:

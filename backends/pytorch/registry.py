@@ -13,6 +13,7 @@ from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.types import Axis
 
 from .code import Code, call, number
+from .functions import FUNCTIONS, Function
 from .nodes import Along, Node, Scalar, domain_of, mapped, repeated
 from .pointwise import as_tensor, cast, common_format
 from .render import Writer
@@ -32,7 +33,7 @@ def is_native(edge: Edge) -> bool:
     if not isinstance(operator, Library) or operator.instance is not None:
         return False
     key = key_of(operator.callee)
-    if key in _FUNCTIONS:
+    if key in FUNCTIONS:
         return True
     if any(sum(operand.weave) != 1 for operand in (*edge.inputs, *edge.outputs)):
         return False
@@ -45,17 +46,20 @@ def native(w: Writer, edge: Edge, arguments: Sequence[Node], maybe_dead: bool) -
     operator = edge.operator
     assert isinstance(operator, Library)
     key = key_of(operator.callee)
-    if key in _FUNCTIONS:
-        return _function(w, _FUNCTIONS[key], arguments)
+    if key in FUNCTIONS:
+        return _function(w, FUNCTIONS[key], operator.callee, arguments)
     return _ALONG[key](w, edge, arguments, maybe_dead)
 
 
-def _function(w: Writer, name: str, arguments: Sequence[Node]) -> Node:
+def _function(
+    w: Writer, function: Function, callee: CheckedDiagram, arguments: Sequence[Node]
+) -> Node:
     (child,) = arguments
     if isinstance(child, Scalar):
         child = as_tensor(w, child, "wide")
     child = cast(w, child, "wide") if child.domain == "wide" else child
-    return mapped(lambda codes: call(name, codes[0].text), (child,), child.domain)
+    further = function.written(callee)
+    return mapped(lambda c: call(function.name, c[0].text, *further), (child,), child.domain)
 
 
 # ---- along one axis ------------------------------------------------------------------------------
@@ -87,6 +91,25 @@ def _softmax(w: Writer, edge: Edge, arguments: Sequence[Node], maybe_dead: bool)
     return _along(w, edge, arguments, lambda c, dim: call(function, c[0].text, f"dim={dim}"))
 
 
+def _log_softmax(w: Writer, edge: Edge, arguments: Sequence[Node], maybe_dead: bool) -> Node:
+    function = w.helper("_log_softmax") if maybe_dead else "torch.log_softmax"
+    return _along(w, edge, arguments, lambda c, dim: call(function, c[0].text, f"dim={dim}"))
+
+
+def _running(function: str, entry: str = "") -> Build:
+    """A function along one dimension, of whose result `entry` is taken."""
+
+    def build(w: Writer, edge: Edge, arguments: Sequence[Node], maybe_dead: bool) -> Node:
+        del maybe_dead
+
+        def write(codes: Sequence[Code], dim: int) -> Code:
+            return Code(f"{call(function, codes[0].text, f'dim={dim}').text}{entry}")
+
+        return _along(w, edge, arguments, write)
+
+    return build
+
+
 def _pad(w: Writer, edge: Edge, arguments: Sequence[Node], maybe_dead: bool) -> Node:
     del maybe_dead
     assert isinstance(edge.operator, Library)
@@ -109,13 +132,12 @@ def _concat(w: Writer, edge: Edge, arguments: Sequence[Node], maybe_dead: bool) 
     )
 
 
-_FUNCTIONS: dict[Key, str] = {
-    ("std.prelude", "relu"): "torch.relu",
-    ("std.prelude", "gelu"): "F.gelu",
-    ("std.prelude", "silu"): "F.silu",
-}
 _ALONG: dict[Key, Build] = {
     ("std.prelude", "softmax"): _softmax,
+    ("std.prelude", "log_softmax"): _log_softmax,
+    ("std.prelude", "cumsum"): _running("torch.cumsum"),
+    ("std.prelude", "cumprod"): _running("torch.cumprod"),
+    ("std.prelude", "cummax"): _running("torch.cummax", ".values"),
     ("std.prelude", "pad"): _pad,
     ("std.prelude", "concat"): _concat,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from string import ascii_letters
 from typing import Protocol
 
@@ -59,6 +60,15 @@ class Writer(Protocol):
         """A new local variable, called something like `hint`, that holds the value."""
         ...
 
+    @property
+    def whole(self) -> bool:
+        """Whether an expression has to stay whole, however long it is."""
+        ...
+
+    def as_whole(self) -> AbstractContextManager[None]:
+        """Inside, expressions stay whole: some of them are evaluated under a condition only."""
+        ...
+
 
 def render(w: Writer, node: Node, order: Axes) -> Code:
     """The node as an expression that broadcasts against a tensor with the axes `order`."""
@@ -75,7 +85,7 @@ def render(w: Writer, node: Node, order: Axes) -> Code:
         case Mapped():
             if misfit(node, own) > 1 and misfit(node, node.axes) == 0:
                 own = node.axes
-            code = node.write(operands(w, node.children, [own] * len(node.children)))
+            code = node.write(_children(w, node, own))
         case Einsum():
             code = _einsum(w, node, own)
         case Reduced():
@@ -88,13 +98,21 @@ def render(w: Writer, node: Node, order: Axes) -> Code:
     return align(code, own, node.batched, order)
 
 
+def _children(w: Writer, node: Mapped, order: Axes) -> list[Code]:
+    orders = [order] * len(node.children)
+    if not node.lazy:
+        return operands(w, node.children, orders)
+    with w.as_whole():
+        return operands(w, node.children, orders)
+
+
 def operands(
     w: Writer, nodes: Sequence[Node], orders: Sequence[Axes], limit: int = LIMIT
 ) -> list[Code]:
     """Several operands of one expression, the longest in variables if they are too long."""
     own = [within(order, node.axes) for node, order in zip(nodes, orders, strict=True)]
     codes = [render(w, node, axes) for node, axes in zip(nodes, own, strict=True)]
-    while sum(len(code.text) for code in codes) > limit:
+    while not w.whole and sum(len(code.text) for code in codes) > limit:
         lengths = [
             0 if isinstance(node, Scalar) else len(code.text)
             for node, code in zip(nodes, codes, strict=True)
@@ -162,15 +180,33 @@ def permuted(code: Code, axes: Axes, wanted: Axes, batched: bool) -> Code:
 def _repeated(w: Writer, node: Repeated, order: Axes) -> Code:
     child = node.child
     if isinstance(child, Scalar):
-        shape = [w.size(axis.size).text for axis in order]
-        text = f"({', '.join(shape)},)" if len(shape) == 1 else f"({', '.join(shape)})"
-        dtype, device = w.dtype(child.domain), w.device()
-        return call("torch.full", text, child.code.text, f"dtype={dtype}", f"device={device}")
+        return filled(w, child, order, w.dtype(child.domain))
     sizes = [w.size(axis.size).text if axis not in child.axes else "-1" for axis in order]
     code = render(w, child, order)
     if not child.batched:
         return code.method(f"expand({', '.join(sizes)})")
     return call(w.helper("_expand"), code.text, *sizes)
+
+
+def filled(w: Writer, value: Scalar, axes: Axes, dtype: str) -> Code:
+    """A tensor with these axes that holds one number everywhere."""
+    shape = shape_text(w, axes)
+    like = dtype.removesuffix(".dtype")
+    zero = value.value == 0 and not isinstance(value.value, bool)
+    if like != dtype and zero:
+        return call(f"{like}.new_zeros", *([w.size(a.size).text for a in axes] or ["()"]))
+    if like != dtype:
+        return call(f"{like}.new_full", shape, value.code.text)
+    options = (f"dtype={dtype}", f"device={w.device()}")
+    if zero:
+        return call("torch.zeros", shape, *options)
+    return call("torch.full", shape, value.code.text, *options)
+
+
+def shape_text(w: Writer, axes: Axes) -> str:
+    """The sizes of axes as a tuple."""
+    sizes = [w.size(axis.size).text for axis in axes]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
 def _reduced(w: Writer, node: Reduced, order: Axes) -> Code:

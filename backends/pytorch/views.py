@@ -11,7 +11,7 @@ from ncdlang.semantics.types import INTEGER, Affine, Axis, Floor, Gathered, Mod,
 
 from .code import Code, call, number
 from .names import quoted
-from .nodes import Axes, Fixed, Index, Node, Scalar, mapped, within
+from .nodes import HELD, Axes, Fixed, Index, Node, Scalar, mapped, within
 from .pointwise import as_tensor, pointwise
 from .reads import (
     Equal,
@@ -128,9 +128,9 @@ class Reader:
             return index
         last = self.w.size(plan.size - 1).text
         if isinstance(index, Scalar):
-            return Scalar(
-                call("min", call("max", index.code.text, "0").text, last), None, "integer"
-            )
+            code = call("max", index.code.text, "0") if plan.below else index.code
+            code = call("min", code.text, last) if plan.above else code
+            return Scalar(code, None, "integer")
         if plan.below and plan.above:
             bounds = f"0, {last}"
         else:
@@ -140,7 +140,7 @@ class Reader:
     def _checked(self, plan: Lookup, index: Node) -> Node:
         """An index made of data, which must stay inside the array."""
         size = self.w.size(plan.size).text
-        what = quoted(str(plan.index))
+        what = quoted(f"index {plan.index}")
         helper = self.w.helper("_inside")
         return mapped(lambda codes: call(helper, codes[0].text, size, what), (index,), "integer")
 
@@ -219,7 +219,14 @@ class _View:
             if isinstance(plan, Slice) and plan.step < 0:
                 flipped.append(position - len(kept))
         if flipped:
-            self.code = self.code.method(f"flip({', '.join(map(str, flipped))})")
+            self.code = self._flipped(f"flip({', '.join(map(str, flipped))})")
+
+    def _flipped(self, flip: str) -> Code:
+        """PyTorch flips no numbers of 8 bits, so those are flipped as they lie in memory."""
+        if self.base.domain not in HELD:
+            return self.code.method(flip)
+        dtype = self.w.dtype(self.base.domain)
+        return self.code.method("view(torch.uint8)").method(flip).method(f"view({dtype})")
 
     def split(self, todo: list[Plan]) -> None:
         """Row-major splits and windows, from the left: positions count from the right."""

@@ -21,10 +21,11 @@ class ReferenceBackend:
         return Artifact(render_checked(request.diagram), ".txt")
 
     def module(self, request: Request) -> nn.Module:
-        """A module with the parameters of the diagram, in eval mode or not: both mean the same.
+        """A module with the parameters of the diagram, in eval mode until `train()` is called.
 
         Its results are float64 (int64, bool, complex128) and carry no gradient. Raises
-        TargetError for a size that a parameter's shape needs and nothing gives.
+        TargetError for a size that a parameter's shape needs and nothing gives, and for an `op`
+        that nothing is registered for.
         """
         from .module import reference_module
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, assert_never
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from ncdlang.semantics.program import (
     Apply,
@@ -26,6 +24,7 @@ from ncdlang.semantics.program import (
 )
 from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, IndexVariable, Kind, Mod, Wire
 
+from .formats import nearest
 from .numbers import (
     CONVERT,
     EmptyError,
@@ -46,17 +45,31 @@ Position = Callable[[Index], int]
 Scalar = Callable[["CheckedDiagram"], Callable[[Sequence[Number]], Number]]
 
 
+class Array(Protocol):
+    """What can be read at an index: an array, or one that a recurrence computes now."""
+
+    def __getitem__(self, at: Any, /) -> Any:
+        """An entry or a slice."""
+        ...
+
+
+Cells = dict[Wire, Array]
+
+
 class Formulas:
     """Makes closures for the expressions of one diagram at known sizes.
 
     `cells` holds the arrays of all wires when a closure is called. `scalar` makes a function of
-    an elementwise diagram.
+    an elementwise diagram. With `draws` an elementwise diagram is applied once for each index of
+    its arguments, however often its value is used: what it draws is one array. `drawn` holds that.
     """
 
-    def __init__(self, sizes: Sizes, cells: dict[Wire, np.ndarray], scalar: Scalar) -> None:
+    def __init__(self, sizes: Sizes, cells: Cells, scalar: Scalar, draws: bool = False) -> None:
         self.sizes = sizes
         self.cells = cells
+        self.drawn: dict[tuple[object, ...], Number] = {}
         self._scalar = scalar
+        self._draws = draws
         self._places: dict[Axis, int] = {}
 
     def extent(self, axis: Axis) -> int:
@@ -120,6 +133,9 @@ class Formulas:
     def _apply(self, expression: Apply) -> Value:
         if expression.op in ("and", "or"):
             return self._junction(expression)
+        if expression.op == "cast":
+            value, form = self.value(expression.arguments[0], "real"), expression.kind
+            return lambda index: nearest(value(index), form)
         kind = argument_kind(
             expression.op, (argument.kind for argument in expression.arguments), expression.kind
         )
@@ -147,7 +163,24 @@ class Formulas:
             )
         ]
         convert = CONVERT[expression.kind.name]
-        return lambda index: convert(function([value(index) for value in values]))
+
+        def applied(index: Index) -> Number:
+            return convert(function([value(index) for value in values]))
+
+        return self._once(expression, applied) if self._draws else applied
+
+    def _once(self, expression: Expression, value: Value) -> Value:
+        """The value with what it was at an index remembered."""
+        places = [place for place, _ in self.places(expression.axes)]
+        drawn = self.drawn
+
+        def remembered(index: Index) -> Number:
+            key = (expression, *(index[place] for place in places))
+            if key not in drawn:
+                drawn[key] = value(index)
+            return drawn[key]
+
+        return remembered
 
     def _select(self, expression: Select) -> Value:
         kind = expression.kind.name
@@ -250,11 +283,21 @@ class Formulas:
         kind = wire.type.kind.name
         return self._entry(wire, expression.indices, kind, f" ({expression.span!r})")
 
-    def _entry(self, wire: Wire, indices: Sequence[Affine], kind: str, where: str) -> Value:
-        positions = [
+    def place_in(
+        self, wire: Wire, indices: Sequence[Affine], where: str
+    ) -> Callable[[Index], tuple[int, ...]]:
+        """The place of a wire's array that its indices denote, checked to be inside."""
+        positions = self._positions(wire, indices, where)
+        return lambda index: tuple(at(index) for at in positions)
+
+    def _positions(self, wire: Wire, indices: Sequence[Affine], where: str) -> list[Position]:
+        return [
             self._checked(wire, place, coordinate, where)
             for place, coordinate in enumerate(indices)
         ]
+
+    def _entry(self, wire: Wire, indices: Sequence[Affine], kind: str, where: str) -> Value:
+        positions = self._positions(wire, indices, where)
         cells, convert = self.cells, CONVERT[kind]
         if kind in ("real", "complex"):  # NumPy's own scalars already
             match positions:

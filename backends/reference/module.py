@@ -14,6 +14,7 @@ from ncdlang.semantics.program import CheckedDiagram, Learned
 from ncdlang.targets import Request, TargetError
 
 from .evaluation import run
+from .operators import check_operators
 from .solving import SizeError, Sizes, missing, solve
 
 if TYPE_CHECKING:
@@ -33,10 +34,14 @@ class _Slot:
 
 
 def reference_module(request: Request) -> nn.Module:
-    """A module of the requested diagram. Raises TargetError for a size that is missing."""
+    """A module of the requested diagram, in eval mode. Raises TargetError.
+
+    That is for a size that is missing and for an `op` that nothing is registered for.
+    """
     import torch
 
     diagram = request.diagram
+    check_operators(diagram)
     slots: list[_Slot] = []
     sizes = request.sizes
 
@@ -44,7 +49,7 @@ def reference_module(request: Request) -> nn.Module:
         """Evaluates a diagram by its definition, index by index in float64."""
 
         def forward(self, *inputs: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
-            return _forward(diagram, inputs, slots, sizes)
+            return _forward(diagram, inputs, slots, sizes, self.training)
 
         def extra_repr(self) -> str:
             return diagram.name
@@ -52,7 +57,7 @@ def reference_module(request: Request) -> nn.Module:
     module = Reference()
     dtype = _dtype(request.dtype)
     slots.extend(_fill(module, diagram, _built_sizes(diagram, sizes), dtype, ""))
-    return module
+    return module.eval()
 
 
 def _forward(
@@ -60,6 +65,7 @@ def _forward(
     inputs: Sequence[Any],
     slots: Sequence[_Slot],
     sizes: Mapping[str, int],
+    training: bool,
 ) -> torch.Tensor | tuple[torch.Tensor, ...]:
     import torch
 
@@ -70,10 +76,24 @@ def _forward(
     tensors = [torch.as_tensor(value) for value in inputs]
     device = tensors[0].device if tensors else None
     parameters = {slot.name: _array(getattr(slot.holder, slot.attribute)) for slot in slots}
-    results = run(diagram, [_array(tensor) for tensor in tensors], parameters, sizes)
+    random = np.random.default_rng(int(torch.randint(2**62, ()))) if training else None
+    arrays = [_array(tensor) for tensor in tensors]
+    results = run(diagram, arrays, parameters, sizes, random)
+    if training and diagram.is_stateful:
+        _keep_state(slots, parameters)
     made = tuple(torch.from_numpy(np.ascontiguousarray(r)).reshape(r.shape) for r in results)
     made = tuple(tensor.to(device) for tensor in made)
     return made[0] if len(made) == 1 else made
+
+
+def _keep_state(slots: Sequence[_Slot], parameters: Mapping[str, np.ndarray]) -> None:
+    """Give the buffers what the evaluation made of them."""
+    import torch
+
+    for slot in slots:
+        tensor: torch.Tensor = getattr(slot.holder, slot.attribute)
+        if not isinstance(tensor, torch.nn.Parameter):
+            tensor.copy_(torch.from_numpy(parameters[slot.name]))
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

@@ -96,7 +96,40 @@ class Library:
     output_targets: tuple[tuple[Axis, ...], ...]
 
 
-Operator: TypeAlias = Pointwise | Number | Iota | Reindex | Contraction | Reduction | Library
+@record
+class Scattering:
+    """Writes a source, tiled over the degree, into an array at `indices`: the mirror of `Reindex`.
+
+    `op` combines with what is there: `=`, `+=`, `*=`, `max=`, `min=`. The output is a target
+    whole. The first input is the source; then comes the array that is written into, whole, unless
+    `is_first`: then it is filled with the operator's identity (0 for `=`), that of `max=` and
+    `min=` for naturals being 0 and the largest below their bound. Arrays of naturals that the
+    indices gather from follow.
+    """
+
+    op: str
+    indices: tuple[Affine, ...]
+    is_first: bool
+
+
+@record
+class Scan:
+    """Operations that read each other's results earlier along `axis` (later, if `reverse`).
+
+    They are carried out in order for one index along the axis after another; those whose degree
+    lacks the axis (constants) are the same for each. Inputs are all arrays from outside, outputs
+    all wires made, both whole. In a branch that is not chosen an operation may read entries that
+    are not there yet: they may hold any finite value.
+    """
+
+    axis: Axis
+    reverse: bool
+    edges: tuple[Edge, ...]
+
+
+Operator: TypeAlias = (
+    Pointwise | Number | Iota | Reindex | Contraction | Reduction | Library | Scattering | Scan
+)
 
 
 # ---- edges ------------------------------------------------------------------------------------

@@ -23,8 +23,10 @@ from ncdlang.ir.diagram import (
     Reduction,
     Reindex,
     Result,
+    Scan,
+    Scattering,
 )
-from ncdlang.records import record
+from ncdlang.records import record, replace
 from ncdlang.semantics.program import (
     Apply,
     ApplyDiagram,
@@ -37,10 +39,13 @@ from ncdlang.semantics.program import (
     IndexValue,
     Invoke,
     Read,
+    Recurrence,
     Reduce,
+    Scatter,
     Select,
     SizeValue,
     Step,
+    Write,
 )
 from ncdlang.semantics.types import (
     Affine,
@@ -48,6 +53,7 @@ from ncdlang.semantics.types import (
     Axis,
     Floor,
     Gathered,
+    IndexVariable,
     Kind,
     Mod,
     Wire,
@@ -146,6 +152,10 @@ class _Lowering:
                     self._define(step, blocks)
                 case Invoke():
                     self._invoke(step, blocks)
+                case Scatter():
+                    self._scatter(step, blocks)
+                case Recurrence():
+                    self._recurrence(step, blocks)
                 case _:
                     assert_never(step)
 
@@ -160,10 +170,10 @@ class _Lowering:
             self._value(value, place, wire)
             return
         if isinstance(value, Read) and not value.axes and not wire.type.axes:
-            self._edge(Reindex(), (), self._read_operands(value), wire, place)
+            self._edge(Reindex(), (), self._read_operands(value, place), wire, place)
             return
         if isinstance(value, Read) and set(degree) == set(atoms):
-            self._edge(Reindex(), atoms, self._read_operands(value), wire, place)
+            self._edge(Reindex(), atoms, self._read_operands(value, place), wire, place)
             return
         self._edge(Reindex(), atoms, (self._operand(value, place),), wire, place)
 
@@ -192,6 +202,42 @@ class _Lowering:
             tuple(_targets(weave) for weave in step.result_weaves),
         )
         self.edges.append(Edge(operator, step.lifted, inputs, outputs, step.span, blocks))
+
+    def _scatter(self, step: Scatter, blocks: tuple[Block, ...]) -> None:
+        current: Wire | None = None
+        for i, write in enumerate(step.writes):
+            is_last = i + 1 == len(step.writes)
+            output = step.wire if is_last else self._like(step.wire)
+            self._write(write, current, output, blocks)
+            current = output
+
+    def _like(self, wire: Wire) -> Wire:
+        return self._wire(wire.type.axes, wire.type.kind, wire.span)
+
+    def _write(
+        self, write: Write, current: Wire | None, output: Wire, blocks: tuple[Block, ...]
+    ) -> None:
+        place = _Place(write.axes, (), write.span, blocks)
+        inputs = [self._operand(write.expression, place)]
+        if current is not None:
+            inputs.append(_whole(current))
+        inputs += [_gathered_operand(gathered) for gathered in _gathered(write.indices)]
+        operator = Scattering(write.op, write.indices, current is None)
+        result = Result(output, tuple(True for _ in output.type.axes))
+        self.edges.append(Edge(operator, write.axes, tuple(inputs), (result,), write.span, blocks))
+
+    def _recurrence(self, step: Recurrence, blocks: tuple[Block, ...]) -> None:
+        outer, self.edges = self.edges, []
+        self.steps(step.steps, blocks)
+        inner, self.edges = tuple(self.edges), outer
+        made = dict.fromkeys(result.wire for edge in inner for result in edge.outputs)
+        read = dict.fromkeys(
+            operand.wire for edge in inner for operand in edge.inputs if operand.wire not in made
+        )
+        outputs = tuple(Result(wire, tuple(True for _ in wire.type.axes)) for wire in made)
+        operator = Scan(step.axis, step.reverse, inner)
+        inputs = tuple(_whole(wire) for wire in read)
+        self.edges.append(Edge(operator, (), inputs, outputs, step.span, blocks))
 
     # ---- expressions ---------------------------------------------------------------------------
 
@@ -224,7 +270,7 @@ class _Lowering:
                 return self._edge(Iota(), (value.axis,), (), output, place)
             case Read():
                 guarded = bool(place.branches)
-                operands = self._read_operands(value)
+                operands = self._read_operands(value, place)
                 return self._edge(Reindex(guarded), degree, operands, output, place)
             case Apply():
                 return self._apply(value, place, degree, output)
@@ -250,14 +296,34 @@ class _Lowering:
         wire = self._value(value, place)
         return _as_operand(wire, wire.type.axes, targets)
 
-    def _read_operands(self, read: Read) -> tuple[Operand, ...]:
+    def _read_operands(self, read: Read, place: _Place) -> tuple[Operand, ...]:
         """The array that is read, then the arrays of naturals that its index gathers from."""
-        operands = [Operand(read.wire, tuple(False for _ in read.indices), read.indices)]
-        for gathered in _gathered(read.indices):
-            wire = gathered.wire
-            weave = tuple(False for _ in wire.type.axes)
-            operands.append(Operand(wire, weave, gathered.indices))
+        indices = read.indices
+        if place.branches:
+            indices = tuple(self._safe_index(index, place) for index in indices)
+        operands = [Operand(read.wire, tuple(False for _ in indices), indices)]
+        operands += [_gathered_operand(gathered) for gathered in _gathered(indices)]
         return tuple(operands)
+
+    def _safe_index(self, index: Affine, place: _Place) -> Affine:
+        """The index with naturals that may be read out of range read by operations of their own."""
+        terms = tuple((self._safe_variable(v, place), c) for v, c in index.terms)
+        return replace(index, terms=terms)
+
+    def _safe_variable(self, variable: IndexVariable, place: _Place) -> IndexVariable:
+        match variable:
+            case Floor():
+                return Floor(self._safe_index(variable.numerator, place), variable.divisor)
+            case Mod():
+                return Mod(self._safe_index(variable.numerator, place), variable.divisor)
+            case Gathered() if any(index.axis is None for index in variable.indices):
+                wire, indices = variable.wire, variable.indices
+                axes = tuple(dict.fromkeys(axis for index in indices for axis in index.axes()))
+                read = Read(wire, indices, wire.type.kind, axes, place.span)
+                held = self._value(read, place)
+                return Gathered(held, tuple(plain_index(axis) for axis in held.type.axes))
+            case Axis() | Gathered():
+                return variable
 
     def _apply(self, value: Apply, place: _Place, degree: tuple[Axis, ...], output: Wire) -> Wire:
         singular = SINGULAR.get(value.op, ())
@@ -318,7 +384,7 @@ class _Lowering:
     def _as_wire(self, operand: Operand, value: Expression, place: _Place) -> Wire:
         """The wire that holds exactly the operand's value, axis by axis."""
         axes = operand.wire.type.axes
-        if isinstance(value, Read) and _plain_axes(value) != axes:
+        if isinstance(value, Read) and operand.wire is value.wire and _plain_axes(value) != axes:
             return self._value(value, place)
         return operand.wire
 
@@ -327,6 +393,16 @@ def _as_operand(wire: Wire, axes: tuple[Axis, ...], targets: tuple[Axis, ...]) -
     """A wire read at plain axes, of which some are targets."""
     weave = tuple(axis in targets for axis in axes)
     return Operand(wire, weave, tuple(plain_index(axis) for axis in axes if axis not in targets))
+
+
+def _whole(wire: Wire) -> Operand:
+    """A wire of which every axis is a target."""
+    return Operand(wire, tuple(True for _ in wire.type.axes), ())
+
+
+def _gathered_operand(gathered: Gathered) -> Operand:
+    weave = tuple(False for _ in gathered.wire.type.axes)
+    return Operand(gathered.wire, weave, gathered.indices)
 
 
 def _targets(weave: tuple[Axis | None, ...]) -> tuple[Axis, ...]:

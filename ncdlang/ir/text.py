@@ -8,7 +8,9 @@ The brackets of an operand are its weave and its reindexing at once, one entry f
 the wire: `<k>` is a target, which the operator sees whole; any other entry is the coordinate at
 which the operand is read for each index of the degree, the axes after `for`. The brackets of an
 output show its type, with its targets marked likewise. `<y:x>` is a target that a library
-diagram calls y.
+diagram calls y. `scatter += [I[n], d]` writes its first operand to these coordinates of an array
+of identities, or of the second operand where that is whole. The operations in the braces of
+`scan[t](...)` are carried out in order for one index along t after another.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from ncdlang.ir.diagram import (
     Reduction,
     Reindex,
     Result,
+    Scan,
+    Scattering,
 )
 from ncdlang.semantics.naming import Names, joined
 from ncdlang.semantics.size import Size
@@ -36,10 +40,12 @@ from ncdlang.semantics.text import (
     application,
     axis_sizes,
     binding_text,
+    called,
     header,
     learned_text,
     number,
     quoted,
+    scan_text,
     target_slot,
 )
 from ncdlang.semantics.types import Axis
@@ -86,13 +92,24 @@ def _moved(opened: tuple[Block, ...], wanted: tuple[Block, ...]) -> Iterator[str
 
 def _edge(edge: Edge, names: Names, indent: str) -> list[str]:
     """One operation on one line, or with an operand on each line where that is too long."""
+    inputs = [_operand(edge, position, names) for position in range(len(edge.inputs))]
+    if isinstance(edge.operator, Scan):
+        return _scan(edge.operator, inputs, names, indent)
     outputs = ", ".join(_result(edge, position, names) for position in range(len(edge.outputs)))
     operator = _operator(edge.operator, names)
-    inputs = [_operand(edge, position, names) for position in range(len(edge.inputs))]
     degree = f" for {' '.join(names.axis(axis) for axis in edge.degree)}" if edge.degree else ""
     tail = degree + _binding(edge.operator, names)
     head = f"{outputs} = {operator}"
     return application(indent, head, inputs, tail) if inputs else [f"{indent}{head}{tail}"]
+
+
+def _scan(scan: Scan, inputs: list[str], names: Names, indent: str) -> list[str]:
+    """The head with the arrays from outside, then the operations, whose outputs are the scan's."""
+    head = scan_text(scan.axis, scan.reverse, names)
+    lines = application(indent, head, inputs, " {")
+    for edge in scan.edges:
+        lines.extend(_edge(edge, names, indent + _INDENT))
+    return [*lines, indent + "}"]
 
 
 def _operator(operator: Operator, names: Names) -> str:
@@ -114,8 +131,13 @@ def _operator(operator: Operator, names: Names) -> str:
             start = f", initial = {number(initial)}" if initial is not None else ""
             return f"{operator.name}[{axes}{start}]"
         case Library():
-            name = operator.callee.name
+            name = called(operator.callee)
             return f"{operator.instance.name}: {name}" if operator.instance else name
+        case Scattering():
+            place = joined(names.affine(index) for index in operator.indices)
+            return f"scatter {operator.op} [{place}]"
+        case Scan():
+            return scan_text(operator.axis, operator.reverse, names)
 
 
 def _binding(operator: Operator, names: Names) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ncdlang.semantics.naming import Names, is_anonymous
-from ncdlang.semantics.program import CheckedDiagram, Define, Instance, signature, walk
+from ncdlang.semantics.program import CheckedDiagram, Instance, made_by, signature, walk
 from ncdlang.semantics.text import axis_sizes, learned_text
 from ncdlang.semantics.types import Wire
 
@@ -30,5 +30,5 @@ def _instance(instance: Instance) -> str:
 def _wires(diagram: CheckedDiagram) -> tuple[Wire, ...]:
     made: dict[Wire, None] = {}
     for step in walk(diagram.steps):
-        made.update(dict.fromkeys([step.wire] if isinstance(step, Define) else step.results))
+        made.update(dict.fromkeys(made_by(step)))
     return tuple(made)

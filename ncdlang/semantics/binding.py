@@ -356,9 +356,7 @@ def _check_targets(
     body: Body, template: Template, bound: dict[Axis, Bound], places: dict[Axis, Span]
 ) -> None:
     """An axis that an input carries is found by its name, not by a size. Raises Reported."""
-    carried = {
-        a for wire in template.checked.parameters for axis in wire.type.axes for a in axis.atoms
-    }
+    carried = {axis for wire in template.checked.parameters for axis in wire.type.axes}
     for axis, value in bound.items():
         if axis in carried and not isinstance(value, Axis):
             name = template.checked.name

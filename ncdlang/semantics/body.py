@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ncdlang.diagnostics import Label
 from ncdlang.records import record
 from ncdlang.semantics import equations, results, signature, statements
+from ncdlang.semantics.assertions import take_over
 from ncdlang.semantics.binding import InstanceKey, Opened, Template
 from ncdlang.semantics.calls import elementwise_callee
 from ncdlang.semantics.constraints import Constraints, Relation
@@ -31,8 +32,10 @@ from ncdlang.semantics.program import (
 )
 from ncdlang.semantics.reads import read_indices
 from ncdlang.semantics.report import Reported
+from ncdlang.semantics.scatter import Injectivity, check_injectivity
 from ncdlang.semantics.scope import LearnedPipeline, Scope
 from ncdlang.semantics.size import Size, Symbol, TooComplexError
+from ncdlang.semantics.state import keeps_state
 from ncdlang.semantics.types import Affine, ArrayType, Axis, Wire, plain_index
 from ncdlang.source import Span
 from ncdlang.syntax import tree
@@ -82,10 +85,12 @@ class Body(Names):
         self.results: tuple[Wire, ...] = ()
         self.learned: list[Learned] = []
         self.uses: list[LearnedUse] = []
+        self.injectivity: list[Injectivity] = []
         self.obligations: list[Obligation] = []
         self.places: list[Place] = [Place("", [], None)]
         self.failed = False
         self.later: dict[str, Span] = {}
+        self.redeclared: set[str] = set()
         self._fresh = count(1)
         self.copies: list[int] = []
         self.copies_in_all = 1
@@ -101,12 +106,14 @@ class Body(Names):
         declared = self.declaration.span
         try:
             signature.check_signature(self)
+            take_over(self)
         except TooComplexError:
             self.too_complex(self.declaration.header)
             raise Reported from None
         statements.check_body(self)
         if not self.failed and len(self.sink) == before and not self.has_broken(declared):
             check_obligations(self)
+            check_injectivity(self)
         if self.failed or len(self.sink) > before or self.has_broken(declared):
             raise Reported
         return self._template()
@@ -115,10 +122,10 @@ class Body(Names):
         declaration = self.declaration
         instances = tuple(instance for use in self.uses if (instance := use.instance) is not None)
         used = results.symbols_in_use(self)
-        unknowns = tuple(
-            dict.fromkeys(s for s in self._unknowns() if s in used or s in self._own())
-        )
+        unknowns = tuple(dict.fromkeys(s for s in self.unknowns() if s in used or s in self._own()))
         is_scalar = not any(w.type.axes for w in (*self.parameters, *self.results))
+        properties = self.module.properties.get(declaration.name.text, ())
+        steps = tuple(self.places[0].steps)
         checked = CheckedDiagram(
             declaration.name.text,
             self.module.library,
@@ -130,12 +137,15 @@ class Body(Names):
             tuple(self.settings),
             tuple(self.learned),
             instances,
-            tuple(self.places[0].steps),
+            steps,
             tuple(self.constraints.requirements),
             unknowns,
             results.needed_symbols(self.learned, instances),
             declaration.header,
-            is_scalar and not self.learned and not instances and declaration.formals is None,
+            is_scalar and not self.learned and not instances,
+            declaration.body is None and declaration.pipeline is None,
+            properties,
+            keeps_state(properties, steps),
         )
         results_axes = {a for wire in self.results for axis in wire.type.axes for a in axis.atoms}
         shared = self.shared | {
@@ -151,7 +161,8 @@ class Body(Names):
             if (s := atom.symbol) is not None and atom not in self.shared
         }
 
-    def _unknowns(self) -> list[Symbol]:
+    def unknowns(self) -> list[Symbol]:
+        """The sizes that inputs carry and those of the free axes."""
         axes = [a for wire in self.parameters for axis in wire.type.axes for a in axis.atoms]
         axes += [
             w.type.kind.bound_axis for w in self.parameters if w.type.kind.bound_axis is not None
@@ -174,6 +185,14 @@ class Body(Names):
         place = self.places.pop()
         assert place.span is not None
         self.add(BlockStep(place.title, tuple(place.steps), place.span))
+
+    def open_recurrence(self) -> None:
+        """Collect the steps of a recurrence's equation apart."""
+        self.places.append(Place("", [], None))
+
+    def close_recurrence(self) -> list[Step]:
+        """The steps since `open_recurrence`."""
+        return self.places.pop().steps
 
     def fresh_name(self) -> str:
         """A name for a wire that has none."""
@@ -240,7 +259,7 @@ class Body(Names):
         if not isinstance(head, tree.Name):
             return False
         if self.scope.find(head.text) is None:
-            return head.text == "where" or head.text in FUNCTIONS or head.text in REDUCTIONS
+            return head.text in ("where", "cast") or head.text in (FUNCTIONS | REDUCTIONS.keys())
         try:
             return elementwise_callee(self, function) is not None
         except Reported:

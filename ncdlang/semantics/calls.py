@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 def elementwise_callee(body: Body, function: tree.Expr) -> CheckedDiagram | None:
     """The diagram that `function` names, if it is an elementwise operator (all types scalar)."""
-    if not isinstance(function, tree.Name):
+    head = function.head if isinstance(function, tree.Bracketed) else function
+    if not isinstance(head, tree.Name):
         return None
-    meaning = body.scope.find(function.text)
+    meaning = body.scope.find(head.text)
     if not isinstance(meaning, DiagramRef) or not meaning.is_scalar:
         return None
-    return open_diagram(body, meaning, None, function).callee
+    brackets = function.brackets if isinstance(function, tree.Bracketed) else None
+    callee = open_diagram(body, meaning, brackets, head).callee
+    return callee if callee.is_elementwise else None
 
 
 def call_value(body: Body, expr: tree.Call) -> Wire:

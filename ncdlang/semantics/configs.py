@@ -94,10 +94,10 @@ def _signature_names(declaration: tree.Diagram) -> set[str]:
         if isinstance(current, tree.TupleTypeExpr):
             pending.extend(current.items)
             continue
-        for slot in current.axes.slots:
-            for item in slot.items:
-                if isinstance(item, tree.Name):
-                    names.add(item.text)
-                elif isinstance(item, tree.Composite):
-                    names.update(name.text for name in item.names)
+        items = [item for slot in current.axes.slots for item in slot.items]
+        for item in (*items, current.bound):
+            if isinstance(item, tree.Name):
+                names.add(item.text)
+            elif isinstance(item, tree.Composite):
+                names.update(name.text for name in item.names)
     return names

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Fix, Label
 from ncdlang.records import replace
+from ncdlang.semantics import scatter
 from ncdlang.semantics.binding import open_diagram
 from ncdlang.semantics.calls import call_pipeline, is_pipeline, plan_call
 from ncdlang.semantics.expressions import Context
@@ -37,14 +38,11 @@ if TYPE_CHECKING:
 
 def check_equation(body: Body, equation: tree.Equation) -> tuple[Wire, ...]:
     """Define the wires of an equation. Raises Reported."""
+    declared = scatter.declared_target(body, equation)
+    if declared is not None:
+        return scatter.check_write(body, equation, declared)
     if equation.op != "=":
-        body.fail(
-            "NCD5001",
-            f"accumulating with `{equation.op}` has no meaning yet",
-            equation.span,
-            label="a scatter",
-            help="define the wire by one equation with `=`",
-        )
+        scatter.fail_undeclared(body, equation)
     for i, target in enumerate(equation.targets):
         check_new(body, target)
         same = [t.name for t in equation.targets[:i] if t.name.text == target.name.text != "_"]
@@ -53,6 +51,11 @@ def check_equation(body: Body, equation: tree.Equation) -> tuple[Wire, ...]:
     call = as_diagram_call(body, equation.value)
     if call is not None:
         return _call_equation(body, equation.targets, call)
+    return (define(body, single_target(body, equation), equation.value, None),)
+
+
+def single_target(body: Body, equation: tree.Equation) -> tree.Target:
+    """The one wire that an expression gives. Raises Reported if more are named."""
     target, *others = equation.targets
     if others:
         body.fail(
@@ -61,7 +64,7 @@ def check_equation(body: Body, equation: tree.Equation) -> tuple[Wire, ...]:
             target.span.to(others[-1].span),
             label="one array",
         )
-    return (define(body, target, equation.value, None),)
+    return target
 
 
 def check_new(body: Body, target: tree.Target) -> None:
@@ -104,7 +107,7 @@ def define(body: Body, target: tree.Target, value: tree.Expr, kind: Kind | None)
         atoms = tuple(atom for axis in axes for atom in axis.atoms)
         context = Context(frozenset(atoms), atoms)
         expression = body.expressions.check(value, context)
-        _check_leftover(body, expression, atoms, target, value)
+        check_leftover(body, expression, atoms, target, value)
     if kind is not None:
         expression = to_kind(body, expression, kind, value.span)
     wire = Wire(target.name.text, ArrayType(axes, expression.kind), target.span)
@@ -147,12 +150,11 @@ def target_axes(body: Body, brackets: tree.Brackets) -> tuple[Axis, ...]:
     for item in bracket_items(body, brackets):
         if not isinstance(item, (tree.Name, tree.Pack, tree.Composite)):
             body.fail(
-                "NCD5001",
-                f"an index on the left, `{item.span.text}`, writes into a declared wire, "
-                "which has no meaning yet",
+                "NCD2016",
+                f"the index `{item.span.text}` on the left writes into a wire that is not declared",
                 item.span,
                 label="not the name of an axis",
-                help="name the axes of the result and move the index to the right",
+                help="declare the wire with its axes first: `Y: [...]`",
             )
         for axis in body.axes_of_item(item):
             for atom in axis.atoms:
@@ -168,7 +170,7 @@ def target_axes(body: Body, brackets: tree.Brackets) -> tuple[Axis, ...]:
     return tuple(axes)
 
 
-def _check_leftover(
+def check_leftover(
     body: Body,
     expression: Expression,
     kept: tuple[Axis, ...],

@@ -27,10 +27,10 @@ from ncdlang.semantics.program import (
     SizeValue,
 )
 from ncdlang.semantics.reductions import Reductions, missing_axes
-from ncdlang.semantics.report import Reported, counted
+from ncdlang.semantics.report import Reported, counted, listed
 from ncdlang.semantics.scope import Broken
 from ncdlang.semantics.sizes import size_of
-from ncdlang.semantics.types import INTEGER, REAL, Axis, Wire, plain_index
+from ncdlang.semantics.types import FORMATS, INTEGER, REAL, Axis, Kind, Wire, plain_index
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -55,7 +55,9 @@ class Context:
 
     def keeping(self, axes: Iterable[Axis]) -> Context:
         """The same place inside a bracket that binds `axes`."""
-        return self if self.kept is None else replace(self, kept=self.kept | frozenset(axes))
+        bound = frozenset(axes)
+        kept = self.kept | bound if self.kept is not None else None
+        return replace(self, kept=kept, guards=outside(self.guards, bound))
 
     def unstated(self) -> Context:
         """The same place with nothing contracted."""
@@ -70,6 +72,12 @@ class Context:
         seen = dict.fromkeys(axis for e in expressions for axis in e.axes)
         first = [axis for axis in self.order if axis in seen]
         return (*first, *(axis for axis in seen if axis not in self.order))
+
+
+def outside(guards: Guards, bound: Iterable[Axis]) -> Guards:
+    """The guards that still say something where `bound` axes have got another meaning."""
+    axes = frozenset(bound)
+    return tuple(guard for guard in guards if axes.isdisjoint(guard[0].axes))
 
 
 class Expressions:
@@ -260,10 +268,11 @@ class Expressions:
             elif inverted:
                 inside.append(self.apply("div", [Constant(1.0, REAL), value], context, expr.span))
             else:
-                inside.append(kinds.to_real(self.body, value, expr.span))
+                inside.append(value)
+        inside, kind = kinds.numbers(self.body, inside, expr.span)
         axes = tuple(axis for axis in context.union(inside) if axis not in bound)
         ordered = tuple(axis for axis in context.union(inside) if axis in bound)
-        result: Expression = Contract(ordered, tuple(inside), REAL, axes, expr.span)
+        result: Expression = Contract(ordered, tuple(inside), kind, axes, expr.span)
         for value, inverted in outside:
             operands = [result, value]
             result = self.apply("div" if inverted else "mul", operands, context, expr.span)
@@ -310,6 +319,11 @@ class Expressions:
             head = function.head
             if head.text in REDUCTIONS and self.body.scope.find(head.text) is None:
                 return self.reductions.call(expr, function, head, context)
+            if head.text == "cast" and self.body.scope.find("cast") is None:
+                if len(expr.arguments) != 1:
+                    self.wrong_count(expr.span, len(expr.arguments), "cast", 1)
+                value = self.check(expr.arguments[0], context)
+                return self.cast(function, value, context, expr.span)
         if elementwise_callee(self.body, function) is not None:
             values = self._all(expr.arguments, context)
             places = [argument.span for argument in expr.arguments]
@@ -339,6 +353,24 @@ class Expressions:
         ]
         kind = callee.results[0].type.kind
         return ApplyDiagram(callee, tuple(converted), kind, context.union(converted), span)
+
+    def cast(
+        self, function: tree.Bracketed, value: Expression, context: Context, span: Span
+    ) -> Expression:
+        """`cast[bf16]` of a value. Raises Reported."""
+        slots = function.brackets.slots
+        word = slots[0].items[0] if len(slots) == 1 and len(slots[0].items) == 1 else None
+        if not isinstance(word, tree.Name) or word.text not in FORMATS:
+            self.body.fail(
+                "NCD4002",
+                "`cast` takes the format to change to",
+                function.brackets.span,
+                label="not a number format",
+                help=f"it is one of {listed(FORMATS, 'or')}",
+            )
+        real = kinds.to_real(self.body, value, span)
+        axes = context.union([real])
+        return Apply("cast", (real,), Kind("real", word.text), axes, span)
 
     def _unnamed(self, expr: tree.Call, wire: Wire) -> None:
         names = ", ".join(axis.name for axis in wire.type.axes if axis.derived)

@@ -24,6 +24,9 @@ _INTEGER_OPS = frozenset(
 )
 _NATURAL_OPS = frozenset({"add", "mul", "floordiv", "mod", "max", "min"})
 _COMPLEX_OPS = frozenset({"add", "sub", "mul", "div", "neg", "exp", "abs"})
+_BECOMES = frozenset(
+    {("integer", "real"), ("integer", "natural"), ("integer", "complex"), ("real", "complex")}
+)
 NATURAL = Kind("natural")
 
 
@@ -35,11 +38,11 @@ def to_real(body: Body, expression: Expression, span: Span) -> Expression:
 def to_kind(body: Body, expression: Expression, wanted: Kind, span: Span) -> Expression:
     """The value as `wanted`, or an error where it does not become that by itself."""
     kind = expression.kind
-    if kind.name == wanted.name or (kind.name == "real" and wanted.name == "complex"):
-        return expression
+    if kind.name == "real" and wanted.name == "real" and kind.format != wanted.format:
+        return Apply("cast", (expression,), wanted, expression.axes, span)
     if kind.name == "integer" and wanted.name in ("real", "complex"):
         return _integer_to_real(expression, span)
-    if kind.name == "integer" and wanted.name == "natural":
+    if kind.name == wanted.name or becomes(kind, wanted):
         return expression
     body.fail(
         "NCD2011",
@@ -50,6 +53,11 @@ def to_kind(body: Body, expression: Expression, wanted: Kind, span: Span) -> Exp
     )
 
 
+def becomes(kind: Kind, wanted: Kind) -> bool:
+    """Whether values of one kind become those of another by themselves."""
+    return (kind.name, wanted.name) in _BECOMES
+
+
 def _integer_to_real(expression: Expression, span: Span) -> Expression:
     match expression:
         case Constant():
@@ -58,6 +66,12 @@ def _integer_to_real(expression: Expression, span: Span) -> Expression:
             return replace(expression, kind=REAL)
         case _:
             return Apply("real", (expression,), REAL, expression.axes, span)
+
+
+def numbers(body: Body, values: Sequence[Expression], span: Span) -> tuple[list[Expression], Kind]:
+    """The factors of a contraction as reals, or as complex numbers where one is complex."""
+    kind = COMPLEX if any(value.kind.name == "complex" for value in values) else REAL
+    return [to_kind(body, value, kind, span) for value in values], kind
 
 
 def plural(kind: Kind) -> str:

@@ -8,11 +8,12 @@ from ncdlang.diagnostics import Label
 from ncdlang.records import record
 from ncdlang.semantics import kinds
 from ncdlang.semantics.binding import Bound, Opened
-from ncdlang.semantics.program import CheckedDiagram, Instance, Invoke
+from ncdlang.semantics.program import CheckedDiagram, Define, Instance, Invoke
 from ncdlang.semantics.report import counted, has_axes, listed
 from ncdlang.semantics.scope import closest
 from ncdlang.semantics.size import Size, Symbol, product
-from ncdlang.semantics.types import Axis, Kind, Wire
+from ncdlang.semantics.state import check_state
+from ncdlang.semantics.types import ArrayType, Axis, Kind, Wire
 from ncdlang.source import Span
 
 if TYPE_CHECKING:
@@ -91,12 +92,15 @@ class Matcher:
 
     def match(self, arguments: list[tuple[Wire, Span]]) -> PlannedCall:
         """The call, planned. Raises Reported."""
+        pairs = zip(arguments, self.callee.parameters, strict=True)
+        arguments = [(self._held(wire, span, formal), span) for (wire, span), formal in pairs]
         weaves = [
             self._weave(wire, span, formal)
             for (wire, span), formal in zip(arguments, self.callee.parameters, strict=True)
         ]
         self._solve_composites()
         lifted = self._lifted(arguments, weaves)
+        check_state(self.body, self.callee, arguments, lifted, self.span)
         binding = self._binding()
         self._requirements(binding)
         if self.use is not None:
@@ -136,6 +140,16 @@ class Matcher:
             self._unify(axis, wire.type.axes[i], wire, span)
         self._check_lifted_names(wire, span, formal, trailing, weave)
         return tuple(weave)
+
+    def _held(self, wire: Wire, span: Span, formal: Wire) -> Wire:
+        """The argument in the number format of the formal type."""
+        given, wanted = wire.type.kind, formal.type.kind
+        if given.name != "real" or wanted.name != "real" or given.format == wanted.format:
+            return wire
+        value = kinds.to_kind(self.body, self.body.expressions.read_whole(wire, span), wanted, span)
+        held = Wire(self.body.fresh_name(), ArrayType(wire.type.axes, wanted), span)
+        self.body.add(Define(held, value, span))
+        return held
 
     def _take_target(
         self, wire: Wire, span: Span, formal: Axis, target: Axis, weave: list[Axis | None]

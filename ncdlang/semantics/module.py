@@ -7,6 +7,7 @@ from itertools import count
 from typing import overload
 
 from ncdlang.diagnostics import Diagnostic, Label, Sink
+from ncdlang.semantics.assertions import Assertion, assert_in_file
 from ncdlang.semantics.binding import InstanceKey, Template, is_complete, needs_settings
 from ncdlang.semantics.body import Body
 from ncdlang.semantics.configs import Configs
@@ -23,6 +24,7 @@ from ncdlang.syntax.parser import Parsed, parse
 
 Find = Callable[[Source, tuple[str, ...]], Source | None]
 PRELUDE = ("std", "prelude")
+PROPERTIES = ("linear", "elementwise", "monotone", "random", "stateful", "pictogram")
 
 
 class Compilation:
@@ -82,6 +84,9 @@ class ModuleChecker(Reporter):
         self._broken = parsed.broken
         self._lost = parsed.lost
         self._templates: dict[tuple[int, InstanceKey], Template | None] = {}
+        self.properties: dict[str, tuple[str, ...]] = {}
+        self.assertions: list[Assertion] = []
+        self.required: dict[str, list[tree.Expr]] = {}
         self.configs: list[tuple[str, tuple[tuple[str, float | int], ...]]] = []
         self.config_names: dict[str, Span] = {}
         self.exports = Scope(self._prelude_scope())
@@ -147,6 +152,8 @@ class ModuleChecker(Reporter):
         for declared in self.tree.declarations:
             if isinstance(declared, tree.Diagram):
                 self._define(declared.name, DiagramRef(self, declared))
+            elif isinstance(declared, tree.Op):
+                self._define(declared.name, DiagramRef(self, self._operator(declared)))
         for declared in self.tree.declarations:
             try:
                 self._declare_one(declared)
@@ -179,25 +186,35 @@ class ModuleChecker(Reporter):
             case tree.AxisStatement():
                 for item in declared.items:
                     self._axis(item)
-            case tree.Op():
-                self._define(declared.name, Broken("op"))
-                self.fail(
-                    "NCD5001",
-                    "the declaration of an operator has no meaning yet",
-                    declared.name.span,
-                    label="`op`",
-                    help="define it by equations in a diagram",
-                )
             case tree.Assert():
-                self.fail(
-                    "NCD5001",
-                    "an assertion outside a diagram has no meaning yet",
-                    declared.span,
-                    label="at file level",
-                    help="state it in the body of a diagram",
-                )
-            case tree.Config() | tree.Diagram():
+                self.assertions += assert_in_file(self, declared.condition)
+            case tree.Config() | tree.Diagram() | tree.Op():
                 pass
+
+    def _operator(self, op: tree.Op) -> tree.Diagram:
+        """An operator's declaration as a diagram without a body, its properties checked."""
+        words: list[str] = []
+        for name, value in op.properties:
+            if name.text == "requires" and value is not None:
+                self.required.setdefault(op.name.text, []).append(value)
+                continue
+            words.append(name.text)
+            if name.text not in PROPERTIES:
+                guess = closest(name.text, (*PROPERTIES, "requires"))
+                self.error(
+                    "NCD2001",
+                    f"there is no property `{name.text}`",
+                    name.span,
+                    label="unknown",
+                    help=f"did you mean `{guess}`?"
+                    if guess
+                    else f"it is {listed(PROPERTIES, 'or')}, or `requires = ...`",
+                )
+        self.properties[op.name.text] = tuple(words)
+        inputs = tuple(tree.Parameter(None, item, item.span) for item in op.parameters)
+        return tree.Diagram(
+            op.name, op.formals, inputs, op.result, None, None, op.doc, op.span, op.span
+        )
 
     def _axis(self, item: tree.AxisItem) -> None:
         from ncdlang.semantics.statements import STRUCTURES
@@ -214,18 +231,18 @@ class ModuleChecker(Reporter):
         if value is not None:
             size = constant(int(value))
         elif item.size is not None:
-            size = self._size(item.size)
+            size = self.size(item.size)
         else:
             size = self.new_size(item.name.text)
         check_size(self, f"axis `{item.name.text}`", size.value, item.span)
         structure = item.structure.text if item.structure is not None else None
         self._define(item.name, Axis(item.name.text, size, structure=structure))
 
-    def _size(self, expr: tree.Expr) -> Size:
+    def size(self, expr: tree.Expr) -> Size:
         """A size expression at file level: axes and consts of the file."""
         match expr:
             case tree.Group():
-                return self._size(expr.inner)
+                return self.size(expr.inner)
             case tree.SizeOf(axis=tree.Name() as name):
                 meaning = self.scope.find(name.text)
                 if isinstance(meaning, Axis):
@@ -238,7 +255,7 @@ class ModuleChecker(Reporter):
                     help="declare the axis above",
                 )
             case tree.Binary() if expr.op in ("+", "-", "*", "//", "%"):
-                left, right = self._size(expr.left), self._size(expr.right)
+                left, right = self.size(expr.left), self.size(expr.right)
                 if expr.op == "+":
                     return left + right
                 if expr.op == "-":
@@ -329,6 +346,8 @@ class ModuleChecker(Reporter):
         for declared in self.tree.declarations:
             if isinstance(declared, tree.Config):
                 self.configs.append(configs.check(declared))
+            elif isinstance(declared, tree.Op) and only is None:
+                self._check_operator(declared)
         diagrams = [d for d in self.tree.declarations if isinstance(d, tree.Diagram)]
         wanted = [d for d in diagrams if is_complete(d) and (only is None or d.name.text == only)]
         if only is None:
@@ -336,6 +355,13 @@ class ModuleChecker(Reporter):
                 self._checked(declared, InstanceKey())
         templates = [self._checked(declared, InstanceKey()) for declared in wanted]
         return tuple(template.checked for template in templates if template is not None)
+
+    def _check_operator(self, op: tree.Op) -> None:
+        entry = self.exports.local(op.name.text)
+        if entry is not None and isinstance(entry[0], DiagramRef):
+            declaration = entry[0].declaration
+            if declaration.span == op.span and is_complete(declaration):
+                self._checked(declaration, InstanceKey())
 
     def template(
         self, declaration: tree.Diagram, key: InstanceKey, user: Body, span: Span

@@ -8,7 +8,7 @@ from ncdlang.diagnostics import Label, Sink
 from ncdlang.semantics.primitives import FUNCTIONS, REDUCTIONS
 from ncdlang.semantics.program import FreeAxis
 from ncdlang.semantics.report import Reported, Reporter, rename
-from ncdlang.semantics.scope import Broken, Meaning, Scope, closest
+from ncdlang.semantics.scope import Broken, DeclaredWire, Meaning, Scope, closest
 from ncdlang.semantics.size import Size, product
 from ncdlang.semantics.types import Axis, Wire
 from ncdlang.source import Span
@@ -56,6 +56,8 @@ class Names(Reporter):
             raise Reported
         if meaning is None:
             self._unknown(name, wanted)
+        if isinstance(meaning, DeclaredWire):
+            self._unfinished(name, meaning)
         return meaning
 
     def _unknown(self, name: tree.Name, wanted: str) -> NoReturn:
@@ -96,11 +98,21 @@ class Names(Reporter):
             help=f"call it: `{name.text}{brackets}(...)`",
         )
 
+    def _unfinished(self, name: tree.Name, declared: DeclaredWire) -> NoReturn:
+        self.fail(
+            "NCD2013",
+            f"`{name.text}` is read before the last of its equations",
+            name.span,
+            label="read here",
+            labels=[Label(declared.wire.span, "declared here")],
+            notes=["a declared wire is read only when all its equations have been applied"],
+        )
+
     def _too_early(self, name: tree.Name) -> NoReturn:
         place = self.later[name.text]
         self.fail(
-            "NCD5001",
-            f"`{name.text}` is read before it is defined; recurrences have no meaning yet",
+            "NCD2013",
+            f"`{name.text}` is read before it is defined",
             name.span,
             label="read here",
             labels=[Label(place, "defined here")],

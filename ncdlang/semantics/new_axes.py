@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @record
-class _Use:
+class Use:
     """An index expression at an axis of a wire."""
 
     index: tree.Expr
@@ -42,19 +42,23 @@ def _is_lost(body: Body, name: str) -> bool:
     return isinstance(meaning, Broken) or (meaning is None and not known)
 
 
-def introduce_axes(body: Body, value: tree.Expr) -> None:
-    """Define the axes that first appear in an equation, with the sizes that their uses give."""
+def introduce_axes(body: Body, value: tree.Expr, further: Sequence[Use] = ()) -> None:
+    """Define the axes that first appear in an equation, with the sizes that their uses give.
+
+    `further` are uses beside the right-hand side: indices on the left of a scatter.
+    """
     nodes = tuple(walk_expression(value))
-    if all(body.scope.find(n.text) is not None for n in nodes if isinstance(n, tree.Name)):
+    names = (n.text for n in nodes if isinstance(n, tree.Name))
+    if not further and all(body.scope.find(name) is not None for name in names):
         return
-    uses = list(_uses(body, nodes))
+    uses = [*_uses(body, nodes), *further]
     names = _unknown_names(body, uses)
     if names:
         _introduce(body, names, uses)
     _break_blameless(body, nodes)
 
 
-def _introduce(body: Body, names: list[tree.Name], uses: list[_Use]) -> None:
+def _introduce(body: Body, names: list[tree.Name], uses: list[Use]) -> None:
     for name in list(names):
         sizes = [use.axis.size for use in uses if _is_name(use.index, name.text)]
         if sizes:
@@ -94,7 +98,7 @@ def _is_mistaken(body: Body, read: tree.Bracketed) -> bool:
     return _is_lost(body, read.head.text)
 
 
-def _uses(body: Body, nodes: Sequence[tree.Expr]) -> Iterator[_Use]:
+def _uses(body: Body, nodes: Sequence[tree.Expr]) -> Iterator[Use]:
     for node in nodes:
         if not isinstance(node, tree.Bracketed) or not isinstance(node.head, tree.Name):
             continue
@@ -107,10 +111,10 @@ def _uses(body: Body, nodes: Sequence[tree.Expr]) -> Iterator[_Use]:
         if len(items) == len(meaning.type.axes):
             for item, axis in zip(items, meaning.type.axes, strict=True):
                 if not isinstance(item, tree.Pack):
-                    yield _Use(item, axis)
+                    yield Use(item, axis)
 
 
-def _unknown_names(body: Body, uses: list[_Use]) -> list[tree.Name]:
+def _unknown_names(body: Body, uses: list[Use]) -> list[tree.Name]:
     found: dict[str, tree.Name] = {}
     for use in uses:
         for node in walk_expression(use.index, into_brackets=False):
@@ -123,7 +127,7 @@ def _is_name(expr: tree.Expr, name: str) -> bool:
     return isinstance(expr, tree.Name) and expr.text == name
 
 
-def _infer(body: Body, name: tree.Name, uses: list[_Use]) -> bool:
+def _infer(body: Body, name: tree.Name, uses: list[Use]) -> bool:
     """Give an axis the largest size that keeps all its indices inside. False: not yet."""
     from ncdlang.semantics.bounds import largest_size
 
@@ -146,7 +150,7 @@ def _infer(body: Body, name: tree.Name, uses: list[_Use]) -> bool:
     return _define_inferred(body, name, size, mine)
 
 
-def _define_inferred(body: Body, name: tree.Name, size: Size | None, uses: list[_Use]) -> bool:
+def _define_inferred(body: Body, name: tree.Name, size: Size | None, uses: list[Use]) -> bool:
     from ncdlang.semantics.statements import require_size
 
     assert size is not None
@@ -160,7 +164,7 @@ def _define_inferred(body: Body, name: tree.Name, size: Size | None, uses: list[
     return True
 
 
-def _undetermined(body: Body, names: list[tree.Name], uses: list[_Use]) -> None:
+def _undetermined(body: Body, names: list[tree.Name], uses: list[Use]) -> None:
     unknown = {name.text for name in names}
     use = next(use for use in uses if any(name.text in unknown for name in _names_in(use.index)))
     if not unknown.isdisjoint(body.told):
@@ -176,7 +180,7 @@ def _undetermined(body: Body, names: list[tree.Name], uses: list[_Use]) -> None:
     )
 
 
-def _not_inferred(body: Body, name: tree.Name, uses: list[_Use]) -> None:
+def _not_inferred(body: Body, name: tree.Name, uses: list[Use]) -> None:
     body.fail(
         "NCD3003",
         f"the size of axis `{name.text}` does not follow from its indices",
@@ -217,6 +221,8 @@ def walk_expression(expr: tree.Expr | tree.Pack, into_brackets: bool = True) -> 
                 if isinstance(node.function, tree.Bracketed) and _reduces(node.function):
                     stack += [i for s in node.function.brackets.slots for i in s.items]
             case tree.Bracketed() if into_brackets:
+                if isinstance(node.head, tree.Call):
+                    stack.append(node.head)
                 stack += reversed([item for slot in node.brackets.slots for item in slot.items])
             case tree.BlockExpr():
                 stack.append(node.body)

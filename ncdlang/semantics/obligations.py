@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 @record
 class Obligation:
-    """An index that must stay inside an axis of a wire, under guards."""
+    """An index that must stay inside an axis of a wire that is read, or written, under guards."""
 
     index: Affine
     axis: Axis
     wire: Wire
     guards: Guards
     span: Span
+    is_write: bool = False
 
 
 def check_obligations(body: Body) -> None:
@@ -170,6 +171,8 @@ def _advice(verdict: Outside, obligation: Obligation, general: bool) -> str:
         if general:
             return f"if the axis is large enough, state it: `assert size({axis}) > {index}`"
         return f"the last index of axis `{axis}` is {verdict.size - 1}" if verdict.size else ""
+    if obligation.is_write:
+        return f"every source needs a place: declare {_name(obligation)} with a larger axis"
     condition = f"{index} >= 0" if verdict.value < 0 else f"{index} < size({axis})"
     return f"read it where it is inside only: `where({condition}, ..., 0)`, or pad the axis first"
 

@@ -104,7 +104,7 @@ class Pipeline:
             built_in = stages.arity(self.body, head, expr)
             if built_in is not None:
                 return built_in
-            if head.text in REDUCTIONS and isinstance(expr, tree.Bracketed):
+            if head.text in (*REDUCTIONS, "cast") and isinstance(expr, tree.Bracketed):
                 return 1, 1
             if head.text in FUNCTIONS:
                 check_no_brackets(self.body, head, expr)
@@ -289,7 +289,11 @@ class Pipeline:
         """A primitive function or a reduction."""
         body = self.body
         reads: list[Expression] = [body.expressions.read_whole(wire, expr.span) for wire in wires]
-        if isinstance(expr, tree.Bracketed):
+        if head.text == "cast":
+            assert isinstance(expr, tree.Bracketed)
+            context = Context(None, wires[0].type.axes)
+            value = body.expressions.cast(expr, reads[0], context, expr.span)
+        elif isinstance(expr, tree.Bracketed):
             value = body.expressions.reductions.reduce_value(expr, head, reads[0])
         else:
             context = Context(None, wires[0].type.axes)

@@ -28,6 +28,7 @@ ELEMENTWISE: dict[str, int] = {
     "max": 2,
     "min": 2,
     "real": 1,
+    "cast": 1,
     "abs": 1,
     "sign": 1,
     "exp": 1,
@@ -69,7 +70,9 @@ COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 LOGICAL = frozenset({"and", "or", "not"})
 
 # Functions of one or two arguments that a file calls by name: `exp(x)`, `max(a, b)`.
-FUNCTIONS: frozenset[str] = frozenset(ELEMENTWISE) - frozenset(INFIX.values()) - {"neg", "not"}
+FUNCTIONS: frozenset[str] = (
+    frozenset(ELEMENTWISE) - frozenset(INFIX.values()) - {"neg", "not", "cast"}
+)
 
 # name -> whether it has an identity, so that an empty axis is allowed.
 REDUCTIONS: dict[str, bool] = {

@@ -166,6 +166,49 @@ class Invoke:
 
 
 @record(eq=False)
+class Write:
+    """An equation with an indexed left-hand side: `wire[indices] op expression`.
+
+    It holds for every index over `axes`, the axes that `indices` mention, in order.
+    """
+
+    op: OneOf["=", "+=", "*=", "max=", "min="]
+    indices: tuple[Affine, ...]
+    axes: tuple[Axis, ...]
+    expression: Expression
+    span: Span
+
+
+@record(eq=False)
+class Scatter:
+    """A declared wire with the equations that write it, applied in order.
+
+    Entries that nothing writes hold the identity of the first operator: 0 for `=` and `+=`, 1
+    for `*=`, -inf for `max=`, inf for `min=` (for naturals 0, and the largest below their bound).
+    No two sources of a write by `=` meet. Naturals that are summed or multiplied must turn out to
+    be below the bound of the wire.
+    """
+
+    wire: Wire
+    writes: tuple[Write, ...]
+    span: Span
+
+
+@record(eq=False)
+class Recurrence:
+    """Equations that read each other strictly earlier along `axis` (later, if `reverse`).
+
+    For each index along `axis`, from the first to the last (or back), the steps are evaluated in
+    order for that index; the axis is one of each wire, and lifted by every call.
+    """
+
+    axis: Axis
+    reverse: bool
+    steps: tuple[Define | Invoke, ...]
+    span: Span
+
+
+@record(eq=False)
 class BlockStep:
     """`block "Title" { ... }`: a title round steps, without meaning."""
 
@@ -174,7 +217,7 @@ class BlockStep:
     span: Span
 
 
-Step: TypeAlias = Define | Invoke | BlockStep
+Step: TypeAlias = Define | Invoke | Scatter | Recurrence | BlockStep
 
 
 # ---- diagrams ---------------------------------------------------------------------------------
@@ -229,7 +272,9 @@ class CheckedDiagram:
     `unknowns` are the sizes that a use must supply, in order: those of the inputs' axes and the
     free axes. `needed` are the unknowns that a parameter's shape needs, so that they must be
     known when a module is built. `library` is the dotted module of the standard library that
-    declares it (`std.nn`), "" for a user's own file.
+    declares it (`std.nn`), "" for a user's own file. An `op` has no steps: it is `primitive`, and
+    what it computes is registered in each backend. `properties` are the words of its declaration.
+    `is_stateful` says that it moves buffers in training (see `state`), itself or through others.
     """
 
     name: str
@@ -248,6 +293,9 @@ class CheckedDiagram:
     needed: tuple[Symbol, ...]
     span: Span
     is_elementwise: bool = False
+    primitive: bool = False
+    properties: tuple[str, ...] = ()
+    is_stateful: bool = False
 
     @property
     def is_learned(self) -> bool:
@@ -258,13 +306,18 @@ class CheckedDiagram:
         return f"CheckedDiagram({self.name})"
 
 
-def walk(steps: tuple[Step, ...]) -> Iterator[Define | Invoke]:
-    """All steps in order, those inside blocks included."""
+def walk(steps: tuple[Step, ...]) -> Iterator[Define | Invoke | Scatter]:
+    """All steps in order, those inside blocks and recurrences included."""
     for step in steps:
-        if isinstance(step, BlockStep):
+        if isinstance(step, (BlockStep, Recurrence)):
             yield from walk(step.steps)
         else:
             yield step
+
+
+def made_by(step: Define | Invoke | Scatter) -> tuple[Wire, ...]:
+    """The wires that a step defines."""
+    return step.results if isinstance(step, Invoke) else (step.wire,)
 
 
 @record

@@ -41,11 +41,8 @@ def read_indices(
     failed = False
     for (item, span), axis in zip(items, axes, strict=True):
         try:
-            index = item if isinstance(item, Affine) else index_expression(body, item)
-            if index.axis is not None and index.axis is not axis and not is_plainly_written(item):
-                index = replace(index, partial=True)
-            _place(body, index, axis, wire, guards, span)
-            indices.append(index)
+            index = item if isinstance(item, Affine) else index_expression(body, item, guards)
+            indices.append(place_index(body, item, index, axis, wire, guards, span))
         except Reported:
             failed = True
     if failed:
@@ -70,8 +67,25 @@ def is_plainly_written(item: tree.Expr | Affine) -> bool:
     return isinstance(item, (tree.Name, Affine))
 
 
-def _place(body: Body, index: Affine, axis: Axis, wire: Wire, guards: Guards, span: Span) -> None:
-    """A plain axis has the size of the axis it indexes; any other index only stays inside."""
+def place_index(
+    body: Body,
+    item: tree.Expr | Affine,
+    index: Affine,
+    axis: Axis,
+    wire: Wire,
+    guards: Guards,
+    span: Span,
+    is_write: bool = False,
+) -> Affine:
+    """The coordinate for one axis of a wire: a plain axis has its size, others stay inside."""
+    if index.axis is not None and index.axis is not axis and not is_plainly_written(item):
+        index = replace(index, partial=True)
+    _place(body, Obligation(index, axis, wire, guards, span, is_write))
+    return index
+
+
+def _place(body: Body, obligation: Obligation) -> None:
+    index, axis, wire, span = obligation.index, obligation.axis, obligation.wire, obligation.span
     plain = index.axis
     if plain is axis:
         return
@@ -84,7 +98,7 @@ def _place(body: Body, index: Affine, axis: Axis, wire: Wire, guards: Guards, sp
         return
     if axis.parts and index == index_of_parts(axis):
         return
-    body.oblige(Obligation(index, axis, wire, guards, span))
+    body.oblige(obligation)
 
 
 def index_of_parts(axis: Axis) -> Affine:

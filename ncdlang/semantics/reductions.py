@@ -12,7 +12,7 @@ from ncdlang.semantics.program import Expression, Reduce
 from ncdlang.semantics.report import Reported, has_axes
 from ncdlang.semantics.scope import closest
 from ncdlang.semantics.size import constant
-from ncdlang.semantics.types import REAL, Axis
+from ncdlang.semantics.types import Axis
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -63,9 +63,9 @@ class Reductions:
 
     def sum_over(self, value: Expression, bound: tuple[Axis, ...], span: Span) -> Expression:
         """The sum of a value over some of its axes."""
-        real = kinds.to_real(self.body, value, span)
+        (summand,), kind = kinds.numbers(self.body, [value], span)
         axes = tuple(axis for axis in value.axes if axis not in bound)
-        return Reduce("sum", bound, real, REAL, axes, span)
+        return Reduce("sum", bound, summand, kind, axes, span)
 
     def _reduced(
         self,

@@ -17,15 +17,17 @@ from ncdlang.semantics.program import (
     Instance,
     Invoke,
     Learned,
+    Read,
     Reduce,
+    Scatter,
     Select,
     SizeValue,
     walk,
 )
 from ncdlang.semantics.report import Reported, counted
-from ncdlang.semantics.signature import check_repeated, kind_of
+from ncdlang.semantics.signature import array_type_of, check_repeated, kind_of
 from ncdlang.semantics.size import Size, Symbol
-from ncdlang.semantics.types import ArrayType, Axis, Wire
+from ncdlang.semantics.types import Affine, ArrayType, Axis, Wire
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -105,6 +107,14 @@ def check_pipeline(body: Body, pipeline: tree.Expr) -> None:
     wires = Pipeline(body).apply(pipeline, tuple(body.parameters))
     fitted = fit_result(body, wires, promised, pipeline.span)
     _check_results(body, [(wire, pipeline.span) for wire in fitted], promised, pipeline.span, None)
+
+
+def declared_results(body: Body) -> None:
+    """The results of an `op`, which are just what its type says."""
+    wires: list[Wire] = []
+    for i, expr in enumerate(_promised(body.declaration.result), 1):
+        wires.append(Wire(f"output_{i}", array_type_of(body, expr), expr.span))
+    body.results = tuple(wires)
 
 
 def _promised(expr: tree.TypeExpr) -> list[tree.ArrayTypeExpr]:
@@ -245,10 +255,10 @@ def _check_result(
     declared = _declared_axes(body, expr, wire)
     if declared is not None and declared != wire.type.axes:
         _axes_differ(body, wire, span, expr, declared, target)
-    kind = kind_of(body, expr)
-    if kind.name == wire.type.kind.name:
+    kind, given = kind_of(body, expr), wire.type.kind
+    if kind.name == given.name and kind.format == given.format:
         return wire
-    if wire.type.kind.name == "integer" and kind.name in ("real", "natural"):
+    if kind.name == given.name or kinds.becomes(given, kind):
         return _converted(body, wire, expr, span)
     body.fail(
         "NCD2011",
@@ -380,12 +390,20 @@ def symbols_in_use(body: Body) -> frozenset[Symbol]:
             case Invoke():
                 for _, size in step.binding:
                     add(size)
+            case Scatter():
+                for axis in step.wire.type.axes:
+                    add(axis.size)
+                for write in step.writes:
+                    for size in (*_sizes_of(write.expression), *_index_sizes(write.indices)):
+                        add(size)
     return frozenset(found)
 
 
 def _sizes_of(expression: Expression) -> list[Size]:
     sizes = [axis.size for axis in expression.axes]
     match expression:
+        case Read():
+            sizes += _index_sizes(expression.indices)
         case SizeValue():
             sizes.append(expression.size)
         case Apply() | ApplyDiagram():
@@ -402,3 +420,7 @@ def _sizes_of(expression: Expression) -> list[Size]:
         case _:
             pass
     return sizes
+
+
+def _index_sizes(indices: tuple[Affine, ...]) -> list[Size]:
+    return [size for i in indices for size in (i.constant, *(c for _, c in i.terms))]

@@ -12,6 +12,7 @@ from ncdlang.source import Span
 if TYPE_CHECKING:
     from ncdlang.semantics.matching import LearnedUse
     from ncdlang.semantics.module import ModuleChecker
+    from ncdlang.semantics.program import Write
     from ncdlang.syntax import tree
 
 
@@ -31,16 +32,29 @@ class DiagramRef:
 
     @property
     def is_scalar(self) -> bool:
-        """Whether all its types are scalars: it is an elementwise operator."""
+        """Whether all its types are scalars, settings apart: it is an elementwise operator."""
         from ncdlang.syntax import tree
 
         declaration = self.declaration
         types = [p.type for p in declaration.parameters] + [declaration.result]
+        formals = declaration.formals
+        only_settings = formals is None or (
+            formals.arrow is None and all(entry.is_const for entry in formals.entries)
+        )
         return (
-            declaration.formals is None
+            only_settings
             and bool(declaration.parameters)
             and all(isinstance(t, tree.ArrayTypeExpr) and not t.axes.slots for t in types)
         )
+
+
+class DeclaredWire:
+    """`Y: [v d]` while its equations are collected; it becomes a wire after the last."""
+
+    def __init__(self, wire: Wire, remaining: int) -> None:
+        self.wire = wire
+        self.remaining = remaining
+        self.writes: list[Write] = []
 
 
 @record(eq=False)
@@ -61,6 +75,7 @@ if TYPE_CHECKING:
         | DiagramRef
         | LearnedUse
         | LearnedPipeline
+        | DeclaredWire
         | ModuleChecker
         | Broken
     )

@@ -10,14 +10,12 @@ from ncdlang.semantics.program import FreeAxis
 from ncdlang.semantics.report import Reported, listed
 from ncdlang.semantics.size import Size, Symbol, constant
 from ncdlang.semantics.sizes import size_expression
-from ncdlang.semantics.types import BOOLEAN, COMPLEX, REAL, ArrayType, Axis, Kind, Wire
+from ncdlang.semantics.types import BOOLEAN, COMPLEX, FORMATS, REAL, ArrayType, Axis, Kind, Wire
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
 if TYPE_CHECKING:
     from ncdlang.semantics.body import Body
-
-FORMATS = ("f64", "f32", "bf16", "f16", "f8e4m3", "f8e5m2")
 
 
 def check_signature(body: Body) -> None:
@@ -98,8 +96,8 @@ def _define_input(body: Body, parameter: tree.Parameter) -> None:
     if isinstance(parameter.type, tree.TupleTypeExpr):
         if parameter.name is not None:
             body.fail(
-                "NCD5001",
-                "an input that is a tuple has no meaning yet",
+                "NCD2012",
+                "an input is one array, not a tuple of them",
                 parameter.span,
                 label="a tuple",
                 help="name every input: `f(X: [x m], Y: [y m]) -> ...`",

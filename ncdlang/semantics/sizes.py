@@ -23,6 +23,7 @@ from ncdlang.syntax import tree
 
 if TYPE_CHECKING:
     from ncdlang.semantics.body import Body
+    from ncdlang.semantics.expressions import Guards
 
 
 def size_expression(body: Body, expr: tree.Expr) -> Size:
@@ -55,8 +56,10 @@ def size_expression(body: Body, expr: tree.Expr) -> Size:
 
 
 def size_of(body: Body, expr: tree.SizeOf) -> Size:
-    """`size(k)` and `size((h k))`."""
+    """`size(k)`, `size((h k))`, and `size(xs..)`: the product of the sizes of a pack."""
     match expr.axis:
+        case tree.Pack():
+            return product(axis.size for axis in body.axes_of_item(expr.axis))
         case tree.Name():
             return body.axis_named(expr.axis).size
         case tree.Composite():
@@ -127,13 +130,16 @@ def make_affine(constant_part: Size, terms: list[tuple[IndexVariable, Size]]) ->
     return Affine(constant_part, tuple((v, c) for v, c in joined.items() if c.terms))
 
 
-def index_expression(body: Body, expr: tree.Expr) -> Affine:
-    """The coordinate that an index denotes; a mistake is reported at the index."""
+def index_expression(body: Body, expr: tree.Expr, guards: Guards = ()) -> Affine:
+    """The coordinate that an index denotes; a mistake is reported at the index.
+
+    `guards` are the conditions under which naturals in it are read.
+    """
     match expr:
         case tree.Number() if isinstance(expr.value, int):
             return Affine(constant(expr.value))
         case tree.Group():
-            return index_expression(body, expr.inner)
+            return index_expression(body, expr.inner, guards)
         case tree.SizeOf():
             return Affine(size_of(body, expr))
         case tree.Name():
@@ -141,11 +147,11 @@ def index_expression(body: Body, expr: tree.Expr) -> Affine:
         case tree.Composite():
             return composite_index([body.axis_named(name) for name in expr.names])
         case tree.Unary() if expr.op == "-":
-            return _scaled(index_expression(body, expr.operand), constant(-1))
+            return _scaled(index_expression(body, expr.operand, guards), constant(-1))
         case tree.Binary() if expr.op in ("+", "-", "*", "//", "%"):
-            return _binary_index(body, expr)
+            return _binary_index(body, expr, guards)
         case tree.Bracketed():
-            return _gathered_index(body, expr)
+            return _gathered_index(body, expr, guards)
         case _:
             body.fail(
                 "NCD3004",
@@ -194,9 +200,9 @@ def _scaled(index: Affine, factor: Size) -> Affine:
     return make_affine(index.constant * factor, [(v, c * factor) for v, c in index.terms])
 
 
-def _binary_index(body: Body, expr: tree.Binary) -> Affine:
-    left = index_expression(body, expr.left)
-    right = index_expression(body, expr.right)
+def _binary_index(body: Body, expr: tree.Binary, guards: Guards) -> Affine:
+    left = index_expression(body, expr.left, guards)
+    right = index_expression(body, expr.right, guards)
     match expr.op:
         case "+":
             return make_affine(left.constant + right.constant, [*left.terms, *right.terms])
@@ -242,7 +248,7 @@ def _quasi_affine(body: Body, expr: tree.Binary, left: Affine, right: Affine) ->
     return Affine(ZERO, ((atom, ONE),))
 
 
-def _gathered_index(body: Body, expr: tree.Bracketed) -> Affine:
+def _gathered_index(body: Body, expr: tree.Bracketed, guards: Guards) -> Affine:
     wire = body.wire_at_head(expr)
     if wire.type.kind.name not in ("natural", "integer"):
         body.fail(
@@ -252,4 +258,4 @@ def _gathered_index(body: Body, expr: tree.Bracketed) -> Affine:
             label=f"of type `{wire.type}`",
             help=f"declare it `{wire.name}: N(v)[...]` to select along an axis v",
         )
-    return Affine(ZERO, ((Gathered(wire, body.read_indices(expr, wire, ())), ONE),))
+    return Affine(ZERO, ((Gathered(wire, body.read_indices(expr, wire, guards)), ONE),))

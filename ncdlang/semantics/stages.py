@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ncdlang.semantics import kinds
 from ncdlang.semantics.expressions import Context
 from ncdlang.semantics.program import Contract, Define, Expression, Read
 from ncdlang.semantics.report import counted
-from ncdlang.semantics.types import REAL, ArrayType, Axis, Wire, plain_index
+from ncdlang.semantics.types import ArrayType, Axis, Wire, plain_index
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -159,7 +160,8 @@ def _einsum(body: Body, brackets: tree.Brackets, wires: Wires, span: Span) -> Wi
         for read in reads[1:]:
             value = body.expressions.apply("mul", [value, read], Context(None, axes), span)
     else:
-        value = Contract(bound, tuple(reads), REAL, axes, span)
+        factors, kind = kinds.numbers(body, reads, span)
+        value = Contract(bound, tuple(factors), kind, axes, span)
     wire = Wire(body.fresh_name(), ArrayType(axes, value.kind), span)
     body.add(Define(wire, value, span))
     return wire

@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
-from ncdlang.semantics import equations, results
+from ncdlang.semantics import equations, recurrence, results, scatter
+from ncdlang.semantics.assertions import assert_in_body
 from ncdlang.semantics.binding import Opened, open_diagram
-from ncdlang.semantics.constraints import Relation
+from ncdlang.semantics.circles import units
 from ncdlang.semantics.numbers import check_size
 from ncdlang.semantics.pipelines import Pipeline
 from ncdlang.semantics.program import Learned
 from ncdlang.semantics.report import Reported, counted, listed, rename
 from ncdlang.semantics.scope import Broken, DiagramRef, LearnedPipeline, closest
-from ncdlang.semantics.signature import FORMATS, already_defined, array_type_of
+from ncdlang.semantics.signature import already_defined, array_type_of
 from ncdlang.semantics.size import ZERO, Size, TooComplexError
 from ncdlang.semantics.sizes import size_expression
-from ncdlang.semantics.types import ArrayType, Wire
+from ncdlang.semantics.types import FORMATS, ArrayType, Wire
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -34,21 +35,15 @@ INITIALISERS = {
     "kaiming": 0,
     "xavier": 0,
 }
-RELATIONS: dict[str, Relation] = {
-    "==": "==",
-    "!=": "!=",
-    "<": "<",
-    "<=": "<=",
-    ">": ">",
-    ">=": ">=",
-}
 
 
 def check_body(body: Body) -> None:
     """Check every statement; the result is checked by the return."""
     declaration = body.declaration
     if declaration.body is None:
-        assert declaration.pipeline is not None
+        if declaration.pipeline is None:
+            _check_operator(body)
+            return
         try:
             results.check_pipeline(body, declaration.pipeline)
         except Reported:
@@ -67,7 +62,7 @@ def check_body(body: Body) -> None:
                     label="more statements follow",
                     labels=[Label(declaration.body[i + 1].span, "this is never reached")],
                 )
-        check_statement(body, statement)
+    check_statements(body, declaration.body)
     if not returned and not _returns_inside(declaration.body):
         _missing_return(body)
 
@@ -113,6 +108,8 @@ def _defined_names(statements: tuple[tree.Statement, ...]) -> dict[str, Span]:
             case tree.Return():
                 for target in statement.targets:
                     names.setdefault(target.name.text, target.span)
+            case tree.Declaration():
+                names.setdefault(statement.name.text, statement.span)
             case tree.Block():
                 for name, span in _defined_names(statement.body).items():
                     names.setdefault(name, span)
@@ -120,6 +117,47 @@ def _defined_names(statements: tuple[tree.Statement, ...]) -> dict[str, Span]:
                 pass
     names.pop("_", None)
     return names
+
+
+def _check_operator(body: Body) -> None:
+    """The results of an `op`, and what it requires of the sizes."""
+    results.declared_results(body)
+    for condition in body.module.required.get(body.declaration.name.text, ()):
+        assert_in_body(body, condition)
+
+
+def check_statements(body: Body, statements: tuple[tree.Statement, ...]) -> None:
+    """Check the statements of one level in order, recurrences as wholes."""
+    returned: list[tree.Return] = []
+    for unit in units(statements, lambda name: body.scope.find(name) is not None):
+        if not unit.is_recurrence:
+            check_statement(body, unit.statements[0])
+            continue
+        _check_recurrence(body, unit.statements)
+        for statement in unit.statements:
+            if isinstance(statement, tree.Return):
+                names = tuple(target.name for target in statement.targets)
+                returned.append(tree.Return((), names, statement.span))
+    for statement in returned:
+        check_statement(body, statement)
+
+
+def _check_recurrence(body: Body, statements: Sequence[tree.Statement]) -> None:
+    equations_of: list[tree.Equation] = []
+    for statement in statements:
+        if isinstance(statement, tree.Equation):
+            equations_of.append(statement)
+        elif isinstance(statement, tree.Return):
+            value = statement.values[0]
+            equations_of.append(tree.Equation(statement.targets, "=", value, statement.span))
+    try:
+        recurrence.check_recurrence(body, equations_of)
+    except Reported:
+        body.failed = True
+        for statement in statements:
+            break_names(body, statement)
+    except RecursionError:
+        _too_deep(body, statements[0])
 
 
 def check_statement(body: Body, statement: tree.Statement) -> None:
@@ -134,15 +172,19 @@ def check_statement(body: Body, statement: tree.Statement) -> None:
         body.too_complex(statement.span)
         break_names(body, statement)
     except RecursionError:
-        body.failed = True
-        body.error(
-            "NCD1014",
-            "this statement is nested too deeply",
-            statement.span,
-            label="too deep",
-            help="name parts of it by equations of their own",
-        )
-        break_names(body, statement)
+        _too_deep(body, statement)
+
+
+def _too_deep(body: Body, statement: tree.Statement) -> None:
+    body.failed = True
+    body.error(
+        "NCD1014",
+        "this statement is nested too deeply",
+        statement.span,
+        label="too deep",
+        help="name parts of it by equations of their own",
+    )
+    break_names(body, statement)
 
 
 def break_names(body: Body, statement: tree.Statement) -> None:
@@ -186,15 +228,9 @@ def _dispatch(body: Body, statement: tree.Statement) -> None:
         case tree.Block():
             _block(body, statement)
         case tree.Assert():
-            _assert(body, statement.condition)
+            assert_in_body(body, statement.condition)
         case tree.Declaration():
-            body.fail(
-                "NCD5001",
-                "a declared wire, written by several equations, has no meaning yet",
-                statement.span,
-                label="declares a wire",
-                help="define the wire by one equation",
-            )
+            scatter.check_declaration(body, statement)
 
 
 def _axis(body: Body, item: tree.AxisItem) -> None:
@@ -255,7 +291,7 @@ def _block(body: Body, block: tree.Block) -> None:
                     labels=[Label(block.title.span, "this block")],
                     help="name the wire in the block and return it after the block",
                 )
-            check_statement(body, statement)
+        check_statements(body, block.body)
     finally:
         body.close_block()
 
@@ -404,40 +440,3 @@ def _learned_diagram(body: Body, statement: tree.Learn) -> Opened:
             help=f"call it directly: `{head.text}(...)`",
         )
     return opened
-
-
-# ---- asserts ----------------------------------------------------------------------------------
-
-
-def _assert(body: Body, condition: tree.Expr) -> None:
-    if isinstance(condition, tree.Group):
-        _assert(body, condition.inner)
-        return
-    if isinstance(condition, tree.Binary) and condition.op == "and":
-        _assert(body, condition.left)
-        _assert(body, condition.right)
-        return
-    if isinstance(condition, tree.Binary) and condition.op in RELATIONS:
-        left = size_expression(body, condition.left)
-        right = size_expression(body, condition.right)
-        written = " ".join(condition.span.text.split())
-        reason = f"asserted: {written}"
-        if not body.constraints.require(
-            left, RELATIONS[condition.op], right, reason, condition.span
-        ):
-            body.fail_relation(
-                left,
-                RELATIONS[condition.op],
-                right,
-                condition.span,
-                "this assertion does not hold",
-                [Label(r.span, "this is known") for r in body.constraints.related(left - right)],
-                written,
-            )
-        return
-    body.fail(
-        "NCD5001",
-        "only comparisons of sizes can be asserted yet",
-        condition.span,
-        label="no comparison of sizes",
-    )

@@ -2,7 +2,8 @@
 
 One line for each fact: axes with a size of their own, parameters, instances, requirements, then
 the steps with every contraction, conversion and weave written out. In a call `<x>` is an axis
-that the callee sees (`<y:x>` when the callee calls it y), any other axis is lifted.
+that the callee sees (`<y:x>` when the callee calls it y), any other axis is lifted. The equations
+inside `scan[t] { ... }` are evaluated in order for one index along t after another.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from ncdlang.semantics.program import (
     Invoke,
     Learned,
     Read,
+    Recurrence,
     Reduce,
     Requirement,
+    Scatter,
     Select,
     SizeValue,
     Step,
@@ -56,6 +59,8 @@ def render_checked(diagram: CheckedDiagram) -> str:
     """The checked diagram as text, ending in a line end."""
     names = Names()
     head = header(diagram, names)
+    if diagram.primitive:
+        return _operator(diagram, head, names)
     learned = [learned_text(parameter, names) for parameter in diagram.learned]
     instances = [_instance(instance, names) for instance in diagram.instances]
     requirements = [_requirement(requirement, names) for requirement in diagram.requirements]
@@ -63,6 +68,14 @@ def render_checked(diagram: CheckedDiagram) -> str:
     returned = ", ".join(names.wire(wire) for wire in diagram.results)
     facts = [*axis_sizes(names), *learned, *instances, *requirements]
     lines = [head, *(_INDENT + fact for fact in facts), *steps, f"{_INDENT}return {returned}"]
+    return "\n".join(lines) + "\n"
+
+
+def _operator(diagram: CheckedDiagram, head: str, names: Names) -> str:
+    """An `op`: its type, its properties and what it requires; it has no steps."""
+    properties = f" {{ {', '.join(diagram.properties)} }}" if diagram.properties else ""
+    requirements = [_requirement(requirement, names) for requirement in diagram.requirements]
+    lines = [head + properties, *(_INDENT + requirement for requirement in requirements)]
     return "\n".join(lines) + "\n"
 
 
@@ -77,7 +90,8 @@ def header(diagram: CheckedDiagram, names: Names) -> str:
     inputs = ", ".join(names.typed(wire) for wire in diagram.parameters)
     outputs = ", ".join(names.typed(wire) for wire in diagram.results)
     result = outputs if len(diagram.results) == 1 else f"({outputs})"
-    return f"diagram {diagram.name}{brackets}({inputs}) -> {result}"
+    word = "op" if diagram.primitive else "diagram"
+    return f"{word} {diagram.name}{brackets}({inputs}) -> {result}"
 
 
 def axis_sizes(names: Names) -> list[str]:
@@ -148,11 +162,40 @@ def _steps(steps: tuple[Step, ...], names: Names, depth: int) -> list[str]:
                 lines.append(f"{indent}{names.typed(step.wire)} = {value}")
             case Invoke():
                 lines.extend(_invoke(step, names, indent))
+            case Scatter():
+                lines.extend(_scatter(step, names, indent))
+            case Recurrence():
+                lines.append(f"{indent}{scan_text(step.axis, step.reverse, names)} {{")
+                lines.extend(_steps(step.steps, names, depth + 1))
+                lines.append(indent + "}")
             case BlockStep():
                 lines.append(f"{indent}block {quoted(step.title)} {{")
                 lines.extend(_steps(step.steps, names, depth + 1))
                 lines.append(indent + "}")
     return lines
+
+
+def _scatter(step: Scatter, names: Names, indent: str) -> list[str]:
+    """The declared wire and the equations that write it."""
+    lines = [indent + names.typed(step.wire)]
+    for write in step.writes:
+        place = joined(names.affine(index) for index in write.indices)
+        value = expression(write.expression, names)
+        lines.append(f"{indent}{names.wire(step.wire)}[{place}] {write.op} {value}")
+    return lines
+
+
+def scan_text(axis: Axis, reverse: bool, names: Names) -> str:
+    """`scan[t]`: what follows is done for one index along an axis after another."""
+    return f"scan[{names.axis(axis)}{', reverse' if reverse else ''}]"
+
+
+def called(callee: CheckedDiagram) -> str:
+    """The name of a callee; an `op` with its settings, as no equations show them."""
+    if not callee.primitive or not callee.settings:
+        return callee.name
+    settings = ", ".join(f"{name} = {number(value)}" for name, value in callee.settings)
+    return f"{callee.name}[{settings}]"
 
 
 def quoted(title: str) -> str:
@@ -169,7 +212,8 @@ def _invoke(step: Invoke, names: Names, indent: str) -> list[str]:
         f"{names.wire(wire)}{_woven(wire, weave, names)}"
         for wire, weave in zip(step.arguments, step.argument_weaves, strict=True)
     ]
-    callee = f"{step.instance.name}: {step.callee.name}" if step.instance else step.callee.name
+    name = called(step.callee)
+    callee = f"{step.instance.name}: {name}" if step.instance else name
     lifted = f" for {' '.join(names.axis(axis) for axis in step.lifted)}" if step.lifted else ""
     tail = lifted + binding_text(step.binding, names)
     return application(indent, f"{results} = {callee}", arguments, tail)
@@ -222,7 +266,7 @@ def _bound_text(value: Expression, names: Names) -> tuple[str, int]:
             branches = (value.condition, value.then, value.otherwise)
             return f"where({_listed(branches, names)})", _ATOM
         case ApplyDiagram():
-            return f"{value.callee.name}({_listed(value.arguments, names)})", _ATOM
+            return f"{called(value.callee)}({_listed(value.arguments, names)})", _ATOM
         case Contract():
             bound = " ".join(names.axis(axis) for axis in value.bound)
             factors = (_expression(factor, names, _NEGATE) for factor in value.factors)
@@ -242,7 +286,8 @@ def _listed(values: tuple[Expression, ...], names: Names) -> str:
 def _applied(value: Apply, names: Names) -> tuple[str, int]:
     binding = _BINDING.get(value.op)
     if binding is None:
-        return f"{value.op}({_listed(value.arguments, names)})", _ATOM
+        form = f"[{value.kind.format}]" if value.op == "cast" and value.kind.format else ""
+        return f"{value.op}{form}({_listed(value.arguments, names)})", _ATOM
     if len(value.arguments) == 1:
         word = "-" if value.op == "neg" else "not "
         return word + _expression(value.arguments[0], names, binding), binding

@@ -68,6 +68,8 @@ class Kind:
         return letters[self.name]
 
 
+FORMATS = ("f64", "f32", "bf16", "f16", "f8e4m3", "f8e5m2")
+
 REAL = Kind("real")
 BOOLEAN = Kind("boolean")
 COMPLEX = Kind("complex")

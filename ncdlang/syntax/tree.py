@@ -67,9 +67,9 @@ class Binary:
 
 @record
 class SizeOf:
-    """`size(k)`; `axis` is a name or a composite."""
+    """`size(k)`; `axis` is a name, a composite or a pack."""
 
-    axis: Expr
+    axis: Expr | Pack
     span: Span = field(compare=False, repr=False)
 
 
