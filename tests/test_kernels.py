@@ -1,0 +1,152 @@
+"""Derived kernels in Triton's interpreter, against the emitted PyTorch code in float64."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import ncdlang
+from ncdlang.semantics.program import CheckedDiagram
+from ncdlang.semantics.types import Wire
+
+LIBRARY = ncdlang.load(Path(__file__).parent / "data" / "kernels.ncd")
+# No size is a multiple of a tile.
+SIZES = {
+    **{"q": 37, "x": 37, "h": 2, "g": 2, "r": 3, "k": 12, "e": 20},
+    **{"t": 37, "m": 43, "f": 21, "n": 19, "v": 50, "w": 74},
+}
+TOLERANCE = {"f32": 2e-6, "bf16": 8e-3, "f16": 2e-3}
+DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
+
+
+@pytest.fixture(autouse=True)
+def exact_products() -> None:
+    torch.manual_seed(0)
+    torch.set_float32_matmul_precision("highest")
+
+
+def given(wire: Wire, sizes: dict[str, int], dtype: torch.dtype) -> torch.Tensor:
+    shape = [sizes[axis.name] for axis in wire.type.axes]
+    match wire.type.kind.name:
+        case "natural":
+            bound = wire.type.kind.bound
+            assert bound is not None
+            return torch.randint(0, min(sizes[str(bound)[5:-1]], 4), shape)
+        case "boolean":
+            return torch.rand(shape) > 0.3
+        case _:
+            return torch.randn(shape).to(dtype)
+
+
+def built(name: str, sizes: dict[str, int], dtype: str = "f32") -> tuple[object, object]:
+    diagram = diagram_of(name)
+    known = {symbol.name: sizes[symbol.name] for symbol in diagram.unknowns}
+    derived = LIBRARY.module(name, sizes=known, backend="triton", dtype=dtype)
+    exact = LIBRARY.module(name, sizes=known)
+    exact.load_state_dict(derived.state_dict())
+    return derived, exact.double()
+
+
+def diagram_of(name: str) -> CheckedDiagram:
+    diagram = LIBRARY.program.diagram(name)
+    assert diagram is not None
+    return diagram
+
+
+def error(made: torch.Tensor, exact: torch.Tensor) -> float:
+    return ((made.double() - exact).norm() / exact.norm()).item()
+
+
+def widened(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+@pytest.mark.parametrize("name", LIBRARY.diagrams)
+def test_every_program_streams_and_is_right(name: str, dtype: str) -> None:
+    derived, exact = built(name, SIZES, dtype)
+    inputs = [given(wire, SIZES, DTYPES[dtype]) for wire in diagram_of(name).parameters]
+    with torch.no_grad():
+        made = derived(*inputs)
+        wanted = exact(*map(widened, inputs))
+    assert derived.last_run, "no kernel ran"
+    assert made.dtype == DTYPES[dtype]
+    assert made.shape == wanted.shape
+    assert error(made, wanted) < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("lift", [(2,), (2, 3)])
+def test_leading_axes_are_lifted(lift: tuple[int, ...]) -> None:
+    derived, exact = built("causal", SIZES)
+    q, k, v = (given(wire, SIZES, torch.float32) for wire in diagram_of("causal").parameters)
+    many = torch.randn(*lift, *q.shape)
+    with torch.no_grad():
+        made, wanted = derived(many, k, v), exact(many.double(), k.double(), v.double())
+    assert derived.last_run == ("O",)
+    assert made.shape == wanted.shape
+    assert error(made, wanted) < TOLERANCE["f32"]
+
+
+@pytest.mark.parametrize("name", ["given_mask", "documents"])
+def test_a_row_that_sees_nothing_is_zero(name: str) -> None:
+    derived, _ = built(name, SIZES)
+    inputs = [given(wire, SIZES, torch.float32) for wire in diagram_of(name).parameters]
+    if name == "given_mask":
+        inputs[-1][5] = False
+    else:
+        inputs[3][5], inputs[4][:6] = 7, 0
+    with torch.no_grad():
+        made = derived(*inputs)
+    assert torch.equal(made[5], torch.zeros_like(made[5]))
+    assert torch.isfinite(made).all()
+
+
+def test_one_row_and_one_key() -> None:
+    sizes = SIZES | {"q": 1, "x": 1, "h": 1, "k": 1, "e": 1}
+    derived, exact = built("softmax_dense", sizes)
+    inputs = [given(w, sizes, torch.float32) for w in diagram_of("softmax_dense").parameters]
+    with torch.no_grad():
+        made, wanted = derived(*inputs), exact(*map(widened, inputs))
+    assert error(made, wanted) < TOLERANCE["f32"]
+
+
+def test_large_scores_do_not_overflow() -> None:
+    derived, exact = built("softmax_dense", SIZES)
+    wires = diagram_of("softmax_dense").parameters
+    inputs = [given(wire, SIZES, torch.float32) for wire in wires]
+    inputs[0] = inputs[0] * 500
+    with torch.no_grad():
+        made, wanted = derived(*inputs), exact(*map(widened, inputs))
+    assert error(made, wanted) < 1e-4
+
+
+def test_strided_inputs_are_read_in_place() -> None:
+    derived, exact = built("causal", SIZES)
+    wires = diagram_of("causal").parameters
+    inputs = [given(wire, SIZES, torch.float32) for wire in wires]
+    turned = [i.permute(2, 0, 1).contiguous().permute(1, 2, 0) for i in inputs]
+    with torch.no_grad():
+        made, wanted = derived(*turned), exact(*map(widened, inputs))
+    assert error(made, wanted) < TOLERANCE["f32"]
+
+
+def test_wide_inner_products_are_loops() -> None:
+    sizes = SIZES | {"m": 300, "n": 20, "v": 33}
+    derived, exact = built("linear_logsumexp", sizes)
+    wires = diagram_of("linear_logsumexp").parameters
+    inputs = [given(wire, sizes, torch.float32) * 0.1 for wire in wires]
+    with torch.no_grad():
+        made, wanted = derived(*inputs), exact(*map(widened, inputs))
+    assert derived.last_run == ("z",)
+    assert error(made, wanted) < TOLERANCE["f32"]
+
+
+def test_without_the_interpreter_the_library_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET")
+    derived, exact = built("causal", SIZES)
+    inputs = [given(wire, SIZES, torch.float32) for wire in diagram_of("causal").parameters]
+    assert error(derived(*inputs), exact(*map(widened, inputs))) < TOLERANCE["f32"]
+    assert derived.last_run == ()
+    assert derived.kernels == ("O",)
