@@ -13,10 +13,7 @@ from ncdlang.semantics.types import Wire
 
 LIBRARY = ncdlang.load(Path(__file__).parent / "data" / "kernels.ncd")
 # No size is a multiple of a tile.
-SIZES = {
-    **{"q": 37, "x": 37, "h": 2, "g": 2, "r": 3, "k": 12, "e": 20},
-    **{"t": 37, "m": 43, "f": 21, "n": 19, "v": 50, "w": 74},
-}
+SIZES = dict(zip("qxhgrketmfnvw", (37, 37, 2, 2, 3, 12, 20, 37, 43, 21, 19, 50, 74), strict=True))
 TOLERANCE = {"f32": 2e-6, "bf16": 8e-3, "f16": 2e-3}
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ncdlang.analysis.plan import Output, Region
 from ncdlang.analysis.terms import Term, number_kind, subterms
+from ncdlang.analysis.visible import visible
 from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis
 
@@ -63,6 +64,8 @@ class _Writer:
     products: Products = field(init=False)
     code: Expressions = field(init=False)
     states: dict[Term, Value] = field(default_factory=dict[Term, Value])
+    start: str = "0"
+    stop: str = ""
 
     def __post_init__(self) -> None:
         region = self.region
@@ -109,6 +112,7 @@ class _Writer:
         after = Scope([], 1, outside, (before,))
         self.products.root = before
         opening = self._start()
+        self._range(before)
         self._loop(loop)
         after.folds = dict(self.states)
         outputs = [self._store(output, after) for output in region.outputs]
@@ -220,6 +224,34 @@ class _Writer:
         scope.write(f"{dim.offset} = start + tl.arange(0, {dim.block})")
         scope.write(f"{dim.valid} = {dim.offset} < {dim.length}")
         self._indices(scope, dim)
+
+    def _range(self, scope: Scope) -> None:
+        """The tiles of the streamed axis in which a mask shows anything to a row."""
+        self.stop = self.stream.length
+        found = visible(self.region)
+        if found is None:
+            return
+        ends: list[tuple[dict[Axis, Axis], str]] = [
+            (found.lowest, "tl.min({0}, axis=0)"),
+            (found.highest, "tl.max({0}, axis=0)"),
+        ]
+        used = {a for end in (found.span.start, found.span.stop) if end for a in end.axes}
+        for axes, call in ends:
+            for axis, end in axes.items():
+                if end not in used:
+                    continue
+                name = self.names.claim(end.name)
+                scope.write(f"{name} = {call.format(self.rows.indices[axis])}")
+                scope.env[end] = Dim("end", (end,), indices={end: name})
+        if found.span.start is not None:
+            first = self.code.value(found.span.start, scope, (self.rows, self.stream))
+            block = self.stream.block
+            self.start = self.names.claim("first")
+            scope.write(f"{self.start} = tl.maximum({first.text}, 0) // {block} * {block}")
+        if found.span.stop is not None:
+            last = self.code.value(found.span.stop, scope, (self.rows, self.stream))
+            self.stop = self.names.claim("last")
+            scope.write(f"{self.stop} = tl.minimum({last.text}, {self.stream.length})")
 
     def _extremum(self, fold: Term, scope: Scope) -> None:
         value = self._body(fold.args[0], fold, scope)
@@ -365,7 +397,7 @@ class _Writer:
         lines.append("):")
         lines += before.lines
         lines += opening
-        lines.append(f"    for start in range(0, {stream.length}, {stream.block}):")
+        lines.append(f"    for start in range({self.start}, {self.stop}, {stream.block}):")
         lines += loop.lines
         lines += after.lines
         return "\n".join(lines) + "\n"

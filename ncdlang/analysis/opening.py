@@ -20,6 +20,8 @@ from ncdlang.ir.diagram import (
     Pointwise,
     Reduction,
     Reindex,
+    Scan,
+    Scattering,
 )
 from ncdlang.ir.lower import lower
 from ncdlang.records import record
@@ -253,6 +255,8 @@ class _Opening:
                 return (self._reduction(reduction, self.operand(edge.inputs[0])),)
             case Library() as library:
                 return self._call(edge, library)
+            case Scattering() | Scan():
+                pass
         what = type(edge.operator).__name__.lower()
         raise Opaque(f"a {what} has no form as a single expression", edge.span)
 

@@ -136,6 +136,8 @@ class Terms:
                 return args[0] if not _widens(args[0], args[1]) else None
             if left is not None and is_number(args[0], left):
                 return args[1] if not _widens(args[1], args[0]) else None
+        if op in _WHOLE and all(arg.op == "number" and type(arg.data) is int for arg in args):
+            return self.number(_WHOLE[op](args[0].data, args[1].data))
         if op == "select" and args[0].op == "number":
             return args[1] if args[0].data else args[2]
         if op == "select" and args[1] is args[2]:
@@ -206,6 +208,13 @@ class Terms:
 
 
 NONE: frozenset[Axis] = frozenset()
+
+# Operations on whole numbers that are carried out at once.
+_WHOLE: dict[str, Callable[[int, int], int]] = {
+    "add": int.__add__,
+    "sub": int.__sub__,
+    "mul": int.__mul__,
+}
 
 # The units of binary operators: on the left, on the right.
 _UNITS: dict[str, tuple[float | None, float | None]] = {
