@@ -5,15 +5,15 @@ Axes are any hashable keys here, so that a textbook problem can be stated withou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 from ncdlang.records import record
 
-Key = Hashable
-Tiles = Mapping[Key, int]
+Key: TypeAlias = Any
+Tiles: TypeAlias = Mapping[Key, int]
 
 
 @record

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ncdlang.analysis.opening import Opened
+from ncdlang.analysis.proof import agrees, grows
 from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics
 from ncdlang.analysis.separate import Refusal, Separation, under_condition
 from ncdlang.analysis.terms import Array, Term, Terms, is_fold, number_kind, outermost, subterms
@@ -23,11 +24,15 @@ STREAMED = ("sum", "max", "min")
 
 @record(eq=False)
 class Output:
-    """An array that a region makes, as a term over its rows and columns."""
+    """An array that a region makes, as a term over its rows and columns.
+
+    `written` is the term as the equations say it, before sums were pulled apart.
+    """
 
     array: Array
     term: Term
     columns: tuple[Axis, ...]
+    written: Term
 
 
 @record(eq=False)
@@ -44,7 +49,6 @@ class Region:
     outputs: tuple[Output, ...]
     folds: tuple[Term, ...]
     growth: Mapping[Term, Term]
-    written: Term
 
 
 @record(eq=False)
@@ -127,6 +131,7 @@ class Planner:
                 refusal = found
             del self.steps[count:]
             self.made = made
+        refusal = refusal or self._kept(term)
         self.steps.append(Library(array, self._cut_folds(term), refusal))
 
     def _main(self, term: Term) -> Term | None:
@@ -148,6 +153,19 @@ class Planner:
             if best is None or key < best:
                 best, chosen = key, fold
         return chosen
+
+    def _kept(self, term: Term) -> Refusal | None:
+        """Why a term that has the axis of one of its folds itself does not stream along it."""
+        for fold in outermost(term, is_fold):
+            kept = [axis.name for axis in fold.bound if axis in term.axes]
+            if kept:
+                axes = " ".join(kept)
+                return Refusal(
+                    f"reads all of {axes} for each entry of a result that has {axes} itself: "
+                    "no tile of it is finished before the last one is read",
+                    fold,
+                )
+        return None
 
     def _cut_folds(self, whole: Term) -> Term:
         """A term of no region, with the regions in it made before."""
@@ -201,16 +219,16 @@ class Planner:
             array.axes,
         )
         self._check(folds, roles, streamed)
+        _confirm(term, normal, growth)
         columns = tuple(a for a in array.axes if a in roles.columns)
         return Region(
             self.terms,
             tuple(a for a in array.axes if a in roles.batch),
             tuple(a for a in array.axes if a in roles.rows),
             next(f.bound for f in folds),
-            (Output(array, normal, columns),),
+            (Output(array, normal, columns, term),),
             tuple(folds),
             growth,
-            term,
         )
 
     def _outside(self, term: Term, streamed: frozenset[Axis]) -> Term:
@@ -275,6 +293,16 @@ class Planner:
             for inner in inner_folds(fold.args[0], streamed):
                 if inner.axes & roles.columns:
                     raise Refusal("has columns inside of an inner product", inner)
+
+
+def _confirm(term: Term, normal: Term, growth: Mapping[Term, Term]) -> None:
+    """See to it that numbers bear out what was derived. Raises Refusal."""
+    if not agrees(term, normal):
+        raise Refusal("does not agree with what was derived from it", term)
+    for fold, factor in growth.items():
+        extrema = [t for t in subterms(factor) if t.op == "fold" and t.bound == fold.bound]
+        if not grows(fold.args[0], factor, extrema):
+            raise Refusal("does not grow with the maximum as was derived", fold)
 
 
 # ---- pieces of terms ----------------------------------------------------------------------------
@@ -376,7 +404,6 @@ def merged(steps: list[Step]) -> list[Step]:
             (*old.outputs, *step.outputs),
             tuple(dict.fromkeys((*old.folds, *step.folds))),
             {**old.growth, **step.growth},
-            old.written,
         )
     return kept
 

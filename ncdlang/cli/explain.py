@@ -1,28 +1,55 @@
-"""Say what the code of an error means, with an example and how to mend it."""
+"""Say what the code of an error means, with an example and how to mend it.
+
+With FILE.ncd [DIAGRAM] instead: how kernels are derived from the equations of the diagram, as a
+short argument. It names the role of every axis, what is accumulated and how it is corrected, the
+tiles that are visited, and what that costs on a device.
+"""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
 from ncdlang import codes
+from ncdlang.cli import derivation
+from ncdlang.cli import options as shared
 from ncdlang.cli.console import CommandError
 
 
 def configure(parser: ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument(
-        "code", metavar="CODE", nargs="*", help="such as NCD2003; all are listed if left out"
+        "code",
+        metavar="CODE",
+        nargs="*",
+        help="such as NCD2003, or FILE.ncd and a DIAGRAM of it; all codes are listed if left out",
     )
+    derivation.add_device(parser)
+    shared.add_source_options(parser)
 
 
 def run(options: Namespace) -> int:
     """Print the pages of the codes, or the list of all codes."""
+    if options.code and (options.code[0] == "-" or options.code[0].endswith(".ncd")):
+        return _derivation(options)
     if not options.code:
         for code in codes.all_codes():
             page = codes.page(code)
             print(f"{code}  {page.title if page else ''}")
         return 0
     print("\n".join(_text(code) for code in options.code), end="")
+    return 0
+
+
+def _derivation(options: Namespace) -> int:
+    """Print how the kernels of a diagram are derived."""
+    options.file, *rest = options.code
+    if len(rest) > 1:
+        raise CommandError(f"one diagram at a time: `{rest[0]}` or `{rest[1]}`")
+    options.diagram = rest[0] if rest else None
+    from ncdlang.analysis.explain import explain
+
+    diagram, plan, sizes = derivation.planned(options, "explaining")
+    print(explain(plan, diagram.name, sizes, derivation.device(options), options.dtype), end="")
     return 0
 
 

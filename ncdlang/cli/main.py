@@ -22,7 +22,8 @@ COMMANDS = {
     "run": "run a diagram on random or given arrays",
     "ir": "print a stage of the compiler",
     "fmt": "format files",
-    "explain": "say what the code of an error means",
+    "explain": "say what the code of an error means, or how a diagram's kernels are derived",
+    "cost": "predict transfers, operations and time of a diagram on a device",
 }
 
 INTERNAL = 2
