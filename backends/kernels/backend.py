@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ncdlang.analysis.opening import Opaque, open_diagram
+from ncdlang.analysis.plan import make_plan
 from ncdlang.targets import Artifact, Request, TargetError
 
 from .module import triton_module
-from .runner import Runner
+from .training import Runner
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,10 +28,10 @@ class TritonBackend:
         except Opaque as opaque:
             raise TargetError(f"{diagram.name} has no kernels: {opaque.what}") from None
         sizes = {s: request.sizes[s.name] for s in diagram.unknowns if s.name in request.sizes}
-        runner = Runner(opened, sizes)
-        if not runner.kernels:
+        runner = Runner(make_plan(opened, sizes), sizes)
+        if not runner.names:
             raise TargetError(f"{diagram.name} has no region that streams")
-        return Artifact(runner.source, ".py")
+        return Artifact(runner.source(), ".py")
 
     def module(self, request: Request) -> nn.Module:
         """A module with the parameters of the PyTorch backend's, run by derived kernels."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ncdlang.analysis.terms import Array, Term, Terms, number_kind, subterms
+from ncdlang.analysis.terms import Array, Term, number_kind, subterms
 from ncdlang.semantics.size import Size
 from ncdlang.semantics.types import Axis
 
@@ -237,22 +237,6 @@ def _label(term: Term) -> str:
 def _bound(term: Term) -> frozenset[Axis]:
     """The axes that folds in the term bind."""
     return frozenset(a for t in subterms(term) if t.op == "fold" for a in t.bound)
-
-
-def parts(terms: Terms, product: Term) -> list[Term]:
-    """The factors of a product; a divisor is the factor of its inverse."""
-    match product.op:
-        case "mul":
-            return [part for arg in product.args for part in parts(terms, arg)]
-        case "div":
-            one = terms.number(1.0)
-            return [*parts(terms, product.args[0]), terms.apply("div", one, product.args[1])]
-        case "neg":
-            return [*parts(terms, product.args[0]), terms.number(-1.0)]
-        case "real" if number_kind(product.args[0]) == "real":
-            return parts(terms, product.args[0])
-        case _:
-            return [product]
 
 
 def sides(

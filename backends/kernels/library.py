@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ncdlang.analysis.terms import Array, Term, Terms, number_kind
+from ncdlang.analysis.terms import Array, Term, Terms, number_kind, parts
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import Axis
-
-from .expressions import parts
 
 if TYPE_CHECKING:
     import torch
@@ -80,12 +78,11 @@ class Evaluator:
     memo: dict[Term, Named] = field(default_factory=dict[Term, Named])
 
     def run(self, term: Term, axes: tuple[Axis, ...]) -> torch.Tensor:
-        """The values of a term over the axes, in the format of the module."""
+        """The values of a term over the axes."""
         named = self.value(term)
         tensor = self.over(named, axes)
         shape = (tensor.shape[0], *(self.length(axis.size) for axis in axes))
-        tensor = tensor.expand(shape)
-        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+        return tensor.expand(shape)
 
     def length(self, size: Size) -> int:
         """A size as a number."""

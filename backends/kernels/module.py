@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ncdlang.analysis.opening import Opaque, open_diagram
+from ncdlang.analysis.plan import make_plan
 from ncdlang.analysis.terms import Array
 from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.targets import Request
 
 from ..pytorch import PyTorchBackend, attribute_names
-from .runner import Runner
+from .runner import Call
 from .sizes import solve
+from .training import Runner
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +79,7 @@ class _Derivation:
         """The kernels for some sizes; what is short enough for a tile decides the plan."""
         key = tuple((symbol, _class_of(sizes[symbol])) for symbol in sorted(sizes))
         if key not in self.runners:
-            self.runners[key] = Runner(self.opened, sizes)
+            self.runners[key] = Runner(make_plan(self.opened, sizes), sizes)
         return self.runners[key]
 
     def names(self, sizes: dict[Any, int] | None) -> tuple[str, ...]:
@@ -123,7 +125,9 @@ def _called(
     for array in derivation.opened.parameters:
         arrays[array] = _parameter(module, diagram, array)[None]
     runner = derivation.runner(sizes)
-    made, ran = runner.run(arrays, sizes, math.prod(lifted), _format(inputs, module))
+    anchor = next(t for t in (*inputs, *module.parameters()) if t.is_floating_point())
+    call = Call(sizes, math.prod(lifted), anchor.dtype, anchor.device)
+    made, ran = runner.run(arrays, call)
     shaped = tuple(
         tensor.expand(math.prod(lifted), *tensor.shape[1:]).reshape(
             (*lifted, *(axis.size.evaluate(sizes) for axis in wire.type.axes))
@@ -143,10 +147,6 @@ def _runs_on(inputs: tuple[Any, ...], module: Any) -> bool:
     if not floats <= set(FORMATS) or len(floats) != 1:
         return False
     return kinds == {"cuda"} or (kinds == {"cpu"} and os.environ.get("TRITON_INTERPRET") == "1")
-
-
-def _format(inputs: tuple[Any, ...], module: Any) -> torch.dtype:
-    return next(t.dtype for t in [*inputs, *module.parameters()] if t.is_floating_point())
 
 
 def _with_lift(value: Any, count: int, lifted: tuple[int, ...]) -> torch.Tensor:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ncdlang.analysis.terms import Term, Terms
+from ncdlang.analysis.terms import Term, Terms, parts
 from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis
 
-from .expressions import Dims, Expressions, Unsupported, parts, sides
+from .expressions import Dims, Expressions, Unsupported, sides
 from .tiles import Dim, Scope, Value, joined, shaped, within
 
 

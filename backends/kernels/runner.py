@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ncdlang.analysis.opening import Opened
-from ncdlang.analysis.plan import RESIDENT, Library, Region, make_plan
-from ncdlang.analysis.terms import Array, Term, subterms
+from ncdlang.analysis.plan import RESIDENT, Library, Output, Region, Step
+from ncdlang.analysis.terms import Array, Term, Terms, reads, subterms
 from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis
 
@@ -23,89 +23,103 @@ if TYPE_CHECKING:
 Arrays = dict[Array, "torch.Tensor"]
 
 
-class Runner:
-    """The kernels of a diagram for sizes of one class."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one call runs with: its sizes, how many lifted indices, the format of the module."""
 
-    def __init__(self, opened: Opened, sizes: Mapping[Symbol, int]) -> None:
-        self.plan = make_plan(opened, sizes)
-        self.kernels: dict[Region, Kernel] = {}
-        self.limits: dict[str, int] = {}
-        self._functions: dict[Region, Any] = {}
-        for region in self.plan.regions:
-            name = f"kernel_{len(self.kernels) + 1}"
-            try:
-                self.kernels[region] = write_kernel(region, name, wide_axes(region, sizes))
-            except Unsupported:
-                continue
+    sizes: dict[Symbol, int]
+    lifted: int
+    dtype: torch.dtype
+    device: torch.device
+
+    def format(self, array: Array) -> torch.dtype:
+        """The format of an array that is made."""
+        import torch
+
+        kinds = {"integer": torch.int64, "natural": torch.int64, "boolean": torch.bool}
+        if array.kind.format == "f32":
+            return torch.float32
+        return kinds.get(array.kind.name, self.dtype)
+
+
+class Launcher:
+    """One region and its kernel, which is compiled when it is first run."""
+
+    def __init__(self, region: Region, name: str, sizes: Mapping[Symbol, int]) -> None:
+        self.region = region
+        self.kernel: Kernel = write_kernel(region, name, wide_axes(region, sizes))
+        self._function: Any = None
 
     @property
+    def inputs(self) -> tuple[Array, ...]:
+        """The arrays that the region reads."""
+        made = {output.array for output in self.region.outputs}
+        return tuple(a for a in reads(*(o.term for o in self.region.outputs)) if a not in made)
+
+    def run(self, arrays: Arrays, call: Call, limits: dict[str, int]) -> None:
+        """Run the kernel; what it makes is put into `arrays`."""
+        import torch
+
+        if self._function is None:
+            self._function = compiled(HEADER + self.kernel.text, self.kernel.name)
+        for output in self.region.outputs:
+            shape = [axis.size.evaluate(call.sizes) for axis in output.array.axes]
+            dtype = call.format(output.array)
+            made = torch.empty([call.lifted, *shape], dtype=dtype, device=call.device)
+            arrays[output.array] = made
+        schedule = choose(self.kernel, call.sizes, limits)
+        launch(
+            self.kernel,
+            self._function,
+            schedule,
+            arrays,
+            call.sizes,
+            call.lifted,
+            precision(),
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Program:
+    """Steps in order, with a launcher for each region that has a kernel."""
+
+    terms: Terms
+    steps: tuple[Step, ...]
+    sizes: Mapping[Symbol, int]
+    prefix: str = "kernel"
+    limits: dict[str, int] = field(default_factory=dict[str, int])
+    launchers: dict[Step, Launcher] = field(default_factory=dict[Step, Launcher])
+
+    def __post_init__(self) -> None:
+        for step in self.steps:
+            if isinstance(step, Region):
+                try:
+                    name = f"{self.prefix}_{len(self.launchers) + 1}"
+                    self.launchers[step] = Launcher(step, name, self.sizes)
+                except Unsupported:
+                    continue
+
     def names(self) -> tuple[str, ...]:
         """The kernels in order, named after what they make."""
-        return tuple(label(region) for region in self.kernels)
+        return tuple(label(launcher.region) for launcher in self.launchers.values())
 
-    @property
     def source(self) -> str:
         """The text of all kernels."""
-        return HEADER + "\n\n".join(kernel.text for kernel in self.kernels.values())
+        return "\n\n".join(launcher.kernel.text for launcher in self.launchers.values())
 
-    def run(
-        self, inputs: Arrays, sizes: dict[Symbol, int], lifted: int, dtype: torch.dtype
-    ) -> tuple[tuple[torch.Tensor, ...], tuple[str, ...]]:
-        """The results with the lifted dimension in front, and the names of the kernels that ran."""
-        arrays = dict(inputs)
-        ran: list[str] = []
-        for step in self.plan.steps:
-            if isinstance(step, Region) and step in self.kernels:
-                self._launch(step, arrays, sizes, lifted, dtype)
-                ran.append(label(step))
-            elif isinstance(step, Library):
-                arrays[step.array] = self._evaluated(step.array, step.term, arrays, sizes, dtype)
-            else:
-                for output in step.outputs:
-                    arrays[output.array] = self._evaluated(
-                        output.array, output.term, arrays, sizes, dtype
-                    )
-        return tuple(arrays[result] for result in self.plan.results), tuple(ran)
-
-    def _evaluated(
-        self,
-        array: Array,
-        term: Term,
-        arrays: Arrays,
-        sizes: dict[Symbol, int],
-        dtype: torch.dtype,
-    ) -> torch.Tensor:
-        device = next(iter(arrays.values())).device
-        evaluator = Evaluator(self.plan.opened.terms, arrays, sizes, dtype, device)
-        return evaluator.run(term, array.axes)
-
-    def _launch(
-        self,
-        region: Region,
-        arrays: Arrays,
-        sizes: dict[Symbol, int],
-        lifted: int,
-        dtype: torch.dtype,
-    ) -> None:
-        kernel = self.kernels[region]
-        if region not in self._functions:
-            self._functions[region] = compiled(HEADER + kernel.text, kernel.name)
-        for output in region.outputs:
-            arrays[output.array] = empty(output.array, arrays, sizes, lifted, dtype)
-        schedule = choose(kernel, sizes, self.limits)
-        launch(kernel, self._functions[region], schedule, arrays, sizes, lifted, precision())
+    def evaluate(self, outputs: list[tuple[Array, Term]], arrays: Arrays, call: Call) -> None:
+        """Make arrays of terms by library calls."""
+        evaluator = Evaluator(self.terms, arrays, call.sizes, call.dtype, call.device)
+        for array, term in outputs:
+            made = evaluator.run(term, array.axes)
+            arrays[array] = made.to(call.format(array)) if made.is_floating_point() else made
 
 
-def empty(
-    array: Array, arrays: Arrays, sizes: dict[Symbol, int], lifted: int, dtype: torch.dtype
-) -> torch.Tensor:
-    """Room for what a kernel makes."""
-    import torch
-
-    kinds = {"integer": torch.int64, "boolean": torch.bool}
-    shape = [lifted, *(axis.size.evaluate(sizes) for axis in array.axes)]
-    device = next(iter(arrays.values())).device
-    return torch.empty(shape, dtype=kinds.get(array.kind.name, dtype), device=device)
+def pieces(step: Step) -> list[tuple[Array, Term]]:
+    """What a step makes, and of which terms."""
+    if isinstance(step, Library):
+        return [(step.array, step.term)]
+    return [(output.array, output.term) for output in step.outputs]
 
 
 def precision() -> str:
@@ -118,6 +132,19 @@ def precision() -> str:
 def label(region: Region) -> str:
     """What people call a kernel: the arrays that it makes."""
     return ", ".join(str(output.array) for output in region.outputs)
+
+
+def with_outputs(region: Region, further: tuple[Output, ...]) -> Region:
+    """A region that makes further arrays, of accumulators that it has."""
+    return Region(
+        region.terms,
+        region.batch,
+        region.rows,
+        region.stream,
+        (*region.outputs, *further),
+        region.folds,
+        region.growth,
+    )
 
 
 def wide_axes(region: Region, sizes: Mapping[Symbol, int]) -> frozenset[Axis]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ncdlang.analysis.plan import Output, Region
-from ncdlang.analysis.terms import Term, number_kind, subterms
+from ncdlang.analysis.terms import Term, number_kind, parts, subterms
 from ncdlang.analysis.visible import visible
 from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis
 
-from .expressions import Argument, Arguments, Expressions, Unsupported, parts, sides
+from .expressions import Argument, Arguments, Expressions, Unsupported, sides
 from .products import Products
 from .tiles import Dim, Names, Scope, Value, joined, shaped
 

@@ -13,7 +13,16 @@ from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.proof import agrees, grows
 from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics
 from ncdlang.analysis.separate import Refusal, Separation, under_condition
-from ncdlang.analysis.terms import Array, Term, Terms, is_fold, number_kind, outermost, subterms
+from ncdlang.analysis.terms import (
+    Array,
+    Term,
+    Terms,
+    is_fold,
+    number_kind,
+    outermost,
+    reads,
+    subterms,
+)
 from ncdlang.records import record
 from ncdlang.semantics.size import Symbol
 from ncdlang.semantics.types import BOOLEAN, INTEGER, REAL, Axis, Kind
@@ -96,11 +105,14 @@ class _Plain(Exception):
 
 
 class Planner:
-    """Collects the steps that make some terms."""
+    """Collects the steps that make some terms; `piece` is the kind of what they make for others."""
 
-    def __init__(self, terms: Terms, sizes: Mapping[Symbol, int]) -> None:
+    def __init__(
+        self, terms: Terms, sizes: Mapping[Symbol, int], piece: Kind | None = None
+    ) -> None:
         self.terms = terms
         self.sizes = sizes
+        self.piece = piece
         self.steps: list[Step] = []
         self.made: dict[Term, Array] = {}
         self._count = 0
@@ -190,7 +202,10 @@ class Planner:
         if array is None:
             self._count += 1
             name = self.terms.names.get(term) or f"part_{self._count}"
-            array = Array(name, ordered(term), kind_of(term), (), "made", term)
+            kind = kind_of(term)
+            if kind.name == "real" and self.piece is not None:
+                kind = self.piece
+            array = Array(name, ordered(term), kind, (), "made", term)
             self._root(array, term)
             self.made[term] = array
         return self.terms.load(array, tuple(map(self.terms.index, array.axes)))
@@ -389,33 +404,48 @@ def merged(steps: list[Step]) -> list[Step]:
     """Regions over the same tiles that do not wait for each other become one kernel."""
     kept: list[Step] = []
     for step in steps:
-        place = next((i for i, old in enumerate(kept) if _joins(old, step, kept[i:])), None)
-        if place is None:
+        for place, old in enumerate(kept):
+            if not (isinstance(old, Region) and isinstance(step, Region) and _alike(old, step)):
+                continue
+            if _waits(step, kept[place:]):
+                # What was made earlier may still be made later, if nothing has read it.
+                if any(_waits(other, [old]) for other in (*kept[place + 1 :], step)):
+                    continue
+                del kept[place]
+                kept.append(_together(old, step))
+            else:
+                kept[place] = _together(old, step)
+            break
+        else:
             kept.append(step)
-            continue
-        old = kept[place]
-        assert isinstance(old, Region)
-        assert isinstance(step, Region)
-        kept[place] = Region(
-            old.terms,
-            old.batch,
-            old.rows,
-            old.stream,
-            (*old.outputs, *step.outputs),
-            tuple(dict.fromkeys((*old.folds, *step.folds))),
-            {**old.growth, **step.growth},
-        )
     return kept
 
 
-def _joins(old: Step, new: Step, since: list[Step]) -> bool:
-    if not (isinstance(old, Region) and isinstance(new, Region)):
-        return False
-    if (set(old.batch), set(old.rows), old.stream) != (set(new.batch), set(new.rows), new.stream):
-        return False
-    waits = {array for output in new.outputs for array in reads(output.term)}
-    made = {a for s in since for a in arrays_of(s)}
-    return waits.isdisjoint(made)
+def _together(old: Region, new: Region) -> Region:
+    return Region(
+        old.terms,
+        old.batch,
+        old.rows,
+        old.stream,
+        (*old.outputs, *new.outputs),
+        tuple(dict.fromkeys((*old.folds, *new.folds))),
+        {**old.growth, **new.growth},
+    )
+
+
+def _alike(old: Region, new: Region) -> bool:
+    """Whether two regions have the same tiles."""
+    return (set(old.batch), set(old.rows), old.stream) == (
+        set(new.batch),
+        set(new.rows),
+        new.stream,
+    )
+
+
+def _waits(step: Step, before: list[Step]) -> bool:
+    """Whether a step reads what one of the steps before makes."""
+    made = {array for other in before for array in arrays_of(other)}
+    return not made.isdisjoint(reads(*terms_of(step)))
 
 
 def arrays_of(step: Step) -> tuple[Array, ...]:
@@ -426,8 +456,3 @@ def arrays_of(step: Step) -> tuple[Array, ...]:
 def terms_of(step: Step) -> tuple[Term, ...]:
     """The terms that a step makes."""
     return (step.term,) if isinstance(step, Library) else tuple(o.term for o in step.outputs)
-
-
-def reads(*terms: Term) -> list[Array]:
-    """The arrays that terms read, each once, in order."""
-    return list(dict.fromkeys(t.data for t in subterms(*terms) if t.op == "load"))

@@ -352,3 +352,24 @@ def is_fold(term: Term) -> bool:
 def folds_over(term: Term, axes: frozenset[Axis]) -> list[Term]:
     """The outermost folds over exactly these axes."""
     return outermost(term, lambda t: t.op == "fold" and frozenset(t.bound) == axes)
+
+
+def parts(terms: Terms, product: Term) -> list[Term]:
+    """The factors of a product; a divisor is the factor of its inverse."""
+    match product.op:
+        case "mul":
+            return [part for arg in product.args for part in parts(terms, arg)]
+        case "div":
+            one = terms.number(1.0)
+            return [*parts(terms, product.args[0]), terms.apply("div", one, product.args[1])]
+        case "neg":
+            return [*parts(terms, product.args[0]), terms.number(-1.0)]
+        case "real" if number_kind(product.args[0]) == "real":
+            return parts(terms, product.args[0])
+        case _:
+            return [product]
+
+
+def reads(*terms: Term) -> list[Array]:
+    """The arrays that terms read, each once, in order."""
+    return list(dict.fromkeys(t.data for t in subterms(*terms) if t.op == "load"))
