@@ -74,6 +74,50 @@ def test_every_program_streams_and_is_right(name: str, dtype: str) -> None:
     assert error(made, wanted) < TOLERANCE[dtype]
 
 
+# Programs whose gradient is left to PyTorch, and why: it depends on a maximum; it is a scatter.
+LEFT = {"softmax_rows", "relative_positions"}
+
+
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+@pytest.mark.parametrize("name", [name for name in LIBRARY.diagrams if name not in LEFT])
+def test_gradients_are_those_of_the_equations(name: str, dtype: str) -> None:
+    derived, exact = built(name, SIZES, dtype)
+    inputs = [given(wire, SIZES, DTYPES[dtype]) for wire in diagram_of(name).parameters]
+    own = [i.clone().requires_grad_() if i.is_floating_point() else i for i in inputs]
+    wide = [i.double().requires_grad_() if i.is_floating_point() else i for i in inputs]
+    made, wanted = derived(*own), exact(*wide)
+    assert derived.last_run, "no kernel ran"
+    start = torch.randn(wanted.shape).to(made.dtype)
+    made.backward(start)
+    wanted.backward(start.double())
+    pairs = [(a, b) for a, b in zip(own, wide, strict=True) if a.is_floating_point()]
+    pairs += zip(derived.parameters(), exact.parameters(), strict=True)
+    # One number made of many that cancel has no more digits than its terms.
+    loose = {1: 4, 2: 2} if dtype == "bf16" else {}
+    for ours, theirs in pairs:
+        factor = loose.get(ours.numel(), 1) * (2 if name == "heads" and dtype == "bf16" else 1)
+        assert error(ours.grad, theirs.grad) < TOLERANCE[dtype] * factor
+
+
+@pytest.mark.parametrize("name", ["causal", "spherical", "given_mask"])
+def test_gradients_of_lifted_and_hidden_rows(name: str) -> None:
+    derived, exact = built(name, SIZES)
+    inputs = [given(wire, SIZES, torch.float32) for wire in diagram_of(name).parameters]
+    inputs[0] = torch.randn(2, *inputs[0].shape)
+    if name == "given_mask":
+        inputs[-1][5] = False
+    own = [i.clone().requires_grad_() if i.is_floating_point() else i for i in inputs]
+    wide = [i.double().requires_grad_() if i.is_floating_point() else i for i in inputs]
+    made, wanted = derived(*own), exact(*wide)
+    start = torch.randn(wanted.shape)
+    made.backward(start)
+    wanted.backward(start.double())
+    for ours, theirs in zip(own, wide, strict=True):
+        if ours.is_floating_point():
+            assert torch.isfinite(ours.grad).all()
+            assert error(ours.grad, theirs.grad) < TOLERANCE["f32"]
+
+
 @pytest.mark.parametrize("lift", [(2,), (2, 3)])
 def test_leading_axes_are_lifted(lift: tuple[int, ...]) -> None:
     derived, exact = built("causal", SIZES)

@@ -62,8 +62,8 @@ def install() -> None:
 
     def cast_impl(self: Any, source: Any, target: Any) -> Any:
         old, new = source.dtype.scalar, target.scalar
-        if old == new:
-            return handle(source.data, new)
+        if old == new == tl.bfloat16:
+            return source
         if old == tl.bfloat16:
             return cast_impl(self, wide(source), target)
         if new == tl.bfloat16:

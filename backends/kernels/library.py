@@ -68,13 +68,17 @@ class Named:
 
 @dataclass(eq=False, slots=True)
 class Evaluator:
-    """Evaluates terms, each once. `arrays` are those that loads read."""
+    """Evaluates terms, each once. `arrays` are those that loads read.
+
+    `exact` products of what was worked out, not read, are taken in f32.
+    """
 
     terms: Terms
     arrays: Mapping[Array, torch.Tensor]
     sizes: Mapping[Symbol, int]
     dtype: torch.dtype
     device: torch.device
+    exact: bool = False
     memo: dict[Term, Named] = field(default_factory=dict[Term, Named])
 
     def run(self, term: Term, axes: tuple[Axis, ...]) -> torch.Tensor:
@@ -236,8 +240,10 @@ class Evaluator:
         for axis in term.bound:
             if not any(axis in value.axes for value in values):
                 missing *= self.length(axis.size)
+        is_read = all(factor.op == "load" for factor in factors)
+        dtype = self.wide if self.exact and not is_read else self.dtype
         for value in values:
-            tensor = value.tensor.to(self.dtype)
+            tensor = value.tensor.to(dtype)
             has_lift = tensor.shape[0] == lifted and lifted > 1
             operands.append(tensor if has_lift else tensor[0])
             inputs.append(("Z" if has_lift else "") + "".join(letters[a] for a in value.axes))

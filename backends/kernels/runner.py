@@ -87,6 +87,7 @@ class Program:
     steps: tuple[Step, ...]
     sizes: Mapping[Symbol, int]
     prefix: str = "kernel"
+    exact: bool = False
     limits: dict[str, int] = field(default_factory=dict[str, int])
     launchers: dict[Step, Launcher] = field(default_factory=dict[Step, Launcher])
 
@@ -109,7 +110,7 @@ class Program:
 
     def evaluate(self, outputs: list[tuple[Array, Term]], arrays: Arrays, call: Call) -> None:
         """Make arrays of terms by library calls."""
-        evaluator = Evaluator(self.terms, arrays, call.sizes, call.dtype, call.device)
+        evaluator = Evaluator(self.terms, arrays, call.sizes, call.dtype, call.device, self.exact)
         for array, term in outputs:
             made = evaluator.run(term, array.axes)
             arrays[array] = made.to(call.format(array)) if made.is_floating_point() else made

@@ -30,8 +30,12 @@ class Backward:
         roots = [
             (f"d{root.array}", (*root.rest, *root.axes), root.term) for root in self.gradient.roots
         ]
-        self.results = planner.run(roots)
-        self.program = Program(region.terms, tuple(planner.steps), sizes, f"{name}_backward")
+        # What is still to be summed, or was summed down to a few entries, stays in f32.
+        short = frozenset(f"d{r.array}" for r in self.gradient.roots if r.rest or len(r.axes) < 2)
+        self.results = planner.run(roots, short)
+        self.program = Program(
+            region.terms, tuple(planner.steps), sizes, f"{name}_backward", exact=True
+        )
 
     def gradients(self, arrays: Arrays, call: Call) -> dict[Array, torch.Tensor]:
         """The gradients of the arrays that the region reads, in their own shapes."""
@@ -144,8 +148,7 @@ def tracked(
             kept = [a for a in (*inputs, *outputs, *saved) if a in wanted or a in inputs]
             ctx.kept = kept
             ctx.save_for_backward(*(own[array] for array in kept))
-            made = tuple(own[array] for array in outputs)
-            return made if len(made) > 1 else made[0]
+            return tuple(own[a] for a in outputs) if len(outputs) > 1 else own[outputs[0]]
 
         @staticmethod
         def backward(ctx: Any, *grads: torch.Tensor) -> Any:
@@ -158,6 +161,7 @@ def tracked(
                 for a in inputs
             )
 
-    made: Any = Operation.apply(*(arrays[array] for array in inputs))
-    for array, tensor in zip(outputs, made if len(outputs) > 1 else (made,), strict=True):
-        arrays[array] = tensor
+    apply: Any = Operation.apply
+    made: Any = apply(*(arrays[array] for array in inputs))
+    several: tuple[torch.Tensor, ...] = made if len(outputs) > 1 else (made,)
+    arrays.update(zip(outputs, several, strict=True))

@@ -117,11 +117,12 @@ class Planner:
         self.made: dict[Term, Array] = {}
         self._count = 0
 
-    def run(self, roots: list[Root]) -> tuple[Array, ...]:
-        """The arrays of the roots, each over its axes in order."""
+    def run(self, roots: list[Root], partial: frozenset[str] = frozenset()) -> tuple[Array, ...]:
+        """The arrays of the roots, each over its axes in order; `partial` ones are pieces too."""
         results: list[Array] = []
         for name, axes, term in roots:
-            array = Array(name, axes, kind_of(term), (), "made", term)
+            kind = self.piece if self.piece is not None and name in partial else kind_of(term)
+            array = Array(name, axes, kind, (), "made", term)
             self._root(array, under_condition(self.terms, term))
             results.append(array)
         self.steps = merged(joined(self.terms, self.steps, set(results)))
