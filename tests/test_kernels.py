@@ -33,6 +33,8 @@ def given(wire: Wire, sizes: dict[str, int], dtype: torch.dtype) -> torch.Tensor
             return torch.randint(0, min(sizes[str(bound)[5:-1]], 4), shape)
         case "boolean":
             return torch.rand(shape) > 0.3
+        case _ if wire.name == "s":
+            return torch.rand(shape).to(dtype) / 2
         case _:
             return torch.randn(shape).to(dtype)
 

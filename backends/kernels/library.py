@@ -70,7 +70,7 @@ class Named:
 class Evaluator:
     """Evaluates terms, each once. `arrays` are those that loads read.
 
-    `exact` products of what was worked out, not read, are taken in f32.
+    Where it is `exact`, products of matrices are taken in f32 at least.
     """
 
     terms: Terms
@@ -240,8 +240,7 @@ class Evaluator:
         for axis in term.bound:
             if not any(axis in value.axes for value in values):
                 missing *= self.length(axis.size)
-        is_read = all(factor.op == "load" for factor in factors)
-        dtype = self.wide if self.exact and not is_read else self.dtype
+        dtype = self.wide if self.exact else self.dtype
         for value in values:
             tensor = value.tensor.to(dtype)
             has_lift = tensor.shape[0] == lifted and lifted > 1

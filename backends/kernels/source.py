@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ncdlang.analysis.plan import Output, Region
-from ncdlang.analysis.terms import Term, number_kind, parts, subterms
+from ncdlang.analysis.terms import Term, added, number_kind, parts, subterms
 from ncdlang.analysis.visible import visible
 from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis
@@ -304,7 +304,8 @@ class _Writer:
         """A sum of rows times columns: a product of matrices for each summand."""
         if before != state.text:
             scope.write(f"{state.text} = {before}")
-        self._matrices(fold.args[0], scope, state)
+        for body in added(self.region.terms, fold.args[0]):
+            self._matrices(body, scope, state)
 
     def _matrices(self, body: Term, scope: Scope, state: Value) -> None:
         column = state.dims[1]

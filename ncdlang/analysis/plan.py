@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.proof import agrees, grows
-from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics
+from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics, summands
 from ncdlang.analysis.separate import Refusal, Separation, under_condition
 from ncdlang.analysis.terms import (
     Array,
@@ -303,7 +303,8 @@ class Planner:
     def _check(self, folds: list[Term], roles: Roles, streamed: frozenset[Axis]) -> None:
         """Every summand has to be a product of a tile of rows and one of columns."""
         for fold in folds:
-            for factor in factors(fold.args[0]):
+            products = summands(fold.args[0])
+            for factor in (f for product in products for f in factors(product)):
                 if factor.axes & roles.rows and factor.axes & roles.columns:
                     raise Refusal("has rows and columns in one factor", factor)
             for inner in inner_folds(fold.args[0], streamed):

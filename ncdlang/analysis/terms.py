@@ -373,3 +373,15 @@ def parts(terms: Terms, product: Term) -> list[Term]:
 def reads(*terms: Term) -> list[Array]:
     """The arrays that terms read, each once, in order."""
     return list(dict.fromkeys(t.data for t in subterms(*terms) if t.op == "load"))
+
+
+def added(terms: Terms, term: Term) -> list[Term]:
+    """The terms of a sum; what is subtracted is negative."""
+    match term.op:
+        case "add":
+            return [part for arg in term.args for part in added(terms, arg)]
+        case "sub":
+            negative = [terms.apply("neg", part) for part in added(terms, term.args[1])]
+            return [*added(terms, term.args[0]), *negative]
+        case _:
+            return [term]
