@@ -67,7 +67,7 @@ class Launcher:
             dtype = call.format(output.array)
             made = torch.empty([call.lifted, *shape], dtype=dtype, device=call.device)
             arrays[output.array] = made
-        schedule = choose(self.kernel, call.sizes, limits)
+        schedule = choose(self.kernel, call.sizes, target(call), limits)
         launch(
             self.kernel,
             self._function,
@@ -121,6 +121,17 @@ def pieces(step: Step) -> list[tuple[Array, Term]]:
     if isinstance(step, Library):
         return [(step.array, step.term)]
     return [(output.array, output.term) for output in step.outputs]
+
+
+def target(call: Call) -> str:
+    """The row of the table of tiles for a call."""
+    import torch
+
+    if call.dtype not in (torch.bfloat16, torch.float16):
+        return "f32"
+    if call.device.type != "cuda":
+        return "sm_80"
+    return "sm_90" if torch.cuda.get_device_capability(call.device)[0] >= 9 else "sm_80"
 
 
 def precision() -> str:

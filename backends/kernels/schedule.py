@@ -10,8 +10,16 @@ from .source import Kernel
 from .tiles import Dim
 
 SMALLEST = 16
-LIMITS = {"row": 64, "stream": 64, "column": 128, "inner": 256}
+LARGEST = 256
 WIDE_INNER = 64
+
+# Rows, streamed indices, columns, warps and stages, for kernels that keep one matrix of
+# accumulators and for those that keep several, found with the ahead-of-time gate.
+TILES: dict[str, tuple[tuple[int, int, int, int, int], tuple[int, int, int, int, int]]] = {
+    "sm_90": ((128, 64, 128, 8, 2), (128, 32, 128, 8, 2)),
+    "sm_80": ((64, 64, 128, 4, 2), (64, 32, 128, 8, 2)),
+    "f32": ((64, 32, 64, 4, 2), (32, 32, 64, 4, 2)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +42,36 @@ def length(dim: Dim, sizes: dict[Symbol, int]) -> int:
 
 
 def choose(
-    kernel: Kernel, sizes: dict[Symbol, int], limits: dict[str, int] | None = None
+    kernel: Kernel,
+    sizes: dict[Symbol, int],
+    target: str = "f32",
+    limits: dict[str, int] | None = None,
 ) -> Schedule:
-    """The default schedule: tiles as large as registers allow, whole inner dimensions."""
-    most = LIMITS | (limits or {})
+    """The default schedule: tiles as large as registers allow, whole inner dimensions.
+
+    `target` is one of `TILES`; `limits` replaces its tiles by the role of the dimension.
+    """
+    rows, streamed, columns, warps, stages = TILES[target][needs_more(kernel)]
+    most = {"row": rows, "stream": streamed, "column": columns, "wide": WIDE_INNER}
+    most |= {"inner": LARGEST, **(limits or {})}
     blocks: list[tuple[str, int]] = []
     for dim in kernel.dims:
         if not dim.axes:
             continue
+        role = "wide" if dim in kernel.wide else dim.role
+        if role == "column" and len(kernel.columns) > 1:
+            role = "inner"
         wanted = max(power(length(dim, sizes)), SMALLEST)
-        if dim in kernel.wide:
-            wanted = min(wanted, most.get("wide", WIDE_INNER))
-        elif dim.role == "column" and len(kernel.columns) > 1:
-            wanted = max(wanted, SMALLEST)
-        elif dim.role != "inner":
-            wanted = min(wanted, most[dim.role])
-        blocks.append((dim.block, wanted))
-    return Schedule(tuple(blocks), 4, 2)
+        blocks.append((dim.block, min(wanted, most[role])))
+    return Schedule(tuple(blocks), warps, stages)
+
+
+def needs_more(kernel: Kernel) -> bool:
+    """Whether a kernel keeps more than one matrix, so that its other tiles have to be small."""
+    rows = set(kernel.rows.axes)
+    columns = {axis for dim in kernel.columns for axis in dim.axes}
+    matrices = [f for f in kernel.region.folds if f.axes & rows and f.axes & columns]
+    return len(matrices) > 1 or len(kernel.inner) > 1
 
 
 def grid(kernel: Kernel, schedule: Schedule, sizes: dict[Symbol, int], lifted: int) -> int:
