@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import ncdlang
 from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.types import Wire
 
-LIBRARY = ncdlang.load(Path(__file__).parent / "data" / "kernels.ncd")
+TEXT = (Path(__file__).parent / "data" / "kernels.ncd").read_text(encoding="utf-8")
+LIBRARY = ncdlang.loads(TEXT)
 # No size is a multiple of a tile.
 SIZES = dict(zip("qxhgrketmfnvw", (37, 37, 2, 2, 3, 12, 20, 37, 43, 21, 19, 50, 74), strict=True))
 TOLERANCE = {"f32": 2e-6, "bf16": 8e-3, "f16": 2e-3}
@@ -42,10 +44,20 @@ def given(wire: Wire, sizes: dict[str, int], dtype: torch.dtype) -> torch.Tensor
 def built(name: str, sizes: dict[str, int], dtype: str = "f32") -> tuple[object, object]:
     diagram = diagram_of(name)
     known = {symbol.name: sizes[symbol.name] for symbol in diagram.unknowns}
-    derived = LIBRARY.module(name, sizes=known, backend="triton", dtype=dtype)
-    exact = LIBRARY.module(name, sizes=known)
+    library = alone(name)
+    derived = library.module(name, sizes=known, backend="triton", dtype=dtype)
+    exact = library.module(name, sizes=known)
     exact.load_state_dict(derived.state_dict())
     return derived, exact.double()
+
+
+@cache
+def alone(name: str) -> ncdlang.Library:
+    """A file with one program and what it calls: modules check their whole file again."""
+    uses = [line for line in TEXT.splitlines() if line.startswith("use ")]
+    called = ["causal", name] if name == "heads" else [name]
+    texts = [TEXT[TEXT.index(f"diagram {each}") :].split("\n}\n")[0] + "\n}\n" for each in called]
+    return ncdlang.loads("\n".join([*uses, *texts]))
 
 
 def diagram_of(name: str) -> CheckedDiagram:
