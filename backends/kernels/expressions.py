@@ -88,6 +88,10 @@ class Expressions:
             return scope.folds[term]
         home = self.home(term, scope)
         key = (term, tuple(dim for dim in dims if term.axes & set(dim.axes)))
+        earlier = scope.before
+        if earlier is not None and key in earlier.memo:
+            if not any(t in scope.folds for t in subterms(term)):
+                return earlier.memo[key]
         if key not in home.memo:
             made = self._made(term, home, dims)
             wanted = self.labels.get(term) or _label(term)

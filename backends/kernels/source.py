@@ -109,7 +109,8 @@ class _Writer:
             outside |= dict.fromkeys(dim.axes, dim)
         before.env = outside
         loop = Scope([], 2, {**outside, **dict.fromkeys(region.stream, self.stream)}, (before,))
-        after = Scope([], 1, outside, (before,))
+        # Tiles that only the results need are loaded after the loop, not kept through it.
+        after = Scope([], 1, outside, before=before)
         self.products.root = before
         opening = self._start()
         self._range(before)

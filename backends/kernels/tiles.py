@@ -50,7 +50,10 @@ class Value:
 
 @dataclass(eq=False, slots=True)
 class Scope:
-    """A block of lines. What needs only outer indices is written in the outer block."""
+    """A block of lines. What needs only outer indices is written in the outer block.
+
+    What `before` has written already is used again, but nothing is added to it.
+    """
 
     lines: list[str]
     indent: int
@@ -59,6 +62,7 @@ class Scope:
     folds: dict[Term, Value] = field(default_factory=dict[Term, Value])
     memo: dict[object, Value] = field(default_factory=dict[object, Value])
     inside: dict[Dim, Scope] = field(default_factory=dict[Dim, "Scope"])
+    before: Scope | None = None
 
     def write(self, line: str) -> None:
         """Add a line."""
