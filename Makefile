@@ -15,6 +15,7 @@ demo: ready
 test: lint types
 	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q -n 2
 
+# The properties look at more and new examples: 2,000 generated programs each, and not 200.
 test-full: lint types
 	HYPOTHESIS_PROFILE=full NCDLANG_FULL=1 $(BIN)/python -m pytest -q -n 2
 
@@ -27,7 +28,7 @@ types: ready
 
 # Writes the sections of the README, the picture and the other goldens that the program makes.
 docs: ready
-	$(BIN)/python -m pytest -q tests/test_readme.py tests/test_library_page.py --update-golden
+	$(BIN)/python -m pytest -q tests/test_readme.py tests/test_library_page.py tests/test_docs.py --update-golden
 
 # Writes what editors and Pygments colour programs by, from the grammar and the library.
 grammars: ready

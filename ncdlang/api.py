@@ -8,10 +8,10 @@ from operator import index
 from typing import TYPE_CHECKING, Any
 
 from ncdlang.diagnostics import Diagnostic
-from ncdlang.project import Project
+from ncdlang.project import Project, ProjectError
 from ncdlang.records import field, record
 from ncdlang.semantics.program import CheckedDiagram, CheckedProgram, signature
-from ncdlang.source import Source
+from ncdlang.source import Source, Span
 
 if TYPE_CHECKING:
     from torch import nn
@@ -252,7 +252,9 @@ class Library:
         return ask(backend, method, wanted)
 
     def __repr__(self) -> str:
-        lines = [f"<ncdlang.Library {self._source.name}"]
+        from ncdlang.report.columns import visible
+
+        lines = [f"<ncdlang.Library {visible(self._source.name)}"]
         lines += [f"  {signature(diagram)}" for diagram in self.program.diagrams]
         return "\n".join(lines) + ">"
 
@@ -320,10 +322,18 @@ class Drawing:
 def load(path: str | os.PathLike[str], include: Iterable[str | os.PathLike[str]] = ()) -> Library:
     """Read and check a file. `include` are further folders to look for its modules in.
 
-    Raises NcdError for mistakes in it, ProjectError (an OSError) if it can't be read.
+    Raises NcdError for mistakes in it, and where it can't be read.
     """
     project = Project(include)
-    return Library(project.open(path), project.find)
+    try:
+        source = project.open(path)
+    except ProjectError as error:
+        from ncdlang.report import render
+
+        nowhere = Span(Source(os.fsdecode(path), ""), 0, 0)
+        found = (Diagnostic("NCD4006", str(error), nowhere, "can't be read"),)
+        raise NcdError(render(found), found) from error
+    return Library(source, project.find)
 
 
 def loads(

@@ -24,12 +24,13 @@ class Fix:
     """A change of the text that mends the mistake.
 
     `edits` are pairs of a span and its replacement; they do not overlap. A fix is `safe` when it
-    can be applied without a person reading it.
+    is what was meant as far as can be told; another is one of several ways out, and is applied
+    only when asked for.
     """
 
     title: str
     edits: tuple[tuple[Span, str], ...]
-    safe: bool = False
+    safe: bool = True
 
 
 @record
@@ -51,17 +52,12 @@ class Sink:
     """Collects diagnostics in the order of their places, each finding once."""
 
     def __init__(self) -> None:
-        self._found: list[Diagnostic] = []
+        self._found: dict[tuple[Span, str, str], Diagnostic] = {}
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Keep a diagnostic unless the same one, at the same place, is there already."""
-        if not any(
-            d.span == diagnostic.span
-            and d.code == diagnostic.code
-            and d.message == diagnostic.message
-            for d in self._found
-        ):
-            self._found.append(diagnostic)
+        key = (diagnostic.span, diagnostic.code, diagnostic.message)
+        self._found.setdefault(key, diagnostic)
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Add several diagnostics."""
@@ -72,9 +68,11 @@ class Sink:
         return len(self._found)
 
     def __iter__(self) -> Iterator[Diagnostic]:
-        return iter(sorted(self._found, key=lambda d: (d.span.file, d.span.start, d.span.end)))
+        return iter(
+            sorted(self._found.values(), key=lambda d: (d.span.file, d.span.start, d.span.end))
+        )
 
     @property
     def has_errors(self) -> bool:
         """Whether an error, not only warnings, was found."""
-        return any(d.severity == "error" for d in self._found)
+        return any(d.severity == "error" for d in self._found.values())

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import select
 import stat
 import sys
+import time
 from collections.abc import Iterable
+from io import FileIO
 
 from ncdlang.resources import stdlib_root
 from ncdlang.source import Source
 
 MAX_BYTES = 10_000_000
+PATIENCE = 1.0
 STDIN = "-"
 LIBRARY = "std"
 
@@ -31,6 +36,7 @@ class Project:
         self._library = os.path.realpath(stdlib_root())
         self._sources: dict[str, Source] = {}
         self._folders: dict[Source, str] = {}
+        self._marked: set[str] = set()
 
     def open(self, path: str | os.PathLike[str]) -> Source:
         """The text of a file, named as the user named it; `-` is standard input.
@@ -43,8 +49,10 @@ class Project:
             return self._sources[key]
         if name == STDIN:
             return self._keep(key, Source("<stdin>", _decode("<stdin>", _read_stdin())), "")
-        text = _decode(name, _read(name, pipes=True))
-        return self._keep(key, Source(name, text), os.path.dirname(name))
+        data = _read(name, pipes=True)
+        if data.startswith(codecs.BOM_UTF8):
+            self._marked.add(name)
+        return self._keep(key, Source(name, _decode(name, data)), os.path.dirname(name))
 
     def find(self, importer: Source, dotted: tuple[str, ...]) -> Source | None:
         """The module that `use a.b` in `importer` means, or None where there is none.
@@ -63,6 +71,17 @@ class Project:
             if os.path.lexists(path):
                 return self._open_inside(folder, path)
         return None
+
+    def replace(self, source: Source, changed: Source) -> None:
+        """From now on the file of `source` reads as `changed`, in this project only."""
+        for key, kept in self._sources.items():
+            if kept is source:
+                self._keep(key, changed, self._folders[source])
+                return
+
+    def encoded(self, source: Source, text: str) -> bytes:
+        """A text for the file of `source`: with a byte order mark if the file began with one."""
+        return (codecs.BOM_UTF8 if source.name in self._marked else b"") + text.encode()
 
     def _search(self, importer: Source) -> Iterable[str]:
         folder = self._folders.get(importer)
@@ -126,12 +145,39 @@ def _read(path: str, *, pipes: bool) -> bytes:
             raise ProjectError(f"cannot read {path}: it is a folder")
         if not (stat.S_ISREG(mode) or (pipes and stat.S_ISFIFO(mode))):
             raise ProjectError(f"cannot read {path}: it is not a regular file")
+        if stat.S_ISFIFO(mode):
+            return _limited(path, _read_pipe(path))
         with open(path, "rb") as file:
             return _limited(path, file.read(MAX_BYTES + 1))
     except ProjectError:
         raise
     except OSError as error:
         raise ProjectError(f"cannot read {path}: {_reason(error)}") from error
+
+
+def _read_pipe(path: str) -> bytes:
+    """What is written to a pipe. One that nobody writes to would be waited for without end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(descriptor, "rb", buffering=0) as pipe:
+        patience = time.monotonic() + PATIENCE
+        while True:
+            start = pipe.read(1)  # None while a writer is silent, nothing while there is none
+            if start is None:
+                select.select([pipe], [], [])
+            elif start:
+                os.set_blocking(descriptor, True)
+                return start + _all_of(pipe)
+            elif time.monotonic() > patience:
+                raise ProjectError(f"cannot read {path}: nothing writes to this pipe")
+            else:
+                time.sleep(0.01)
+
+
+def _all_of(pipe: FileIO) -> bytes:
+    data = bytearray()
+    while len(data) <= MAX_BYTES and (part := pipe.read(MAX_BYTES)):
+        data += part
+    return bytes(data)
 
 
 def _reason(error: OSError) -> str:

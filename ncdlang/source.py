@@ -78,5 +78,13 @@ class Span(NamedTuple):
         """The span from the start of this one to the end of `other`."""
         return Span(self.source, self.start, max(self.end, other.end))
 
+    def lines(self) -> Span:
+        """The whole lines that the span is on, without the last line end."""
+        text = self.source.text
+        end = text.find("\n", self.end)
+        return Span(
+            self.source, text.rfind("\n", 0, self.start) + 1, end if end >= 0 else len(text)
+        )
+
     def __repr__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"

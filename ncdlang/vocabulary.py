@@ -6,9 +6,9 @@ from functools import cache
 
 from ncdlang.project import LIBRARY, Project
 from ncdlang.resources import stdlib_root
-from ncdlang.semantics import stages
 from ncdlang.semantics.expressions import BUILTIN_NUMBERS
 from ncdlang.semantics.names import OPERATORS
+from ncdlang.semantics.primitives import STAGES
 from ncdlang.semantics.statements import INITIALISERS, STRUCTURES
 from ncdlang.semantics.types import FORMATS
 from ncdlang.syntax import tree
@@ -22,7 +22,7 @@ _KINDS = ("N", "B", "C")
 @cache
 def vocabulary() -> Vocabulary:
     """The words of this compiler and of its standard library."""
-    builtin = {*OPERATORS, *stages.NAMES, *INITIALISERS, *_OTHER_OPERATORS}
+    builtin = {*OPERATORS, *STAGES, *INITIALISERS, *_OTHER_OPERATORS}
     return Vocabulary(
         library=tuple(sorted(builtin | _library())),
         types=(*_KINDS, *FORMATS),

@@ -367,6 +367,14 @@ case(
     lifts=False,
 )
 case(
+    "std.prelude.detach",
+    "(X: [b c]) -> [b c] { return detach(X) }",
+    lambda w, X: X,
+    "b=3 c=2",
+    "b=0 c=1",
+    native="torch.detach(X)",
+)
+case(
     "std.nn.dropout",
     "(X: [b c]) -> [b c] { return dropout[0.25](X) }",
     lambda w, X: X,

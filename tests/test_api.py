@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import ncdlang
-from ncdlang.project import ProjectError
 
 ROOT = Path(__file__).parent.parent
 ATTENTION = ROOT / "examples" / "attention.ncd"
@@ -114,10 +113,19 @@ def test_texts_have_names() -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ProjectError, match="no such file"):
-        ncdlang.load(tmp_path / "missing.ncd")
-    with pytest.raises(OSError, match="folder"):
-        ncdlang.load(tmp_path)
+    latin = tmp_path / "latin.ncd"
+    latin.write_bytes(b"# caf\xe9\n")
+    for path, words in (
+        (tmp_path / "missing.ncd", "no such file"),
+        (tmp_path, "folder"),
+        (latin, "not UTF-8"),
+        (tmp_path / "a\0b.ncd", "cannot read"),
+        (tmp_path / "lone \udcff.ncd", "no such file"),
+    ):
+        with pytest.raises(ncdlang.NcdError, match=words) as caught:
+            ncdlang.load(path)
+        assert [d.code for d in caught.value.diagnostics] == ["NCD4006"]
+        assert caught.value.diagnostics[0].span.file == str(path)
 
 
 def test_requests_that_cannot_be_met(library: ncdlang.Library) -> None:

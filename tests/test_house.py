@@ -15,8 +15,9 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 # A module imports only from its own group and from groups above it.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("records", "source", "resources"),
+    ("records", "source", "resources", "spelling"),
     ("diagnostics", "codes"),
+    ("fixing",),
     ("syntax",),
     ("semantics",),
     ("ir",),

@@ -305,6 +305,15 @@ def test_dropout_in_training(backend: str) -> None:
     torch.testing.assert_close(made.eval()(X), X)
 
 
+def test_no_gradient_flows_through_detach() -> None:
+    text = "diagram f(X: [n]) -> [n] { return X^2 + detach(X^3) - detach(X^2) }"
+    X = torch.tensor([1.0, 2.0, -3.0], dtype=DOUBLE, requires_grad=True)
+    Y = built(text, "torch")(X)
+    torch.testing.assert_close(Y, X**3)
+    Y.sum().backward()
+    torch.testing.assert_close(X.grad, 2 * X.detach())
+
+
 # ---- parameters ----------------------------------------------------------------------------------
 
 

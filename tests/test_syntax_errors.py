@@ -178,10 +178,13 @@ def test_broken_regions() -> None:
     assert len(diagram.body) == 2
 
 
-def test_unclosed_brace_points_at_the_opening_one() -> None:
-    text = 'diagram f(X: [m]) -> [m] {\n  block "a" {\n  return X\n}\n'
+def test_brace_is_missing_where_the_layout_shows_it() -> None:
+    text = 'diagram f(X: [m]) -> [m] {\n  block "a" {\n    Y = X\n  return Y\n}\n'
     (found,) = parsed(text).diagnostics
-    assert (found.code, found.span.line, found.span.text) == ("NCD1012", 2, "{")
+    assert (found.code, found.span.line, found.labels[0].span.line) == ("NCD1012", 4, 2)
+    whole = text.replace("  return", "  }\n  return")
+    assert not parsed(whole).diagnostics
+    assert not parsed(whole.replace("  }\n", "}\n")).diagnostics
 
 
 def test_what_was_expected_is_named() -> None:

@@ -23,6 +23,8 @@ from .planning import Binding, Plan
 from .ready import ready_made
 from .sizes import size_code
 
+Position = tuple[int, ...]
+
 
 class Module(Protocol):
     """What a class needs of the file that it stands in."""
@@ -243,22 +245,20 @@ class ClassWriter:
 
     def _instances(self) -> list[str]:
         """Instances under their names; `layer.0`, `layer.1`, ... become a list."""
-        made: dict[str, list[str]] = {}
+        made: dict[str, list[tuple[list[str], str]]] = {}
         for instance in self.plan.diagram.instances:
-            stem = instance.name.partition(".")[0]
-            made.setdefault(stem, []).append(self._made(instance.callee, instance.binding))
-        stacks = {i.name.partition(".")[0] for i in self.plan.diagram.instances if "." in i.name}
+            stem, *path = instance.name.split(".")
+            text = self._made(instance.callee, instance.binding)
+            made.setdefault(stem, []).append((path, text))
         lines: list[str] = []
-        for stem, copies in made.items():
-            value = copies[0]
-            if stem in stacks:
-                value = f"nn.ModuleList({_copies(copies)})"
-            lines += statement(f"self.{self.attributes[stem]} = {value}", INDENT)
+        for stem, parts in made.items():
+            lines += statement(f"self.{self.attributes[stem]} = {_nested(parts)}", INDENT)
         return lines
 
     def _instance(self, instance: Instance) -> str:
-        stem, _, position = instance.name.partition(".")
-        return self.attributes[stem] + (f"[{position}]" if position else "")
+        stem, *path = instance.name.split(".")
+        places = (part if part.isdigit() else f'"{part}"' for part in path)
+        return self.attributes[stem] + "".join(f"[{place}]" for place in places)
 
     def _made(self, callee: CheckedDiagram, binding: Binding) -> str:
         return f"{self.module.class_of(callee)}({self._arguments(callee, binding)})"
@@ -277,6 +277,20 @@ class ClassWriter:
         assert plan is not None
         names = self.module.names_of(callee)
         return ", ".join(f"{names[s]}={write(Size.of(s))}" for s in plan.built)
+
+
+def _nested(parts: list[tuple[list[str], str]]) -> str:
+    """What holds modules by the rest of their names: itself, a list of copies, or by names."""
+    if not parts[0][0]:
+        return parts[0][1]
+    inner: dict[str, list[tuple[list[str], str]]] = {}
+    for (first, *rest), text in parts:
+        inner.setdefault(first, []).append((rest, text))
+    made = {name: _nested(held) for name, held in inner.items()}
+    if all(name.isdigit() for name in made):
+        return f"nn.ModuleList({_copies(list(made.values()))})"
+    entries = ", ".join(f'"{name}": {text}' for name, text in made.items())
+    return f"nn.ModuleDict({{{entries}}})"
 
 
 def _copies(made: list[str]) -> str:

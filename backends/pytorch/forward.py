@@ -370,11 +370,11 @@ class Method:
         assert isinstance(operator, Library)
         nodes = [self.reader.read(reading(edge, operand)) for operand in edge.inputs]
         texts, batched = operators.call_arguments(self, edge, nodes)
+        for name, size in self.owner.late_sizes(operator):
+            texts.append(f"{name}={self.size(size).text}")
         if edge in self.stacks:
             self._stack(self.stacks[edge], texts, batched)
             return
-        for name, size in self.owner.late_sizes(operator):
-            texts.append(f"{name}={self.size(size).text}")
         made = call(self.owner.submodule(operator), *texts)
         if len(edge.outputs) == 1:
             self._result(edge, made, batched)
@@ -413,7 +413,7 @@ class Method:
         wire = last.outputs[0].wire
         plain = wire.name[0] != "_" and operators.result_axes(last, 0) == wire.type.axes
         name = self.scope.claim(wire.name) if plain else self.scope.claim_numbered("t")
-        stack = self.owner.submodule(first).partition("[")[0]
+        stack = self.owner.submodule(first).removesuffix("[0]")
         step = call("layer", name, *texts[1:])
         self.lines.append(Line(f"{name} = {texts[0]}", "", self.blocks))
         self.lines.append(Line(f"for layer in {stack}:", "", self.blocks))

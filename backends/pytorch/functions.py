@@ -34,6 +34,7 @@ FUNCTIONS: dict[tuple[str, str], Function] = {
     (_PRELUDE, "sinh"): Function("torch.sinh"),
     (_PRELUDE, "cosh"): Function("torch.cosh"),
     (_PRELUDE, "logit"): Function("torch.logit"),
+    (_PRELUDE, "detach"): Function("torch.detach"),
     (_PRELUDE, "relu"): Function("torch.relu"),
     (_PRELUDE, "relu6"): Function("F.relu6"),
     (_PRELUDE, "leaky_relu"): Function("F.leaky_relu", ("negative_slope={slope}",)),

@@ -142,7 +142,7 @@ def _write(base: Tensor, place: tuple[slice | int, ...], source: Tensor, op: str
     own = base.dim() - len(place)
     lead = source.dim() - sum(isinstance(item, slice) for item in place)
     batch = torch.broadcast_shapes(base.shape[:own], source.shape[:lead])
-    result = base.expand(*batch, *base.shape[own:]).clone()
+    result = base.expand((*batch, *base.shape[own:])).clone()
     part = result[(..., *place)]
     if op == "+=":
         source = part + source
@@ -178,13 +178,13 @@ def _scatter(
     outer = place.shape[: max(place.dim() - new, 0)]
     batch = torch.broadcast_shapes(base.shape[:own], source.shape[:lead], outer)
     count, width = math.prod(news), math.prod(shape[len(index) :])
-    flat = base.expand(*batch, *shape).reshape(*batch, math.prod(shape[: len(index)]), width)
-    source = source.expand(*batch, *source.shape[lead:]).reshape(*batch, count, width)
+    flat = base.expand((*batch, *shape)).reshape(*batch, math.prod(shape[: len(index)]), width)
+    source = source.expand((*batch, *source.shape[lead:])).reshape(*batch, count, width)
     source = source.to(base.dtype)
     if op == "+=" and not outer:
         flat = flat.index_add(-2, place.expand(news).reshape(count), source)
-        return flat.reshape(*batch, *shape)
-    place = place.expand(*batch, *news).reshape(*batch, count, 1).expand(source.shape)
+        return flat.reshape((*batch, *shape))
+    place = place.expand((*batch, *news)).reshape(*batch, count, 1).expand(source.shape)
     if op == "=":
         flat = flat.scatter(-2, place, source)
     elif op == "+=":
@@ -192,7 +192,7 @@ def _scatter(
     else:
         reduce = {"*=": "prod", "max=": "amax", "min=": "amin"}[op]
         flat = flat.scatter_reduce(-2, place, source, reduce)
-    return flat.reshape(*batch, *shape)
+    return flat.reshape((*batch, *shape))
 '''
 
 for _name, _bound, _word in (("_amax", "min", "Maximum"), ("_amin", "max", "Minimum")):
@@ -247,9 +247,9 @@ def _attention(
         leading.append(mask.shape[:-2])
     batch = torch.broadcast_shapes(*leading)
     flat = (math.prod(batch[:-1]), batch[-1] if batch else 1)
-    q, k, v = (t.expand(*batch, *t.shape[-2:]).reshape(*flat, *t.shape[-2:]) for t in (q, k, v))
+    q, k, v = (t.expand((*batch, *t.shape[-2:])).reshape(*flat, *t.shape[-2:]) for t in (q, k, v))
     if mask is not None and mask.dim() > 2:
-        mask = mask.expand(*batch, *mask.shape[-2:]).reshape(*flat, *mask.shape[-2:])
+        mask = mask.expand((*batch, *mask.shape[-2:])).reshape(*flat, *mask.shape[-2:])
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, scale=scale)
     return out.reshape(*batch, *out.shape[-2:])
 '''

@@ -71,8 +71,15 @@ def _broken(text: str, indent: str) -> list[str]:
         body = _operators(parts[0], indent + _STEP)
     else:
         items = [part.strip() + "," for part in parts if part.strip()]
+        if len(parts) == 1 and " for " in _outside(inner):
+            items = [inner.strip()]  # no comma may follow a generator
         body = [line for item in items for line in _broken(item, indent + _STEP)]
     return [indent + text[: start + 1], *body, indent + text[end:]]
+
+
+def _outside(text: str) -> str:
+    """The text without what stands in brackets."""
+    return "".join(text[position] for position in _top_level(text))
 
 
 def _is_call(text: str, start: int) -> bool:

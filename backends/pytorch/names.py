@@ -123,6 +123,8 @@ def comment(text: str) -> str:
 
 def docstring(text: str, indent: str) -> list[str]:
     """The lines of a docstring that holds `text`, each with `indent`."""
+    # Python makes no class whose documentation can't be encoded or holds a zero.
+    text = "".join("\ufffd" if c == "\0" or 0xD800 <= ord(c) < 0xE000 else c for c in text)
     safe = text.strip().replace("\\", "\\\\")
     if '"""' in safe or safe.endswith('"'):
         safe = safe.replace('"', '\\"')

@@ -131,12 +131,19 @@ def _instance_symbols(instance: Instance, plans: dict[CheckedDiagram, Plan]) -> 
     symbols = plans[callee].layout.built if callee in plans else callee.needed
     bound = dict(instance.binding)
     for symbol in symbols:
-        yield from sorted(bound.get(symbol, Size.of(symbol)).symbols())
+        if symbol in bound:
+            yield from sorted(bound[symbol].symbols())
 
 
 def _find_late(plan: Plan, plans: dict[CheckedDiagram, Plan]) -> None:
     """Callers come before their callees here: what a caller does not know early is late."""
     early = frozenset(plan.built)
+    for instance in plan.diagram.instances:
+        callee = plans.get(instance.callee)
+        if callee is not None:
+            # What no parameter needs is known with each call.
+            known = dict(instance.binding)
+            callee.late.update(symbol for symbol in callee.layout.built if symbol not in known)
     for operator in plan.calls():
         callee = plans.get(operator.callee)
         if callee is None or operator.instance is not None:

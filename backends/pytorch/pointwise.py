@@ -290,6 +290,8 @@ def _on_numbers(w: Writer, name: str, domain: Domain, numbers: Sequence[Scalar])
     if name == "real":
         value = numbers[0].value
         code = codes[0] if value is None else number(float(value))
+        if value is None and numbers[0].domain == "boolean":
+            code = Code(f"float({code.text})")  # PyTorch subtracts no booleans
         return Scalar(code, None if value is None else float(value), "real")
     if name == "div":
         return _quotient(w, *numbers)

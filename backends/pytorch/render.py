@@ -184,7 +184,7 @@ def _repeated(w: Writer, node: Repeated, order: Axes) -> Code:
     sizes = [w.size(axis.size).text if axis not in child.axes else "-1" for axis in order]
     code = render(w, child, order)
     if not child.batched:
-        return code.method(f"expand({', '.join(sizes)})")
+        return code.method(f"expand({', '.join(sizes)})") if sizes else code
     return call(w.helper("_expand"), code.text, *sizes)
 
 

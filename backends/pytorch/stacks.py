@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from ncdlang.ir.diagram import Edge, Graph, Library
+from ncdlang.semantics.size import Size
 from ncdlang.semantics.types import Wire
 
 from .operators import operand_targets, result_axes
@@ -42,11 +43,21 @@ def _stem(edge: Edge) -> str:
     return _name(edge).partition(".")[0]
 
 
+def _free_sizes(edge: Edge) -> list[Size]:
+    """What the free axes of a call's diagram are bound to."""
+    assert isinstance(edge.operator, Library)
+    bound = dict(edge.operator.binding)
+    free = [symbol for each in edge.operator.callee.free for symbol in each.axis.size.symbols()]
+    return [bound[symbol] for symbol in free if symbol in bound]
+
+
 def _feeds(graph: Graph, uses: Mapping[Wire, int], first: Edge, second: Edge) -> bool:
     """Whether all that comes of the first call is the first argument of the second."""
     if len(first.outputs) != 1 or not second.inputs or first.degree != second.degree:
         return False
     wire = first.outputs[0].wire
+    if _free_sizes(first) != _free_sizes(second):
+        return False
     if second.inputs[0].wire is not wire or first.inputs[1:] != second.inputs[1:]:
         return False
     if uses.get(wire, 0) != 1 or wire in graph.outputs or first.blocks != second.blocks:

@@ -142,6 +142,11 @@ def _dropout(use: Use, inputs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
     return (np.where(kept, values / (1 - p) if p < 1 else 0.0, 0.0),)
 
 
+def _detach(use: Use, inputs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    del use
+    return inputs
+
+
 def _running(use: Use, inputs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
     now, seen, average = inputs
     if use.random is None:
@@ -155,6 +160,7 @@ _OPERATORS: dict[tuple[str, str], Operator] = {
     ("std.prelude", "sort"): _sort,
     ("std.prelude", "argsort"): _places,
     ("std.prelude", "top_k"): _top_k,
+    ("std.prelude", "detach"): _detach,
     ("std.nn", "dropout"): _dropout,
     ("std.nn", "running"): _running,
 }

@@ -1,4 +1,10 @@
-"""Check files: names, types, sizes, bounds. Exit code 0 if there are no errors, else 1."""
+"""Check files: names, types, sizes, bounds. Exit code 0 if there are no errors, else 1.
+
+With --fix the errors that carry a fix are mended first, in the files named and in no others. A fix
+counts only if its error is gone after it and no further one has come; this is repeated until there
+is nothing more to mend. Exit code 0 if nothing is left. --diff writes nothing: it exits with 1 if
+there is anything to mend.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +13,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from ncdlang import api
+from ncdlang.cli import fixes
 from ncdlang.cli import options as shared
 from ncdlang.cli.console import CommandError, complain, show
 from ncdlang.diagnostics import Diagnostic
@@ -19,6 +26,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--types", action="store_true", help="print the type of every diagram and wire"
     )
+    fixes.add_options(parser)
     shared.add_source_options(parser)
 
 
@@ -26,6 +34,7 @@ def run(options: Namespace) -> int:
     """Check all files and report what is found in any of them."""
     if options.types and _is_data(options):
         raise CommandError(f"--types is for people: it can't go with {options.message_format}")
+    fixes.refuse_mixtures(options)
     collects = gc.isenabled()
     # A check makes much and drops little: to look for garbage all the time finds none.
     gc.disable()
@@ -38,8 +47,11 @@ def run(options: Namespace) -> int:
 
 def _check(options: Namespace) -> int:
     project = Project(options.include)
+    fixer = fixes.Fixes(project, options) if fixes.is_wanted(options) else None
+    if fixer is not None:
+        fixer.run()
     results: list[api.Checked] = []
-    unreadable = False
+    unreadable = fixer is not None and fixer.failed
     for path in options.files:
         try:
             source = project.open(path)
@@ -49,10 +61,13 @@ def _check(options: Namespace) -> int:
             unreadable = True
     found = _once([d for checked in results for d in checked.diagnostics])
     failed = any(checked.has_errors for checked in results)
-    _report(found, options)
+    if fixer is not None:
+        fixer.tell()
+        failed = failed or bool(options.diff and fixer.applied)
+    _report(found, results, fixer, options)
     if options.types:
         _print_types(results)
-    elif not (found or unreadable or _is_data(options)):
+    elif not (found or unreadable or _is_data(options) or fixer):
         count = sum(len(checked.program.diagrams) for checked in results)
         print(f"All checks passed: {count} diagram{'' if count == 1 else 's'}")
     return 2 if unreadable else int(failed)
@@ -67,9 +82,20 @@ def _is_data(options: Namespace) -> bool:
     return options.message_format in ("json", "sarif")
 
 
-def _report(found: list[Diagnostic], options: Namespace) -> None:
+def _report(
+    found: list[Diagnostic],
+    results: list[api.Checked],
+    fixer: fixes.Fixes | None,
+    options: Namespace,
+) -> None:
+    if fixer is not None:
+        ending = fixer.remaining(found)
+    else:
+        ending = fixes.ending(found, [checked.program.source for checked in results])
     if found or _is_data(options):
-        show(found, options, sys.stdout if _is_data(options) else sys.stderr)
+        show(found, options, sys.stdout if _is_data(options) else sys.stderr, ending)
+    elif fixer is not None:
+        print(ending, file=sys.stderr)
 
 
 def _print_types(results: list[api.Checked]) -> None:

@@ -36,8 +36,13 @@ def remark(text: str) -> None:
     print(f"ncdc: {text}", file=sys.stderr)
 
 
-def show(diagnostics: Sequence[Diagnostic], options: Namespace, stream: TextIO) -> None:
-    """Write diagnostics to a stream in the format that was asked for."""
+def show(
+    diagnostics: Sequence[Diagnostic], options: Namespace, stream: TextIO, ending: str = ""
+) -> None:
+    """Write diagnostics to a stream in the format that was asked for.
+
+    `ending` closes what is written for people, where a count of the findings says too little.
+    """
     from ncdlang import report
 
     colour = wants_colour(options.color, stream)
@@ -50,7 +55,8 @@ def show(diagnostics: Sequence[Diagnostic], options: Namespace, stream: TextIO) 
         from ncdlang.report.text import summary
 
         blank = "\n" if options.message_format == "full" else ""
-        stream.write(f"{blank}Found {summary(diagnostics)}.\n")
+        ending = ending or f"Found {summary(diagnostics)}."
+        stream.write(f"{blank}{ending}\n")
 
 
 def wants_colour(choice: str, stream: TextIO) -> bool:

@@ -100,7 +100,7 @@ class _Run:
         if text == source.text:
             return
         if self.options.diff:
-            output.write(None, _diff(source.name, source.text, text))
+            output.write(None, output.difference(source.name, source.text, text))
         else:
             print(f"would reformat {source.name}", file=sys.stderr)
 
@@ -120,17 +120,3 @@ class _Run:
 
 def _files(count: int) -> str:
     return f"{count} file{'' if count == 1 else 's'}"
-
-
-def _diff(name: str, before: str, after: str) -> str:
-    from difflib import unified_diff
-
-    changed = unified_diff(_lines(before), _lines(after), name, name)
-    no_end = "\n\\ No newline at end of file\n"
-    return "".join(line if line.endswith("\n") else line + no_end for line in changed)
-
-
-def _lines(text: str) -> list[str]:
-    """Lines with their ends; unlike `splitlines`, what `ncdc` counts as lines."""
-    *lines, last = text.split("\n")
-    return [*(f"{line}\n" for line in lines), *filter(None, [last])]

@@ -28,6 +28,30 @@ def write(path: str | None, content: str | bytes) -> None:
         raise CommandError(f"cannot write {path}: {reason.lower()}") from error
 
 
+def overwrite(path: str, content: bytes) -> None:
+    """As `write`, over a file that was read: a pipe or a device has nothing to be changed."""
+    if path != "-":
+        mode = _mode(path)
+        if mode is not None and not stat.S_ISREG(mode):
+            raise CommandError(f"cannot change {path}: it is not a regular file")
+    write(path, content)
+
+
+def difference(name: str, before: str, after: str) -> str:
+    """What changes in a text, as a unified diff; "" for nothing."""
+    from difflib import unified_diff
+
+    changed = unified_diff(_lines(before), _lines(after), name, name)
+    no_end = "\n\\ No newline at end of file\n"
+    return "".join(line if line.endswith("\n") else line + no_end for line in changed)
+
+
+def _lines(text: str) -> list[str]:
+    """Lines with their ends; unlike `splitlines`, what `ncdc` counts as lines."""
+    *lines, last = text.split("\n")
+    return [*(f"{line}\n" for line in lines), *filter(None, [last])]
+
+
 def _replace(path: str, data: bytes) -> None:
     mode = _mode(path)
     if mode is not None and not stat.S_ISREG(mode):

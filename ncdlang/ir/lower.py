@@ -253,9 +253,22 @@ class _Lowering:
         output: Wire,
         place: _Place,
     ) -> Wire:
+        if place.branches:
+            degree, output = self._widened(degree, inputs, output, place)
         result = Result(output, tuple(False for _ in output.type.axes))
         self.edges.append(Edge(operator, degree, inputs, (result,), place.span, place.blocks))
         return output
+
+    def _widened(
+        self, degree: tuple[Axis, ...], inputs: tuple[Operand, ...], output: Wire, place: _Place
+    ) -> tuple[tuple[Axis, ...], Wire]:
+        """The degree with the axes that conditions brought into the inputs (see `_safe`)."""
+        axes = [axis for each in inputs for index in each.reindexing for axis in index.axes()]
+        wide = tuple(dict.fromkeys((*degree, *axes)))
+        if len(wide) == len(degree):
+            return degree, output
+        wide = place.ordered(wide)
+        return wide, self._wire(wide, output.type.kind, place.span)
 
     def _value(self, value: Expression, place: _Place, into: Wire | None = None) -> Wire:
         """Add the operations that compute an expression; the wire that holds it."""

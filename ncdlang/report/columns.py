@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 TAB = 4
 ELLIPSIS = "..."
-# Characters that reorder the text round them: shown as they are, they hide what a file says.
-_BIDI = frozenset(
-    map(chr, (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
-)
+_JOINERS = "\u200c\u200d"  # parts of words in some scripts
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def visible(text: str) -> str:
-    """The text with control characters replaced by pictures of them; tabs become spaces."""
+    """The text with nothing in it that moves, reorders or hides what a terminal shows.
+
+    Control characters become pictures of them, others their numbers; tabs become spaces.
+    """
     if text.isascii() and text.isprintable():
         return text
     return "".join(map(_visible_character, text.replace("\t", " " * TAB)))
 
 
 def _visible_character(character: str) -> str:
+    import unicodedata
+
     code = ord(character)
     if code < 0x20:
         return chr(0x2400 + code)
     if code == 0x7F:
         return "\u2421"
-    if 0x80 <= code < 0xA0 or character in _BIDI or 0xD800 <= code < 0xE000:
-        return "\ufffd"
+    if unicodedata.category(character) in _HIDDEN and character not in _JOINERS:
+        return f"<U+{code:04X}>"
     return character
 
 
@@ -35,6 +39,7 @@ def width(text: str) -> int:
     return len(text) if text.isascii() else sum(map(_character_width, text))
 
 
+@lru_cache(maxsize=4096)
 def _character_width(character: str) -> int:
     import unicodedata
 
@@ -59,6 +64,7 @@ class Line(NamedTuple):
         return self.starts[-1] + past if past > 0 else self.starts[offset]
 
 
+@lru_cache(maxsize=8)
 def shown(text: str) -> Line:
     """A line of a source made fit to be shown."""
     if text.isascii() and text.isprintable():
@@ -91,21 +97,28 @@ def cut(line: Line, start: int, end: int) -> str:
     """The columns `start` to `end` of a line, with dots where something is left out."""
     if start == 0 and line.starts[-1] <= end:
         return line.text
+    text = line.text[start:end] if line.text.isascii() else _columns_of(line.text, start, end)
+    if start > 0:
+        text = ELLIPSIS + _without_columns(text, len(ELLIPSIS))
+    if line.starts[-1] > end:
+        text = _first_columns(text, end - start - len(ELLIPSIS)) + ELLIPSIS
+    return text
+
+
+def _columns_of(text: str, start: int, end: int) -> str:
+    """The characters in columns `start` to `end`, blanks for those that are only half inside."""
     cells: list[str] = []
     column = 0
-    for character in line.text:
+    for character in text:
+        if column > end:
+            break
         size = width(character)
         if start <= column and column + size <= end:
             cells.append(character)
         elif start < column + size and column < end:
             cells.append(" " * (min(end, column + size) - max(start, column)))
         column += size
-    text = "".join(cells)
-    if start > 0:
-        text = ELLIPSIS + _without_columns(text, len(ELLIPSIS))
-    if line.starts[-1] > end:
-        text = _first_columns(text, end - start - len(ELLIPSIS)) + ELLIPSIS
-    return text
+    return "".join(cells)
 
 
 def _without_columns(text: str, count: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ncdlang.diagnostics import Diagnostic
+from ncdlang.report.columns import visible
 
 
 def render(diagnostics: Iterable[Diagnostic]) -> str:
@@ -15,7 +16,7 @@ def render(diagnostics: Iterable[Diagnostic]) -> str:
 def _command(diagnostic: Diagnostic) -> str:
     span = diagnostic.span
     properties = {
-        "file": span.file,
+        "file": visible(span.file),
         "line": span.line,
         "endLine": span.source.line_of(span.end),
         "col": span.column,
@@ -23,7 +24,8 @@ def _command(diagnostic: Diagnostic) -> str:
         "title": diagnostic.code,
     }
     listed = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
-    text = "\n".join(filter(None, (diagnostic.message, diagnostic.label, diagnostic.help)))
+    parts = filter(None, (diagnostic.message, diagnostic.label, diagnostic.help))
+    text = "\n".join(visible(line) for part in parts for line in part.split("\n"))
     return f"::{diagnostic.severity} {listed}::{_escape(text)}"
 
 

@@ -68,7 +68,11 @@ def _location(span: Span, text: str) -> dict[str, Any]:
 
 
 def _artifact(span: Span) -> dict[str, Any]:
-    return {"uri": quote(span.file.replace("\\", "/"))}
+    # Bytes of a name that are no text keep their values; what no file can be called is a question.
+    name = "".join(
+        "?" if "\ud800" <= c < "\udc80" or "\udd00" <= c < "\ue000" else c for c in span.file
+    )
+    return {"uri": quote(name.replace("\\", "/"), errors="surrogateescape")}
 
 
 def _region(span: Span) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ncdlang.diagnostics import Label
 from ncdlang.records import record
+from ncdlang.semantics import remedies
 from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.report import Reported, counted, listed, rename
 from ncdlang.semantics.scope import Broken, DiagramRef, closest
@@ -208,6 +209,7 @@ def _wrong_shape(body: Body, declaration: tree.Diagram, brackets: tree.Brackets)
         label="expected `->` and axes after it"
         if brackets.arrow is None
         else "there is no `->` in its brackets",
+        fix=remedies.arrow_for_comma(brackets.span) if brackets.arrow is None else None,
     )
 
 
@@ -304,7 +306,7 @@ def _named_slot(body: Body, declaration: tree.Diagram, slot: tree.Slot, slots: _
         slot.name.span,
         label="unknown",
         help=f"did you mean `{guess}`?" if guess else f"it has {listed(dict.fromkeys(known))}",
-        fix=rename(slot.name.span, guess) if guess else None,
+        fix=rename(slot.name.span, guess) if guess else remedies.python_axis(slot),
     )
 
 
@@ -367,6 +369,7 @@ def _check_targets(
                 places[axis],
                 label="a size",
                 help=f"write the name of an axis of the argument: `{name}[x](...)`",
+                fix=remedies.numbered_axis(places[axis], body.scope),
             )
 
 
@@ -410,4 +413,5 @@ def _callers_own(body: Body, formal: Axis, callee: CheckedDiagram, head: tree.Na
         label=f"`{formal.name}` is not bound",
         labels=[Label(span, f"{body.describe(meaning)} named `{formal.name}`")] if span else [],
         help=f"bind it: `{callee.name}[{formal.name} = {formal.name}]`",
+        fix=remedies.bound(head.span, formal.name) if isinstance(meaning, Axis) else None,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
 from ncdlang.records import record
-from ncdlang.semantics import equations, results, signature, statements
+from ncdlang.semantics import results, signature, statements
 from ncdlang.semantics.assertions import take_over
 from ncdlang.semantics.binding import InstanceKey, Opened, Template
 from ncdlang.semantics.calls import elementwise_callee
@@ -37,6 +37,7 @@ from ncdlang.semantics.scope import LearnedPipeline, Scope
 from ncdlang.semantics.size import Size, Symbol, TooComplexError
 from ncdlang.semantics.state import keeps_state
 from ncdlang.semantics.types import Affine, ArrayType, Axis, Wire, plain_index
+from ncdlang.semantics.unstated import in_order_of_first
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -92,8 +93,11 @@ class Body(Names):
         self.later: dict[str, Span] = {}
         self.redeclared: set[str] = set()
         self._fresh = count(1)
-        self.copies: list[int] = []
+        self.copies: list[tuple[int, int]] = []
+        # Axes of other sizes than what they index, as reported: the index, what it indexes, where.
+        self.mismatches: list[tuple[Axis, Axis, Span]] = []
         self.copies_in_all = 1
+        self._within_names: dict[str, dict[Span, str]] = {}
         self.within: LearnedPipeline | None = None
         self._instance_names: set[str] = set()
         self._copied: dict[Span, str] = {}
@@ -117,6 +121,16 @@ class Body(Names):
         if self.failed or len(self.sink) > before or self.has_broken(declared):
             raise Reported
         return self._template()
+
+    def is_consistent(self) -> bool:
+        """Whether signature and statements have no mistake; what needs proofs is left out."""
+        try:
+            signature.check_signature(self)
+            take_over(self)
+            statements.check_body(self)
+        except (Reported, TooComplexError):
+            return False
+        return not self.failed and not len(self.sink)
 
     def _template(self) -> Template:
         declaration = self.declaration
@@ -206,11 +220,15 @@ class Body(Names):
     def instance_name(self, base: str, place: Span) -> str:
         """A name for a learned diagram that is called at a place: `rms_norm`, then `rms_norm_2`.
 
-        Copies that `f^n` makes of one place share the name and add their number: `layer.0`.
+        Copies that `f^n` makes of one place share the name and add their number: `layer.0`. Those
+        of `(f^2)^3` are counted through, from `layer.0` to `layer.5`.
         """
-        suffix = "".join(f".{number}" for number in self.copies)
+        position = 0
+        for i, number in self.copies:
+            position = position * number + i
+        suffix = f".{position}" if self.copies else ""
         if self.within is not None:
-            return self.within.name + ("" if is_power(self.within.spec) else f".{base}") + suffix
+            return self._name_within(self.within, base, place) + suffix
         if suffix and place in self._copied:
             return self._copied[place] + suffix
         taken = self._instance_names | {name for name, _ in self.scope.local_names()}
@@ -223,6 +241,18 @@ class Body(Names):
             self._copied[place] = name
             self._instance_names.add(name)
         return name + suffix
+
+    def _name_within(self, learned: LearnedPipeline, base: str, place: Span) -> str:
+        """A name for a diagram in a learned pipeline, the same one for each use of the pipeline."""
+        if is_power(learned.spec):
+            return learned.name
+        inside = self._within_names.setdefault(learned.name, {})
+        name = base
+        number = 2
+        while place not in inside and name in inside.values():
+            name = f"{base}_{number}"
+            number += 1
+        return f"{learned.name}.{inside.setdefault(place, name)}"
 
     def add_instance(self, name: str, opened: Opened, span: Span) -> LearnedUse:
         """A new instance with parameters of its own; a learned pipeline has made it once."""
@@ -250,7 +280,7 @@ class Body(Names):
     def unstated(self, expr: tree.Expr) -> Expression:
         """An expression without stated axes: nothing is contracted, an array gives the order."""
         introduce_axes(self, expr)
-        return equations.in_order_of_first(self, self.expressions.check(expr, Context(None)), expr)
+        return in_order_of_first(self, self.expressions.check(expr, Context(None)), expr)
 
     def is_expression_call(self, expr: tree.Call) -> bool:
         """Whether a call is an elementwise operator or a reduction, part of an expression."""

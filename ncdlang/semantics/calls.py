@@ -10,7 +10,7 @@ from ncdlang.semantics import kinds
 from ncdlang.semantics.binding import Opened, open_diagram
 from ncdlang.semantics.matching import LearnedUse, Matcher, PlannedCall
 from ncdlang.semantics.new_axes import introduce_axes
-from ncdlang.semantics.primitives import FUNCTIONS
+from ncdlang.semantics.primitives import FUNCTIONS, STAGES
 from ncdlang.semantics.program import CheckedDiagram, Define
 from ncdlang.semantics.report import Reported, counted
 from ncdlang.semantics.scope import Broken, DiagramRef, LearnedPipeline
@@ -72,11 +72,12 @@ def emit_unnamed(body: Body, plan: PlannedCall) -> tuple[Wire, ...]:
 
 
 def is_pipeline(body: Body, function: tree.Expr) -> bool:
-    """Whether what is called is a composition of diagrams, not one diagram by its name."""
+    """Whether what is called is a composition of diagrams or a built-in stage, not a diagram."""
     head = function.head if isinstance(function, tree.Bracketed) else function
     if not isinstance(head, tree.Name):
         return True
-    return isinstance(body.scope.find(head.text), LearnedPipeline)
+    meaning = body.scope.find(head.text)
+    return isinstance(meaning, LearnedPipeline) or (meaning is None and head.text in STAGES)
 
 
 def call_pipeline(body: Body, expr: tree.Call) -> tuple[Wire, ...]:

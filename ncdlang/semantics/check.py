@@ -25,7 +25,8 @@ def _misfits(compilation: Compilation, module: ModuleChecker) -> Iterator[Diagno
     for name, settings in module.configs:
         chosen = compilation.overridden(dict(settings))
         chosen.module(module.source, "").check_all()
-        misfits = [found for checked in chosen.modules.values() for found in checked.sink]
+        found = (each for checked in chosen.modules.values() for each in checked.sink)
+        misfits = [each for each in found if each.severity == "error"]
         # What one value causes at several places, or several configs at one, is one mistake.
         if misfits and misfits[0].span not in told:
             told.add(misfits[0].span)

@@ -113,7 +113,7 @@ class _Order:
         ready = [first for first, awaited in waiting.items() if not awaited]
         found: list[Unit] = []
         while waiting:
-            first = heappop(ready) if ready else min(waiting)
+            first = heappop(ready) if ready else self._stuck(waiting, firsts)
             if waiting.pop(first, None) is None:
                 continue
             found.append(self._unit(first))
@@ -123,6 +123,13 @@ class _Order:
                     if not waiting[user]:
                         heappush(ready, user)
         return tuple(_merged(found))
+
+    def _stuck(self, waiting: dict[int, set[int]], firsts: list[int]) -> int:
+        """The first that awaits no definition, only what may name an axis before it does."""
+        return min(
+            (i for i in waiting if self._definitions(i, firsts).isdisjoint(waiting)),
+            default=min(waiting),
+        )
 
     def _members(self, place: int) -> tuple[int, ...]:
         return self._group.get(place, (place,))
@@ -135,12 +142,17 @@ class _Order:
 
     def _awaited(self, first: int, firsts: list[int]) -> set[int]:
         """What must be checked before a unit: definitions above it, or above its end."""
-        members = self._members(first)
         if first not in self._group and isinstance(self._level.statements[first], tree.Return):
             return set(firsts) - {first}
-        found = {j for i in members for j in self._level.reads[i] if j < members[-1]}
+        found = self._definitions(first, firsts)
         if first not in self._group:
-            found |= self._introducing(first)
+            found |= {firsts[j] for j in self._introducing(first)}
+        return found - {first}
+
+    def _definitions(self, first: int, firsts: list[int]) -> set[int]:
+        """The units that define what a unit reads."""
+        members = self._members(first)
+        found = {j for i in members for j in self._level.reads[i] if j < members[-1]}
         return {firsts[j] for j in found} - {first}
 
     def _introducing(self, place: int) -> set[int]:

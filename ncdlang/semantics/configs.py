@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ncdlang.semantics import remedies
 from ncdlang.semantics.numbers import check_size, evaluate
 from ncdlang.semantics.report import Reported, rename
 from ncdlang.semantics.scope import closest
@@ -32,6 +33,8 @@ class Configs:
                 self._once(name, names)
                 if name.text not in known:
                     self.module.tell_once(name.text)
+                    if self._is_lost(name.text):
+                        raise Reported
                     guess = closest(name.text, known)
                     self.module.fail(
                         "NCD2001",
@@ -49,6 +52,14 @@ class Configs:
             except Reported:
                 continue
         return config.name.text, tuple(settings)
+
+    def _is_lost(self, name: str) -> bool:
+        """Whether a line with a mistake has the name: it would be known if that were mended."""
+        return any(
+            span.source is self.module.source and remedies.occurrences(span.lines(), name)
+            for found in self.module.sink
+            for span in (found.span, *(label.span for label in found.labels))
+        )
 
     def _once(self, name: tree.Name, seen: dict[str, Span]) -> None:
         earlier = seen.setdefault(name.text, name.span)

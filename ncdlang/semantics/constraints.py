@@ -79,7 +79,7 @@ class Constraints:
         verdict = self.decide(left, "==", right)
         if verdict is True:
             return None
-        if verdict is False:
+        if verdict is False or _only_of_nothing(difference):
             return (*self._chain(left - right), origin)
         at_defaults = self.with_defaults(left - right)
         if at_defaults.value not in (None, 0):
@@ -169,6 +169,13 @@ class Constraints:
                     reached |= symbols
                     grew = True
         return tuple(self._origins[i] for i in sorted(chain))
+
+
+def _only_of_nothing(difference: Size) -> bool:
+    """Whether sizes differ wherever an axis has an entry: 3n and 2n are no sizes of one axis."""
+    signs = {c > 0 for _, c in difference.terms}
+    known = all(isinstance(a, Symbol) for monomial, _ in difference.terms for a, _ in monomial)
+    return known and len(signs) == 1
 
 
 def _equations(values: dict[Symbol, Size]) -> tuple[tuple[Size, Relation, Size], ...]:

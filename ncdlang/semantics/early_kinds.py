@@ -122,10 +122,13 @@ def _called(body: Body, expr: tree.Call, circle: frozenset[str], position: int) 
     elif reduces and head.text in ("argmax", "argmin"):
         yield Kind("natural")
     elif head.text == "where" or head.text in (_KEEPING_REDUCTIONS if reduces else _KEEPING):
-        for argument in arguments:
-            yield from _clues(body, argument, circle)
+        found = (clue for argument in arguments for clue in _clues(body, argument, circle))
+        yield from (REAL if head.text == "abs" and clue == COMPLEX else clue for clue in found)
     else:
         yield REAL
+        if head.text in ("exp", "mean"):
+            found = (clue for argument in arguments for clue in _clues(body, argument, circle))
+            yield from (clue for clue in found if clue == COMPLEX or isinstance(clue, str))
 
 
 def _declared(ref: DiagramRef, position: int) -> Kind:

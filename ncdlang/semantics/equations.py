@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Fix, Label
-from ncdlang.records import replace
-from ncdlang.semantics import scatter
+from ncdlang.semantics import remedies, scatter
 from ncdlang.semantics.binding import open_diagram
 from ncdlang.semantics.calls import call_pipeline, is_pipeline, plan_call
 from ncdlang.semantics.expressions import Context
+from ncdlang.semantics.inner_axes import name_inside
 from ncdlang.semantics.matching import PlannedCall
 from ncdlang.semantics.new_axes import excuse_axes, introduce_axes, walk_expression
 from ncdlang.semantics.program import (
@@ -24,10 +24,10 @@ from ncdlang.semantics.program import (
     Reduce,
     Select,
 )
-from ncdlang.semantics.report import Reported, counted, has_axes
-from ncdlang.semantics.scope import Broken, DiagramRef
+from ncdlang.semantics.report import Reported, counted
+from ncdlang.semantics.scope import Broken, DeclaredWire, DiagramRef
 from ncdlang.semantics.signature import already_defined
-from ncdlang.semantics.sizes import bracket_items
+from ncdlang.semantics.sizes import bracket_items, composite_index
 from ncdlang.semantics.types import ArrayType, Axis, Kind, Wire, plain_index
 from ncdlang.source import Span
 from ncdlang.syntax import tree
@@ -80,6 +80,9 @@ def check_new(body: Body, target: tree.Target) -> None:
         return
     if isinstance(earlier[0], Broken):
         raise Reported
+    if not isinstance(earlier[0], (Wire, DeclaredWire, Axis)):
+        # What reads it further down means the wire that this line was to define.
+        body.scope.define(name, Broken("wire"), earlier[1])
     already_defined(body, name, target.name.span, earlier[1])
 
 
@@ -102,6 +105,7 @@ def define(body: Body, target: tree.Target, value: tree.Expr, kind: Kind | None)
     else:
         introduce_axes(body, value)
         _adopt_free_axes(body, target.brackets, value)
+        value = name_inside(body, target, value)
         excuse_axes(body, target.brackets, value)
         axes = _stated_axes(body, target.brackets, value)
         atoms = tuple(atom for axis in axes for atom in axis.atoms)
@@ -181,6 +185,11 @@ def check_leftover(
     left = [axis for axis in expression.axes if axis not in kept]
     if not left:
         return
+    if any(
+        value.span.start <= place.start < value.span.end and not {index, indexed}.isdisjoint(left)
+        for index, indexed, place in body.mismatches
+    ):
+        raise Reported  # The wrong index that was reported is why an axis is left over.
     new = [axis for axis in left if _is_new(body, axis, value.span)]
     axis = (new or left)[0]
     # A name that occurs here for the first time is probably another axis that is left over.
@@ -206,7 +215,11 @@ def check_leftover(
         labels=[Label(target.span, f"has no axis `{axis}`")],
         notes=["an axis is summed only if it occurs in two or more factors of a product"],
         help=help_text,
-        fix=Fix(f"name `{instead}` here", ((spans[0], instead),)) if instead and spans else None,
+        fix=Fix(f"name `{instead}` here", ((spans[0], instead),))
+        if instead and spans
+        else remedies.leftover(
+            body.declaration, target, _summand(value, span).span, [a.name for a in left]
+        ),
     )
 
 
@@ -248,48 +261,6 @@ def _places_of(expr: tree.Expr, name: str) -> Iterator[Span]:
             yield node.span
 
 
-def in_order_of_first(body: Body, expression: Expression, expr: tree.Expr) -> Expression:
-    """The expression with the axes in the order of the first array that has all of them."""
-    if len(expression.axes) < 2:
-        return expression
-    wanted = set(expression.axes)
-    for read in _reads(expression):
-        if wanted <= set(read.axes):
-            order = tuple(axis for axis in _written_order(read) if axis in wanted)
-            return expression if order == expression.axes else replace(expression, axes=order)
-    body.fail(
-        "NCD2008",
-        "no array here has all the axes of the result, so their order is not known",
-        expr.span,
-        label=has_axes(expression.axes),
-        notes=["without stated axes the first array that has all of them gives their order"],
-        help=f"write the axes on the left: `Y[{' '.join(str(a) for a in expression.axes)}] = ...`",
-    )
-
-
-def _written_order(read: Read) -> tuple[Axis, ...]:
-    return tuple(dict.fromkeys(axis for index in read.indices for axis in index.axes()))
-
-
-def _reads(expression: Expression) -> Iterator[Read]:
-    match expression:
-        case Read():
-            yield expression
-        case Apply() | ApplyDiagram():
-            for argument in expression.arguments:
-                yield from _reads(argument)
-        case Select():
-            for part in (expression.condition, expression.then, expression.otherwise):
-                yield from _reads(part)
-        case Contract():
-            for factor in expression.factors:
-                yield from _reads(factor)
-        case Reduce():
-            yield from _reads(expression.body)
-        case _:
-            return
-
-
 # ---- calls ------------------------------------------------------------------------------------
 
 
@@ -319,7 +290,7 @@ def _wrong_number(body: Body, what: str, targets: tuple[tree.Target, ...], given
 
 
 def name_wires(
-    body: Body, wires: tuple[Wire, ...], targets: tuple[tree.Target, ...], call: tree.Call
+    body: Body, wires: tuple[Wire, ...], targets: tuple[tree.Target, ...], source: tree.Expr
 ) -> tuple[Wire, ...]:
     """Give the results of a pipeline their names and, where stated, the names of their axes."""
     if len(wires) != len(targets):
@@ -328,10 +299,10 @@ def name_wires(
     for target, made in zip(targets, wires, strict=True):
         axes = wanted = made.type.axes
         if target.brackets is not None:
-            axes, wanted = _named_axes(body, target, target.brackets, axes, call)
-        read = Read(made, tuple(plain_index(a) for a in axes), made.type.kind, axes, call.span)
+            axes, wanted = _named_axes(body, target, target.brackets, axes, source)
+        read = _regrouped(made, axes, wanted, source.span)
         wire = Wire(target.name.text, ArrayType(wanted, made.type.kind), target.span)
-        body.add(Define(wire, read, target.span.to(call.span)))
+        body.add(Define(wire, read, target.span.to(source.span)))
         if target.name.text != "_":
             body.scope.define(target.name.text, wire, target.name.span)
         named.append(wire)
@@ -339,7 +310,7 @@ def name_wires(
 
 
 def name_results(
-    body: Body, plan: PlannedCall, targets: tuple[tree.Target, ...], call: tree.Call
+    body: Body, plan: PlannedCall, targets: tuple[tree.Target, ...], source: tree.Expr
 ) -> tuple[Wire, ...]:
     """Give the results of a call their names and, where stated, the names of their axes."""
     made: list[Wire] = []
@@ -348,23 +319,42 @@ def name_results(
         axes = result.axes
         wanted = axes
         if target.brackets is not None:
-            axes, wanted = _named_axes(body, target, target.brackets, axes, call)
+            axes, wanted = _named_axes(body, target, target.brackets, axes, source)
         direct = wanted == axes
         name = target.name.text if direct else body.fresh_name()
-        wire = Wire(name, ArrayType(axes, result.kind), target.span if direct else call.span)
+        wire = Wire(name, ArrayType(axes, result.kind), target.span if direct else source.span)
         made.append(wire)
         final.append((target, wire, wanted))
     plan.emit(body, tuple(made))
     wires: list[Wire] = []
     for target, wire, wanted in final:
         if wanted != wire.type.axes:
-            read = body.expressions.read_whole(wire, call.span)
+            read = _regrouped(wire, wire.type.axes, wanted, source.span)
             wire = Wire(target.name.text, ArrayType(wanted, wire.type.kind), target.span)
-            body.add(Define(wire, read, target.span.to(call.span)))
+            body.add(Define(wire, read, target.span.to(source.span)))
         if target.name.text != "_":
             body.scope.define(target.name.text, wire, target.name.span)
         wires.append(wire)
     return tuple(wires)
+
+
+def _giver(source: tree.Expr) -> str:
+    return source.function.span.text if isinstance(source, tree.Call) else source.span.text
+
+
+def _regrouped(wire: Wire, axes: tuple[Axis, ...], wanted: tuple[Axis, ...], span: Span) -> Read:
+    """A whole array by `axes`, a composite one by its parts where those are `wanted` apart."""
+    apart = [axis.parts and axis not in wanted for axis in axes]
+    indices = tuple(
+        composite_index([axis]) if split else plain_index(axis)
+        for axis, split in zip(axes, apart, strict=True)
+    )
+    found = tuple(
+        atom
+        for axis, split in zip(axes, apart, strict=True)
+        for atom in (axis.atoms if split else (axis,))
+    )
+    return Read(wire, indices, wire.type.kind, found, span)
 
 
 def _named_axes(
@@ -372,30 +362,32 @@ def _named_axes(
     target: tree.Target,
     brackets: tree.Brackets,
     axes: tuple[Axis, ...],
-    call: tree.Call,
+    source: tree.Expr,
 ) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
     """The axes of a result with its derived ones named, and the axes in the stated order.
 
     Names on the left that the result lacks name its derived axes in order, one for one.
     """
-    items = list(bracket_items(body, brackets))
-    names: list[tuple[str, Span]] = []
-    for item in items:
-        if isinstance(item, tree.Pack):
-            names += [(axis.name, item.span) for axis in body.axes_of_item(item)]
-        elif isinstance(item, tree.Name):
-            names.append((item.text, item.span))
-        else:
-            body.fail(
-                "NCD2012", "the name of an axis is wanted here", item.span, label="not a name"
-            )
-    present = {axis.name for axis in axes if not axis.derived}
-    lacking = [entry for entry in names if entry[0] not in present]
+    present = {atom.name for axis in axes if not axis.derived for atom in axis.atoms}
+    lacking: list[tree.Name | tree.Composite] = []
+    for item in bracket_items(body, brackets):
+        match item:
+            case tree.Name():
+                lacking += [item] if item.text not in present else []
+            case tree.Composite():
+                lacking += [item] if not {name.text for name in item.names} <= present else []
+            case tree.Pack():
+                pack = (tree.Name(axis.name, item.span) for axis in body.axes_of_item(item))
+                lacking += [name for name in pack if name.text not in present]
+            case _:
+                body.fail(
+                    "NCD2012", "the name of an axis is wanted here", item.span, label="not a name"
+                )
     derived = [axis for axis in axes if axis.derived]
     if derived and len(lacking) != len(derived):
         body.fail(
             "NCD2006",
-            f"`{call.function.span.text}` gives {counted(len(derived), 'axis')} to name here, "
+            f"`{_giver(source)}` gives {counted(len(derived), 'axis')} to name here, "
             f"and {counted(len(lacking), 'name')} {'is' if len(lacking) == 1 else 'are'} left",
             brackets.span,
             label=f"the result is `{ArrayType(axes)}`",
@@ -409,9 +401,10 @@ def _named_axes(
     )
     axes = tuple(renamed.get(axis, axis) for axis in axes)
     wanted = target_axes(body, brackets)
-    dropped = [axis for axis in axes if axis not in wanted]
+    kept = {atom for axis in wanted for atom in axis.atoms}
+    dropped = [axis for axis in axes if not kept.issuperset(axis.atoms)]
     if dropped:
-        _dropped(body, target, dropped, axes, wanted, call)
+        _dropped(body, target, dropped, axes, wanted, source)
     return axes, wanted
 
 
@@ -421,11 +414,11 @@ def _dropped(
     dropped: list[Axis],
     axes: tuple[Axis, ...],
     wanted: tuple[Axis, ...],
-    call: tree.Call,
+    source: tree.Expr,
 ) -> None:
     body.fail(
         "NCD2006",
-        f"the result of `{call.function.span.text}` has axis `{dropped[0]}`, "
+        f"the result of `{_giver(source)}` has axis `{dropped[0]}`, "
         f"which `{target.span.text}` lacks",
         target.span,
         label=f"the result is `{ArrayType(axes)}`",
@@ -435,15 +428,15 @@ def _dropped(
     )
 
 
-def _name_derived(body: Body, item: tuple[str, Span], derived: Axis) -> Axis:
+def _name_derived(body: Body, item: tree.Name | tree.Composite, derived: Axis) -> Axis:
     """A new name becomes the derived axis; an existing one adds the equation of sizes."""
-    name, span = item
-    meaning = body.scope.find(name)
-    if isinstance(meaning, Axis):
-        reason = f"axis `{name}` names the `{derived.name}` of this result"
-        entry = body.scope.entry(name)
-        size = f"`{name}` has size {body.shown(meaning.size)}"
-        places = [Label(entry[1], size)] if entry is not None and entry[1] is not None else []
-        body.equate(meaning.size, derived.size, reason, span, f"axis `{name}`", places)
-        return meaning
-    return body.new_axis(name, derived.size, span)
+    meaning = body.scope.find(item.text) if isinstance(item, tree.Name) else None
+    if isinstance(item, tree.Name) and not isinstance(meaning, Axis):
+        return body.new_axis(item.text, derived.size, item.span)
+    axis = meaning if isinstance(meaning, Axis) else body.axes_of_item(item)[0]
+    reason = f"axis `{axis.name}` names the `{derived.name}` of this result"
+    entry = body.scope.entry(axis.name)
+    size = f"`{axis.name}` has size {body.shown(axis.size)}"
+    places = [Label(entry[1], size)] if entry is not None and entry[1] is not None else []
+    body.equate(axis.size, derived.size, reason, item.span, f"axis `{axis.name}`", places)
+    return axis

@@ -122,7 +122,7 @@ class Expressions:
                     "a pipeline is a diagram, not an array",
                     expr.span,
                     label="needs arguments",
-                    help=f"call it: `({_shortened(expr.span.text)})(...)`",
+                    help=f"call it: `({shortened(expr.span.text)})(...)`",
                 )
             case tree.Composite():
                 self.body.fail(
@@ -380,7 +380,7 @@ class Expressions:
             expr.span,
             label=f"`{wire.type}`, where {names} is only a size",
             help="name it by an equation of its own first: "
-            f"`Y[{' '.join(str(a) for a in wire.type.axes)}] = {_shortened(expr.span.text)}`",
+            f"`Y[{' '.join(str(a) for a in wire.type.axes)}] = {shortened(expr.span.text)}`",
         )
 
     def wrong_count(self, span: Span, given: int, name: str, wanted: int) -> NoReturn:
@@ -449,6 +449,7 @@ def _factors(expr: tree.Expr, inverted: bool) -> list[tuple[tree.Expr, bool]]:
     return [(expr, inverted)]
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """A piece of the program on one line, cut short for a message."""
     line = " ".join(text.split())
     return line if len(line) <= 40 else f"{line[:37]}..."

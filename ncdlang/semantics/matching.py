@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Label
 from ncdlang.records import record
-from ncdlang.semantics import kinds
+from ncdlang.semantics import kinds, remedies
 from ncdlang.semantics.binding import Bound, Opened
 from ncdlang.semantics.program import CheckedDiagram, Define, Instance, Invoke
 from ncdlang.semantics.report import counted, has_axes, listed
@@ -173,7 +173,7 @@ class Matcher:
             first.span,
             label=first.text,
             labels=[second],
-            help=f"did you mean `{guess}`?" if guess else "",
+            help=remedies.naming(wire.type.axes, guess),
         )
 
     def _too_few(self, wire: Wire, span: Span, formal: Wire) -> None:

@@ -342,18 +342,18 @@ class ModuleChecker(Reporter):
 
     def check_all(self, only: str | None = None) -> tuple[CheckedDiagram, ...]:
         """Check every diagram that is complete without a use, and the configs."""
-        configs = Configs(self)
-        for declared in self.tree.declarations:
-            if isinstance(declared, tree.Config):
-                self.configs.append(configs.check(declared))
-            elif isinstance(declared, tree.Op) and only is None:
-                self._check_operator(declared)
         diagrams = [d for d in self.tree.declarations if isinstance(d, tree.Diagram)]
         wanted = [d for d in diagrams if is_complete(d) and (only is None or d.name.text == only)]
         if only is None:
             for declared in callees_first(wanted):
                 self._checked(declared, InstanceKey())
         templates = [self._checked(declared, InstanceKey()) for declared in wanted]
+        configs = Configs(self)
+        for declared in self.tree.declarations:
+            if isinstance(declared, tree.Config):
+                self.configs.append(configs.check(declared))
+            elif isinstance(declared, tree.Op) and only is None:
+                self._check_operator(declared)
         return tuple(template.checked for template in templates if template is not None)
 
     def _check_operator(self, op: tree.Op) -> None:
@@ -393,8 +393,19 @@ class ModuleChecker(Reporter):
     def _checked(self, declaration: tree.Diagram, key: InstanceKey) -> Template | None:
         place = (declaration.span.start, key)
         if place not in self._templates:
-            self._templates[place] = self._run(declaration, key, self.sink)
+            sink = Sink()
+            self._templates[place] = self._run(declaration, key, sink)
+            self.sink.extend(self._blamed(declaration, key, tuple(sink)))
         return self._templates[place]
+
+    def _blamed(
+        self, declaration: tree.Diagram, key: InstanceKey, found: tuple[Diagnostic, ...]
+    ) -> tuple[Diagnostic, ...]:
+        if not found:
+            return found
+        from ncdlang.semantics.blame import blamed
+
+        return blamed(self, declaration, key, found)
 
     def _special(
         self, declaration: tree.Diagram, key: InstanceKey, user: Body, span: Span

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from ncdlang.diagnostics import Label, Sink
+from ncdlang.diagnostics import Fix, Label, Sink
+from ncdlang.semantics import remedies
 from ncdlang.semantics.primitives import FUNCTIONS, REDUCTIONS
 from ncdlang.semantics.program import FreeAxis
-from ncdlang.semantics.report import Reported, Reporter, rename
+from ncdlang.semantics.report import Reported, Reporter, listed
 from ncdlang.semantics.scope import Broken, DeclaredWire, Meaning, Scope, closest
 from ncdlang.semantics.size import Size, product
 from ncdlang.semantics.types import Axis, Wire
@@ -76,15 +77,44 @@ class Names(Reporter):
             self._operator(name, wanted)
         if wanted == "axis":
             self._unknown_axis(name)
+        if wanted == "diagram":
+            self._missing_use(name)
         noun = {"value": "wire, axis or number", "const": "const"}.get(wanted, wanted)
-        guess = self._guess(name.text, wanted)
+        short = remedies.without_namespace(name.text, self.scope, OPERATORS)
+        method = remedies.method(name.text, self.scope)
+        guess = short or (self._guess(name.text, wanted) if not method else None)
         self.fail(
             "NCD2001",
             f"there is no {noun} named `{name.text}`",
             name.span,
             label="not found",
-            help=f"did you mean `{guess}`?" if guess else "",
-            fix=rename(name.span, guess) if guess else None,
+            labels=remedies.defined_at(guess, self.scope, name.span.source),
+            help=f"did you mean `{guess}`?" if guess else method or remedies.habit(name.text),
+            fix=self._respelt(name, guess) if guess else None,
+        )
+
+    def _respelt(self, name: tree.Name, guess: str) -> Fix:
+        is_of_file = self.module.exports.local(guess) is not None
+        whole = Span(name.span.source, 0, len(name.span.source.text))
+        region = whole if is_of_file else self.declaration.span
+        return remedies.respell(name, guess, self.scope, region)
+
+    def _missing_use(self, name: tree.Name) -> None:
+        """Report a diagram of the standard library that no `use` brings in."""
+        found = remedies.missing_use(self.module, name.text)
+        if found is None:
+            return
+        path, fix, names = found
+        # What one line is missing for is one mistake.
+        self.module.told.update(names)
+        self.fail(
+            "NCD2001",
+            f"there is no diagram named `{name.text}`",
+            name.span,
+            label="not found",
+            notes=[f"`{path}` has {listed(names)}"],
+            help=fix.title,
+            fix=fix,
         )
 
     def _operator(self, name: tree.Name, wanted: str) -> NoReturn:
@@ -109,6 +139,8 @@ class Names(Reporter):
         )
 
     def _too_early(self, name: tree.Name) -> NoReturn:
+        if self.module.has_broken(self.declaration.span):
+            raise Reported
         place = self.later[name.text]
         self.fail(
             "NCD2013",
@@ -120,8 +152,17 @@ class Names(Reporter):
         )
 
     def _unknown_axis(self, name: tree.Name) -> NoReturn:
-        guess = self._guess(name.text, "axis")
+        guess = self._guess(name.text, "axis", remedies.listed_beside(name.span))
         diagram = self.declaration.name.text
+        unnamed = remedies.unnamed(name.text, self.scope)
+        if unnamed:
+            self.fail(
+                "NCD2003",
+                f"there is no axis named `{name.text}` here",
+                name.span,
+                label="an axis in no scope",
+                help=unnamed,
+            )
         self.fail(
             "NCD2003",
             f"there is no axis named `{name.text}` here",
@@ -132,11 +173,17 @@ class Names(Reporter):
             if guess
             else f"make it a free axis, `diagram {diagram}[{name.text}](...)`, "
             f"or declare it: `axis {name.text} = ...`",
-            fix=rename(name.span, guess) if guess else None,
+            labels=remedies.defined_at(guess, self.scope, name.span.source),
+            fix=remedies.respell(name, guess, self.scope, self.declaration.span)
+            if guess
+            else remedies.free_axis(self.declaration, name.text)
+            if remedies.is_axis_of_list(name.span)
+            else None,
         )
 
-    def _guess(self, name: str, wanted: str) -> str | None:
-        candidates = [n for n, meaning in self.scope.names() if self._fits(meaning, wanted)]
+    def _guess(self, name: str, wanted: str, taken: frozenset[str] = frozenset()) -> str | None:
+        fitting = (n for n, meaning in self.scope.names() if self._fits(meaning, wanted))
+        candidates = [n for n in fitting if n not in taken]
         if wanted in ("value", "diagram"):
             candidates += BUILTIN_NAMES
         return closest(name, candidates)
@@ -214,6 +261,7 @@ class Names(Reporter):
                     f"`{item.span.text}` is no axis",
                     item.span,
                     label="the name of an axis is wanted",
+                    fix=remedies.numbered_axis(item.span, self.scope),
                 )
 
     def composite(self, parts: tuple[Axis, ...]) -> Axis:

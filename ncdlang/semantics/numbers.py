@@ -38,7 +38,12 @@ def evaluate(names: Reporter, item: tree.Expr | tree.Pack) -> int | float:
                 f"`{item.span.text}` is no number",
                 item.span,
                 label="not a number",
-                help="a number here is a literal, a const, or arithmetic of them",
+                help="a number here is a literal, a const, or arithmetic of them"
+                + (
+                    "; a setting `const n` gives a number that can be a size, too: `axis j = n`"
+                    if isinstance(item, tree.SizeOf)
+                    else ""
+                ),
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ncdlang.records import record
+from ncdlang.semantics import remedies
 from ncdlang.semantics.size import ONE, ZERO, Size, TooComplexError
 from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, Mod, Wire
 from ncdlang.source import Span
@@ -136,6 +137,7 @@ def _outside(body: Body, obligation: Obligation, verdict: Outside) -> None:
         label="leaves the array",
         notes=[f"that is so with {shown}"] if shown else [],
         help="; or ".join(_limits(body, verdict)) or _advice(verdict, obligation, general),
+        fix=remedies.flipped(obligation.span),
     )
 
 
@@ -153,7 +155,10 @@ def _always_outside(body: Body, obligation: Obligation, lowest: Size, highest: S
 
 def _limits(body: Body, verdict: Outside) -> list[str]:
     limits: list[str] = []
-    for variable, limit in verdict.limits:
+    for variable, general in verdict.limits:
+        known = body.constraints.with_defaults(general)
+        is_general = known.value is None or body.is_unknown(variable.size)
+        limit = general if is_general else known
         if limit.value is not None and limit.value < 0:
             continue
         text = f"size({variable.name}) can be at most {limit}"

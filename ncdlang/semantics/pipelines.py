@@ -15,7 +15,6 @@ from ncdlang.semantics.calls import (
     plan_on_wires,
     resolve_callee,
 )
-from ncdlang.semantics.equations import in_order_of_first
 from ncdlang.semantics.expressions import Context
 from ncdlang.semantics.matching import LearnedUse
 from ncdlang.semantics.primitives import ELEMENTWISE, FUNCTIONS, INFIX, REDUCTIONS
@@ -23,7 +22,8 @@ from ncdlang.semantics.program import Define, Expression
 from ncdlang.semantics.reductions import missing_axes
 from ncdlang.semantics.report import Reported, counted
 from ncdlang.semantics.scope import Broken, DiagramRef, LearnedPipeline
-from ncdlang.semantics.types import ArrayType, Wire
+from ncdlang.semantics.types import ArrayType, Axis, Wire
+from ncdlang.semantics.unstated import in_order_of_first
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -40,6 +40,11 @@ class Pipeline:
 
     def __init__(self, body: Body) -> None:
         self.body = body
+        self._own_names: dict[Wire, dict[str, Axis]] = {}
+
+    def own_names(self, wire: Wire) -> dict[str, Axis]:
+        """Axes of a stage's result by the names that the stage's own type gives them."""
+        return self._own_names.get(wire, {})
 
     def run(self, expr: tree.Expr, wires: Wires, span: Span) -> Wires:
         """The results for exactly these inputs. Raises Reported."""
@@ -199,7 +204,7 @@ class Pipeline:
         current, extra = wires[:gives], wires[gives:]
         self.body.copies_in_all = outer * max(number, 1)
         for i in range(number):
-            self.body.copies.append(i)
+            self.body.copies.append((i, number))
             try:
                 current = self.apply(expr.left, (*current, *extra))
             finally:
@@ -246,9 +251,12 @@ class Pipeline:
     def _stage(self, expr: tree.Expr, wires: Wires) -> Wires:
         """One diagram, operator or built-in stage, on exactly the wires that it takes.
 
-        Its brackets may name the axes that arrive, whatever the diagram calls its own.
+        Its brackets may name the axes that arrive, by the names that the stage before gives them
+        or by those that they have here.
         """
         arriving = {a.name: a for w in wires for a in w.type.axes if not a.derived and not a.parts}
+        for wire in wires:
+            arriving |= self.own_names(wire)
         hidden = {name: self.body.scope.local(name) for name in arriving}
         for name, axis in arriving.items():
             if self.body.scope.find(name) is not axis:
@@ -275,15 +283,26 @@ class Pipeline:
             return self._learned(meaning, wires)
         opened, use = resolve_callee(body, expr, expr.span)
         arguments = [(wire, expr.span) for wire in wires]
-        return emit_unnamed(body, plan_on_wires(body, opened, use, arguments, expr.span, expr.span))
+        plan = plan_on_wires(body, opened, use, arguments, expr.span, expr.span)
+        made = emit_unnamed(body, plan)
+        for wire, result in zip(made, plan.results, strict=True):
+            self._own_names[wire] = {
+                own.name: axis
+                for axis, own in zip(result.axes, result.weave, strict=True)
+                if own is not None and own not in opened.explicit and not axis.parts
+            }
+        return made
 
     def _learned(self, learned: LearnedPipeline, wires: Wires) -> Wires:
         """A learned pipeline: its instances are made once and shared by all its uses."""
-        outer, self.body.within = self.body.within, learned
+        body = self.body
+        outer = body.within, body.copies
+        # Copies of a use are no copies of its instances.
+        body.within, body.copies = learned, []
         try:
             return self.apply(learned.spec, wires)
         finally:
-            self.body.within = outer
+            body.within, body.copies = outer
 
     def _operator(self, head: tree.Name, expr: tree.Expr, wires: Wires) -> Wire:
         """A primitive function or a reduction."""

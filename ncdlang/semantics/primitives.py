@@ -70,6 +70,8 @@ COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 LOGICAL = frozenset({"and", "or", "not"})
 
 # Functions of one or two arguments that a file calls by name: `exp(x)`, `max(a, b)`.
+# What `ncdlang.semantics.stages` implements.
+STAGES = ("id", "route", "einsum", "scale")
 FUNCTIONS: frozenset[str] = (
     frozenset(ELEMENTWISE) - frozenset(INFIX.values()) - {"neg", "not", "cast"}
 )

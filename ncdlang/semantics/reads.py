@@ -10,7 +10,7 @@ from ncdlang.semantics.expressions import Guards
 from ncdlang.semantics.obligations import Obligation
 from ncdlang.semantics.report import Reported, counted
 from ncdlang.semantics.sizes import bracket_items, composite_index, index_expression
-from ncdlang.semantics.types import Affine, Axis, Wire, plain_index
+from ncdlang.semantics.types import Affine, ArrayType, Axis, Wire, plain_index
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -36,6 +36,7 @@ def read_indices(
             expr.span,
             label=f"of type `{wire.type}`",
             labels=[Label(wire.span, "defined here")] if not wire.name.startswith("_") else [],
+            help=_completed(body, name, [item for item, _ in items], axes),
         )
     indices: list[Affine] = []
     failed = False
@@ -48,6 +49,23 @@ def read_indices(
     if failed:
         raise Reported
     return tuple(indices)
+
+
+def _completed(
+    body: Body, name: str, given: list[tree.Expr | Affine], axes: tuple[Axis, ...]
+) -> str:
+    """The read with an index for every axis: those given come first."""
+    items = [item for item in given if not isinstance(item, Affine)]
+    if len(given) > len(axes) or len(items) < len(given):
+        return ""
+    texts: list[str] = []
+    for item in items:
+        meaning = body.scope.find(item.text) if isinstance(item, tree.Name) else None
+        own = str(ArrayType(meaning.type.axes)) if isinstance(meaning, Wire) else ""
+        own = "" if own == "[]" else own
+        texts.append(item.span.text + own)
+    texts += [str(axis) for axis in axes[len(items) :]]
+    return f"every axis has its index: `{name}[{', '.join(texts)}]`"
 
 
 def _expanded(body: Body, expr: tree.Bracketed) -> list[tuple[tree.Expr | Affine, Span]]:
@@ -93,12 +111,22 @@ def _place(body: Body, obligation: Obligation) -> None:
         reason = f"axis `{plain}` indexes axis `{axis}` of `{wire.spelling}`"
         if plain.size != axis.size:
             conflict = body.constraints.equate(plain.size, axis.size, reason, span)
-            if conflict is not None:
+            if conflict is not None and not _is_swapped(body, plain, axis, span):
+                body.mismatches.append((plain, axis, span))
                 _sizes_differ(body, plain, axis, wire, span, conflict)
         return
     if axis.parts and index == index_of_parts(axis):
         return
     body.oblige(obligation)
+
+
+def _is_swapped(body: Body, plain: Axis, axis: Axis, span: Span) -> bool:
+    """Whether the other of two swapped indices is reported already."""
+    return any(
+        (indexed, index) == (plain, axis) and place.end <= span.start and "]" not in between
+        for index, indexed, place in body.mismatches
+        for between in [span.source.text[place.end : span.start]]
+    )
 
 
 def index_of_parts(axis: Axis) -> Affine:

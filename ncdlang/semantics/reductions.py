@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
-from ncdlang.semantics import kinds
+from ncdlang.semantics import kinds, remedies
 from ncdlang.semantics.new_axes import excuse_axes
 from ncdlang.semantics.primitives import REDUCTIONS
 from ncdlang.semantics.program import Expression, Reduce
@@ -106,6 +106,7 @@ class Reductions:
                         f"`{name}` has no setting `{slot.name.text}`",
                         slot.span,
                         label="unknown setting",
+                        fix=remedies.python_axis(slot),
                     )
                 initial = float(self.body.number(slot.items[0]))
                 continue
@@ -135,7 +136,7 @@ class Reductions:
             span,
             label="not an axis of the argument",
             labels=[Label(argument, has_axes(value.axes))],
-            help=f"did you mean `{guess}`?" if guess else "",
+            help=remedies.naming(value.axes, guess),
         )
 
     def _nonempty(

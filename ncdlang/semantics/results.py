@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Fix, Label
-from ncdlang.semantics import equations, kinds
+from ncdlang.semantics import equations, kinds, remedies
+from ncdlang.semantics.blame import is_wrong_promise
 from ncdlang.semantics.calls import call_pipeline, is_pipeline, plan_call, several_results
 from ncdlang.semantics.new_axes import introduce_axes
 from ncdlang.semantics.program import (
@@ -104,8 +106,9 @@ def check_pipeline(body: Body, pipeline: tree.Expr) -> None:
     from ncdlang.semantics.pipelines import Pipeline
 
     promised = _promised(body.declaration.result)
-    wires = Pipeline(body).apply(pipeline, tuple(body.parameters))
-    fitted = fit_result(body, wires, promised, pipeline.span)
+    applied = Pipeline(body)
+    wires = applied.apply(pipeline, tuple(body.parameters))
+    fitted = fit_result(body, wires, promised, pipeline.span, applied.own_names)
     _check_results(body, [(wire, pipeline.span) for wire in fitted], promised, pipeline.span, None)
 
 
@@ -204,21 +207,34 @@ def _stand_alike(body: Body, items: list[tree.Expr | tree.Pack], axes: tuple[Axi
 
 
 def fit_result(
-    body: Body, wires: tuple[Wire, ...], promised: list[tree.ArrayTypeExpr], span: Span
+    body: Body,
+    wires: tuple[Wire, ...],
+    promised: list[tree.ArrayTypeExpr],
+    span: Span,
+    own_names: Callable[[Wire], dict[str, Axis]] = lambda _: dict[str, Axis](),
 ) -> tuple[Wire, ...]:
-    """The results of a pipeline with the promised axes: they align in order, sizes must agree."""
+    """The results of a pipeline with the promised axes: they align in order, sizes must agree.
+
+    `own_names` are axes by the names that the last stage's own type gives them.
+    """
     if len(wires) != len(promised):
         return wires
     return tuple(
-        _fitted(body, wire, expr, span) for wire, expr in zip(wires, promised, strict=True)
+        _fitted(body, wire, expr, span, own_names(wire))
+        for wire, expr in zip(wires, promised, strict=True)
     )
 
 
-def _are_others(body: Body, items: list[tree.Expr | tree.Pack], wire: Wire) -> bool:
+def _are_others(
+    body: Body, items: list[tree.Expr | tree.Pack], wire: Wire, own_names: dict[str, Axis]
+) -> bool:
     """Whether the result has another axis of the signature than is promised there."""
     own = body.signature_axes.values()
     return any(
-        isinstance(item, tree.Name) and axis in own and body.scope.find(item.text) is not axis
+        isinstance(item, tree.Name)
+        and axis in own
+        and body.scope.find(item.text) is not axis
+        and (own_names.get(item.text) is not axis or body.scope.find(item.text) in wire.type.axes)
         for item, axis in zip(items, wire.type.axes, strict=True)
     )
 
@@ -227,13 +243,15 @@ def _with_promised_names(body: Body, wire: Wire, expr: tree.ArrayTypeExpr, span:
     """A returned wire with axes that are only sizes: the promised axes name them."""
     items = [item for slot in expr.axes.slots for item in slot.items]
     if any(axis.derived for axis in wire.type.axes) and _stand_alike(body, items, wire.type.axes):
-        return _fitted(body, wire, expr, span)
+        return _fitted(body, wire, expr, span, {})
     return wire
 
 
-def _fitted(body: Body, wire: Wire, expr: tree.ArrayTypeExpr, span: Span) -> Wire:
+def _fitted(
+    body: Body, wire: Wire, expr: tree.ArrayTypeExpr, span: Span, own_names: dict[str, Axis]
+) -> Wire:
     items = [item for slot in expr.axes.slots for item in slot.items]
-    if len(items) != len(wire.type.axes) or _are_others(body, items, wire):
+    if len(items) != len(wire.type.axes) or _are_others(body, items, wire, own_names):
         return wire
     axes: list[Axis] = []
     for item, axis in zip(items, wire.type.axes, strict=True):
@@ -323,8 +341,7 @@ def _axes_differ(
     fix = None
     if set(given) == set(declared):
         message = f"the result has the right axes in another order: `{wire.type}`"
-        if target is not None and target.brackets is not None:
-            fix = Fix(f"write `{target.name.text}{written}`", ((target.brackets.span, written),))
+        fix = remedies.reordered(span, target, written, body.scope)
         name = wire.name if not wire.name.startswith("_") else "Y"
         help_text = f"write the axes in the promised order: `{name}{written}`"
     else:
@@ -337,15 +354,36 @@ def _axes_differ(
         parts += [f"axis `{a}` is not promised" for a in extra]
         notes = ["; ".join(parts)] if parts else []
         help_text = f"promise what is returned: `-> {wire.type}`, or return what is promised"
+        if _same_sizes(given, declared):
+            name = wire.name if not wire.name.startswith("_") else "Y"
+            read = ", ".join(str(a) for a in declared)
+            help_text = (
+                f"the sizes agree: name the result `{name}` and return it by the promised names, "
+                f"`{name}'{written} = {name}[{read}]`, or {help_text}"
+            )
+    here = Label(span, f"of type `{wire.type}`")
+    there = Label(expr.span, f"promises `{ArrayType(declared, wire.type.kind)}`")
+    is_stated = target is not None and target.brackets is not None
+    if is_wrong_promise(body.declaration, declared, given, wire.name, is_stated):
+        here, there = there, here
+        text = str(ArrayType(given))
+        fix = Fix(f"promise `{text}`", ((expr.axes.span, text),), safe=False)
+        help_text = f"promise what is returned: `-> {wire.type}`"
     body.fail(
         "NCD2006",
         message,
-        span,
-        label=f"of type `{wire.type}`",
-        labels=[Label(expr.span, f"promises `{ArrayType(declared, wire.type.kind)}`")],
+        here.span,
+        label=here.text,
+        labels=[there],
         notes=notes,
         help=help_text,
         fix=fix,
+    )
+
+
+def _same_sizes(given: tuple[Axis, ...], declared: tuple[Axis, ...]) -> bool:
+    return len(given) == len(declared) and all(
+        mine.size == theirs.size for mine, theirs in zip(given, declared, strict=True)
     )
 
 

@@ -82,6 +82,8 @@ def _never_written(body: Body, wire: Wire, statements: tuple[tree.Statement, ...
     declared = declared_wires(statements)
     if any(e.op != "=" and t.name.text not in declared for e, t in _targets(statements)):
         raise Reported
+    if body.module.has_broken(body.declaration.span):
+        raise Reported
     body.fail(
         "NCD2016",
         f"no equation writes `{wire.name}`",

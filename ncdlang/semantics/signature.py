@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
@@ -70,15 +71,23 @@ def _define_setting(body: Body, entry: tree.Formal) -> None:
 
 def _define_pack(body: Body, pack: tree.Pack) -> None:
     names = dict(body.key.packs).get(pack.text, ())
+    taken = _own_axes(body.declaration)
     axes: list[Axis] = []
     for name in names:
         unique = name
-        while unique in body.signature_axes:
+        while unique in body.signature_axes or unique in taken:
             unique += "'"
         axis = Axis(unique, body.module.new_size(unique))
         body.signature_axes[unique] = axis
         axes.append(axis)
     body.packs[pack.text] = tuple(axes)
+
+
+def _own_axes(declaration: tree.Diagram) -> frozenset[str]:
+    """The words that a declaration has in brackets or declares: the axes of a pack have others."""
+    text = declaration.span.text
+    inside = " ".join(re.findall(r"\[[^]]*\]|\([^()]*\)\s*\[|\baxis\b[^=\n]*", text))
+    return frozenset(re.findall(r"[^\W\d][\w\u0300-\u036f]*'*", inside))
 
 
 def _define_inputs(body: Body) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ncdlang.semantics import remedies
 from ncdlang.semantics.kinds import plural
 from ncdlang.semantics.report import Reported
 from ncdlang.semantics.scope import Broken
@@ -160,6 +161,7 @@ def index_expression(body: Body, expr: tree.Expr, guards: Guards = ()) -> Affine
                 label="not of the form `a*i + b*j + c`",
                 help="an index is a sum of axes with whole-number or size coefficients, "
                 "`//` and `%` by whole numbers, or a wire of naturals",
+                fix=remedies.whole_division(expr),
             )
 
 

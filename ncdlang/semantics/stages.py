@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ncdlang.semantics.body import Body
 
 Wires = tuple[Wire, ...]
-NAMES = ("id", "route", "einsum", "scale")
 
 
 def arity(body: Body, head: tree.Name, expr: tree.Expr) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
-from ncdlang.semantics import equations, recurrence, results, scatter
+from ncdlang.semantics import equations, recurrence, remedies, results, scatter
 from ncdlang.semantics.assertions import assert_in_body
 from ncdlang.semantics.binding import Opened, open_diagram
 from ncdlang.semantics.circles import units
@@ -51,6 +51,7 @@ def check_body(body: Body) -> None:
         return
     body.later.update(_defined_names(declaration.body))
     returned = False
+    i = 0
     for i, statement in enumerate(declaration.body):
         if isinstance(statement, tree.Return):
             returned = True
@@ -62,7 +63,9 @@ def check_body(body: Body) -> None:
                     label="more statements follow",
                     labels=[Label(declaration.body[i + 1].span, "this is never reached")],
                 )
-    check_statements(body, declaration.body)
+            break
+    reached = i + 1 if returned else len(declaration.body)
+    check_statements(body, declaration.body[:reached])
     if not returned and not _returns_inside(declaration.body):
         _missing_return(body)
 
@@ -79,6 +82,12 @@ def _returns_inside(statements: tuple[tree.Statement, ...]) -> bool:
     )
 
 
+_INITIALISER_USES = {
+    "normal": "normal(mean, deviation)",
+    "uniform": "uniform(low, high)",
+}
+
+
 def _missing_return(body: Body) -> None:
     declaration = body.declaration
     if body.module.has_broken(declaration.span):
@@ -87,7 +96,11 @@ def _missing_return(body: Body) -> None:
     end = declaration.span.end
     at = Span(declaration.span.source, max(end - 1, declaration.span.start), end)
     last = statements[-1] if statements else None
-    name = last.targets[0].name.text if isinstance(last, tree.Equation) else None
+    name, fix = None, None
+    if isinstance(last, tree.Equation):
+        name = last.targets[0].name.text
+        if last.op == "=":
+            at, fix = last.targets[0].span, remedies.returned(last, declaration)
     body.error(
         "NCD2014",
         f"`{declaration.name.text}` returns nothing",
@@ -95,6 +108,7 @@ def _missing_return(body: Body) -> None:
         label="the body ends without `return`",
         labels=[Label(declaration.result.span, "promised here")],
         help=f"end it with `return {name}`" if name else "end it with `return ...`",
+        fix=fix,
     )
 
 
@@ -406,6 +420,7 @@ def _initialiser(body: Body, expr: tree.Expr | None) -> tuple[str, tuple[float, 
             f"but {len(given)} {'is' if len(given) == 1 else 'are'} given",
             expr.span,
             label=counted(len(given), "number"),
+            help=f"write `{_INITIALISER_USES[name.text]}`" if wanted else "",
         )
     return name.text, tuple(float(body.number(argument)) for argument in given), False
 

@@ -32,7 +32,8 @@ def _report(
     broken: Span | None = None,
 ) -> None:
     tokens.findings.append(Diagnostic(code, message, span, label, labels, (), rule, fix))
-    tokens.broken.append(broken or span)
+    # What stands beside a wrong bracket is read by guessing.
+    tokens.broken.append((broken or span).lines())
 
 
 def report_unclosed(tokens: Tokens, opened: Open) -> None:
@@ -70,26 +71,38 @@ def report_extra_brace(tokens: Tokens, opened: Open) -> None:
     _report(tokens, "NCD1011", "this `{` opens nothing", span, rule=rule, fix=fix)
 
 
-def report_open_bodies(
-    tokens: Tokens, opened: list[Open], suspect: Open | None, found: Span
-) -> None:
-    """A declaration starts although a body is open."""
-    message = "this `{` is never closed"
-    span = _span(tokens, suspect or opened[-1])
-    labels = (Label(found, "the next declaration starts here"),)
-    here = _here(tokens)
-    fix = Fix("add `}`", ((here, "\n}"),))
-    _report(tokens, "NCD1012", message, span, "opened here", labels, "", fix, span.to(here))
+def report_open_bodies(tokens: Tokens, unclosed: tuple[Open, int], found: Span | None) -> None:
+    """The `}` of a body is missing, as the layout of the text or a declaration shows."""
+    labels: tuple[Label, ...] = ()
+    if found is not None:
+        labels = (Label(found, "the next declaration starts here"),)
+    _report_body(tokens, *unclosed, labels)
 
 
-def report_open_at_end(
-    tokens: Tokens, opened: list[Open], suspect: Open | None, last: Span
-) -> None:
+def _report_body(tokens: Tokens, opened: Open, end: int, labels: tuple[Label, ...]) -> None:
+    text = tokens.source.text
+    # It belongs on the line after the last statement.
+    line_end = text.find("\n", end)
+    place = min(line_end + 1, len(text)) if line_end >= 0 else len(text)
+    missing = Span(tokens.source, place, place)
+    last = Span(tokens.source, end, end)
+    fix = Fix("add `}`", ((last, f"\n{' ' * opened.indent}}}"),))
+    opener = _span(tokens, opened)
+    message = "`}` is missing: a body is never closed"
+    labels = (Label(opener, "opened here"), *labels)
+    broken = opener.to(last)
+    _report(tokens, "NCD1012", message, missing, "`}` is missing here", labels, "", fix, broken)
+
+
+def report_open_at_end(tokens: Tokens, unclosed: tuple[Open, int], last: Span) -> None:
     """The text ends within brackets."""
-    inner = suspect or opened[-1]
+    inner, place = unclosed
     span = _span(tokens, inner)
     text = span.text or "{"
     end = Span(tokens.source, last.end, last.end)
+    if inner.is_body:
+        _report_body(tokens, inner, place, ())
+        return
     closer = _CLOSER[text]
     fix = Fix(f"add `{closer}`", ((end, "\n}" if closer == "}" else closer),))
     labels = (Label(end, "the file ends here"),)

@@ -7,6 +7,7 @@ same choice of tokens, and last by what was expected and what was found.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from ncdlang.diagnostics import Diagnostic, Fix, Label
@@ -109,6 +110,20 @@ def _double_equal(mistake: Mistake) -> Diagnostic | None:
     )
 
 
+def _left_arrow(mistake: Mistake) -> Diagnostic | None:
+    """`Y[i] <- X[i]`."""
+    if not (mistake.is_kind(_ENDS) and mistake.accepts("EQUAL") and mistake.heads_with_operand()):
+        return None
+    place = mistake.last_of("LESS")
+    if place is None or not mistake.tokens.text(place + 1).startswith("-"):
+        return None
+    span = mistake.tokens.span(place).to(mistake.tokens.span(place + 1))
+    if span.text != "<-":
+        return None
+    fix = Fix("replace it by `=`", ((span, "="),))
+    return Diagnostic("NCD1022", "`<-` can't define anything", span, "write `=`", fix=fix)
+
+
 def _bare_expression(mistake: Mistake) -> Diagnostic | None:
     """An expression whose value nobody gets."""
     if not (mistake.is_kind(_ENDS) and mistake.accepts("EQUAL") and mistake.heads_with_operand()):
@@ -139,7 +154,30 @@ def _setting_in_call(mistake: Mistake) -> Diagnostic | None:
         return None
     rule = f"settings stand in square brackets: `f[{name} = ...](X)`; equality is `==`"
     message = "arguments in parentheses have no names"
-    return Diagnostic("NCD1025", message, mistake.span, "not an argument", help=rule)
+    fix = _moved_setting(mistake)
+    return Diagnostic("NCD1025", message, mistake.span, "not an argument", help=rule, fix=fix)
+
+
+_LAST_SETTING = re.compile(r"([^\W\d][\w.']*)\(([^()\n]*?),\s*([^\W\d]\w*)\s*=\s*([\w.'-]+)\s*\)")
+
+
+def _moved_setting(mistake: Mistake) -> Fix | None:
+    """`softmax(X, dim = x)` as `softmax[x](X)`."""
+    line = mistake.span.lines()
+    for call in _LAST_SETTING.finditer(line.text):
+        start, end = line.start + call.start(), line.start + call.end()
+        if not start < mistake.span.start < end:
+            continue
+        function, arguments, name, value = call.groups()
+        if name in ("dim", "axis"):
+            if not value.isidentifier():
+                return None
+            setting = value
+        else:
+            setting = f"{name} = {value}"
+        text = f"{function}[{setting}]({arguments})"
+        return Fix(f"write `{text}`", ((Span(line.source, start, end), text),))
+    return None
 
 
 def _keyword_as_wire(mistake: Mistake) -> Diagnostic | None:
@@ -262,6 +300,7 @@ _BEFORE_SAMPLES: tuple[_Question, ...] = (
     _two_statements,
     _chain,
     _double_equal,
+    _left_arrow,
     _bare_expression,
     _indexed_declaration,
     _no_value,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from ncdlang.records import record
+from ncdlang.syntax import closers
 from ncdlang.syntax.lexer import Lexicon, Tokens
 
 MAX_NESTING = 100
@@ -87,7 +88,7 @@ def _errors() -> ModuleType:
 
 def arrange(raw: Tokens, kinds: Kinds) -> Tokens:
     """The tokens that the parser sees."""
-    return _Layout(raw, kinds).run()
+    return Layout(raw, kinds).run()
 
 
 @record
@@ -105,10 +106,11 @@ class Open:
     is_extra: bool = False
 
 
-class _Layout:
+class Layout:
     """One pass over the tokens. `open` are the open brackets; `head` is where, among the tokens
     put out, the current statement starts; `indent` is the indentation of the current line.
-    `suspect` is the body that a `}` seems not to have been meant for, by its indentation."""
+    `suspect` is the body that a `}`, by its indentation, was not meant for, and ends at
+    `suspect_end`. `balanced` is a body that is known to be closed."""
 
     def __init__(self, raw: Tokens, kinds: Kinds) -> None:
         self.raw = raw
@@ -118,6 +120,8 @@ class _Layout:
         self.head = 0
         self.indent = 0
         self.suspect: Open | None = None
+        self.suspect_end = 0
+        self.balanced: Open | None = None
         self.is_swallowed = False
         self.has_extra = False
 
@@ -162,8 +166,12 @@ class _Layout:
             previous = out.kinds[-1]
         if kind in kinds.file_only and self._misses_brace():
             if not self.has_extra:
-                _errors().report_open_bodies(out, self.open, self.suspect, self.raw.span(index))
+                _errors().report_open_bodies(out, self._unclosed_body(), self.raw.span(index))
             self._close(0)
+            previous = out.kinds[-1]
+        if closers.misses_brace(self, index, kind, above):
+            _errors().report_open_bodies(out, (self.open[-1], out.ends[-1]), None)
+            self._close(len(self.open) - 1)
             previous = out.kinds[-1]
         top = self.open[-1] if self.open else None
         if top is None or top.is_body:
@@ -249,7 +257,7 @@ class _Layout:
             return kinds.names["NAME"]
         from ncdlang.syntax import lexical_errors
 
-        word = lexical_errors.FOREIGN_WORDS.get(raw.text(index))
+        word = lexical_errors.foreign_word(raw.text(index))
         if word is None:
             return kinds.names["NAME"]
         lexical_errors.report_foreign_word(raw, raw.span(index), word)
@@ -293,6 +301,10 @@ class _Layout:
         """Whether a body is open although a line starts, outdented, with a declaration."""
         return bool(self.open) and self.open[0].is_body and self.indent <= self.open[0].indent
 
+    def _unclosed_body(self) -> tuple[Open, int]:  # and where its `}` is missing
+        opened = self.suspect or self.open[-1]
+        return opened, self.suspect_end if self.suspect else self.out.ends[-1]
+
     # ---- brackets ----
 
     def _bracket_or_assign(self, index: int, kind: int) -> int:
@@ -329,7 +341,8 @@ class _Layout:
         return follows_type and self._head_kind() in (names["_DIAGRAM"], names["_OP"])
 
     def _push(self, kind: int, start: int, end: int, *, is_body: bool) -> None:
-        self.open.append(Open(kind, start, end, is_body, self.indent, self.head))
+        indent = closers.statement_indent(self) if is_body else self.indent
+        self.open.append(Open(kind, start, end, is_body, indent, self.head))
         self.out.add(kind, start, end)
         if is_body:
             self.head = len(self.out.kinds)
@@ -356,53 +369,40 @@ class _Layout:
         return self.out.kinds[self.head] if self.head < len(self.out.kinds) else 0
 
     def _closing(self, kind: int, start: int, end: int, index: int) -> None:
-        kinds, out, names = self.kinds, self.out, self.kinds.names
+        out, names = self.out, self.kinds.names
         if kind == names["RBRACE"] and self._is_block_without_brace():
             _errors().report_missing_brace(out)
             self._push(names["LBRACE"], out.ends[-1], out.ends[-1], is_body=True)
         place = self._matching(kind)
         if place is None:
             top = self.open[-1] if self.open else None
-            if top is None or not self._is_meant_for(top, kind, index):
+            if top is None or not closers.is_meant_for(self, top, kind, index):
                 _errors().report_stray_closer(out, self.raw.span(index))
                 return
-            kind = kinds.closer[top.kind]
-            is_round = kind == names["RPAR"]
-            _errors().report_wrong_closer(out, top, self.raw.span(index), is_round)
-            place = len(self.open) - 1
+            kind, place = self._replaced(top, index), len(self.open) - 1
+        elif place < len(self.open) - 1 and closers.is_needed_later(self, kind, index):
+            kind, place = self._replaced(self.open[-1], index), len(self.open) - 1
         elif place < len(self.open) - 1:
             _errors().report_unclosed(out, self.open[-1])
             self._close(place + 1)
         opened = self.open.pop()
         if opened.is_body and self.indent < opened.indent:
-            self.suspect = self.suspect or opened
+            if self.suspect is None:
+                self.suspect, self.suspect_end = opened, out.ends[-1]
         self.head = opened.head
         if not opened.is_extra:
             out.add(kind, start, end)
 
-    def _is_meant_for(self, top: Open, closer: int, index: int) -> bool:
-        """Whether a closer of the wrong kind was meant for the open bracket: `(a]`."""
-        brace = self.kinds.names["LBRACE"]
-        if top.kind == brace or closer == self.kinds.closer[brace]:
-            return False
-        return not self._is_closed_on_line(self.kinds.closer[top.kind], index + 1)
+    def _replaced(self, top: Open, index: int) -> int:
+        """The closer that was meant where another one stands."""
+        kind = self.kinds.closer[top.kind]
+        is_round = kind == self.kinds.names["RPAR"]
+        _errors().report_wrong_closer(self.out, top, self.raw.span(index), is_round)
+        return kind
 
     def _is_block_without_brace(self) -> bool:
         names = self.kinds.names
         return self._head_kind() == names["_BLOCK"] and self.out.kinds[-1] == names["STRING"]
-
-    def _is_closed_on_line(self, closer: int, index: int) -> bool:
-        """Whether the rest of the line closes the bracket that is open, so that a closer of
-        another kind before it is one too many."""
-        kinds, raw = self.kinds, self.raw.kinds
-        depth = 0
-        for kind in raw[index : index + MAX_NESTING]:
-            if kind == kinds.names["_NEWLINE"] or depth < 0:
-                break
-            if kind == closer and depth == 0:
-                return True
-            depth += (kind in kinds.closer) - (kind in kinds.closers)
-        return False
 
     def _matching(self, closer: int) -> int | None:
         """Which open bracket a closer closes. Only `}` reaches out of a body."""
@@ -463,7 +463,7 @@ class _Layout:
         end = len(out.source.text)
         if self.open and not self.is_swallowed and not self.has_extra:
             here = out.span(len(out.kinds) - 1)
-            _errors().report_open_at_end(out, self.open, self.suspect, here)
+            _errors().report_open_at_end(out, self._unclosed_body(), here)
         self._close(0)
         out.add(0, end, end)
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ncdlang.diagnostics import Diagnostic, Fix
 from ncdlang.source import Span
+from ncdlang.spelling import closest
 from ncdlang.syntax.lexer import MISTAKES, Tokens
 
 
@@ -66,6 +67,9 @@ _LOOKALIKES = {
     "\uff1d": Meant("EQUAL", "="),
 }
 
+_REACH = 100
+"""How many tokens before a `;` are looked at for an open bracket."""
+
 _BRACKETS = {
     "(": "LPAR",
     ")": "RPAR",
@@ -103,6 +107,7 @@ def _words() -> dict[str, Word]:
         "import include require": ("_USE", "names of other files come with"),
         "dim dims": ("_AXIS", "an axis is declared with"),
         "require_that assume check": ("_ASSERT", "a constraint is stated with"),
+        "ret yield output result give emit": ("_RETURN", "the result of a diagram is given by"),
     }
     for names, (terminal, rule) in meant.items():
         keyword = terminal.removeprefix("_").lower()
@@ -117,6 +122,17 @@ def _words() -> dict[str, Word]:
 
 
 FOREIGN_WORDS = _words()
+_STATEMENTS = ("use", "axis", "const", "config", "op", "diagram", "learn", "block", "return")
+
+
+def foreign_word(text: str) -> Word | None:
+    """What a name that starts a statement, and has a value after it, was meant to be."""
+    word = FOREIGN_WORDS.get(text)
+    if word is None:
+        keyword = closest(text, _STATEMENTS)
+        if keyword is not None:
+            return Word(f"_{keyword.upper()}", keyword, f"did you mean `{keyword}`?")
+    return word
 
 
 def read(tokens: Tokens, names: dict[str, int], start: int, end: int) -> None:
@@ -142,11 +158,30 @@ def report_odd_name(tokens: Tokens, span: Span, name: str) -> None:
 
 def report_foreign_word(tokens: Tokens, span: Span, word: Word) -> None:
     """Report a word of another language at the start of a statement: `def f(...)`."""
-    fix = _replace(span, word.text, safe=False) if word.text else None
+    fix = _replace(span, word.text) if word.text else None
+    if word.terminal == "_USE":
+        fix = _python_import(span) or fix
     tokens.findings.append(
         Diagnostic("NCD1008", f"`{span.text}` is not a keyword here", span, help=word.help, fix=fix)
     )
-    tokens.broken.append(span)
+    tokens.broken.append(span if word.terminal == "_DIAGRAM" else span.lines())
+
+
+_NUMBER_AHEAD = re.compile(r"\s*[\d(-]")
+_IMPORT = re.compile(r"(?:from[ \t]+([\w.]+)[ \t]+)?import[ \t]+(\w[\w., \t]*)")
+
+
+def _python_import(span: Span) -> Fix | None:
+    """`from std.nn import linear` as `use std.nn.{linear}`."""
+    line = _IMPORT.match(span.source.text, span.start)
+    if line is None or ((line[1] is None) and "," in line[2]):
+        return None
+    names = line[2].strip()
+    text = f"use {names}" if line[1] is None else f"use {line[1]}.{{{names}}}"
+    return Fix(
+        f"write `{text}`",
+        ((Span(span.source, span.start, span.start + len(line[0].rstrip())), text),),
+    )
 
 
 def _report(
@@ -189,12 +224,14 @@ def _foreign_operator(tokens: Tokens, names: dict[str, int], span: Span) -> None
     meant = _FOREIGN_OPERATORS[span.text]
     if span.text == "=>" and re.compile(r"\s*[\[(]").match(span.source.text, span.end):
         meant = Meant("ARROW", "->")
-    fix = _replace(span, meant.text) if meant.text else None
+    # `**` between arrays may be a product of matrices.
+    is_sure = span.text != "**" or _NUMBER_AHEAD.match(span.source.text, span.end) is not None
+    fix = _replace(span, meant.text) if meant.text and is_sure else None
     word = f"; write `{meant.text}`" if meant.text else ""
     _report(tokens, "NCD1003", f"there is no operator `{span.text}`{word}", span, meant.help, fix)
     tokens.add(names[meant.terminal], span.start, span.end)
     if fix is None:
-        tokens.broken.append(span)
+        tokens.broken.append(span.lines())
 
 
 def _number(tokens: Tokens, names: dict[str, int], span: Span) -> None:
@@ -272,11 +309,31 @@ def _stray(tokens: Tokens, names: dict[str, int], span: Span) -> None:
         )
         return
     fix = Fix("start a new line", ((span, "\n"),)) if character == ";" else None
+    if character == ";" and _is_in_list(tokens, names):
+        rule = "the entries of a list are separated by commas"
+        _report(tokens, "NCD1002", message, span, rule, _replace(span, ","))
+        tokens.add(names["COMMA"], span.start, span.end)
+        return
     _report(tokens, "NCD1002", message, span, _ADVICE.get(character, ""), fix)
     if character == ";":
         tokens.add(names["_NEWLINE"], span.start, span.end)
     else:
-        tokens.broken.append(span)
+        tokens.broken.append(span.lines())
+
+
+def _is_in_list(tokens: Tokens, names: dict[str, int]) -> bool:
+    """Whether parentheses or square brackets are open after the last token."""
+    openers = {names["LPAR"]: names["RPAR"], names["LSQB"]: names["RSQB"]}
+    closed = 0
+    for kind in reversed(tokens.kinds[-_REACH:]):
+        if kind in (names["LBRACE"], names["RBRACE"]):
+            return False
+        if kind in openers:
+            closed -= 1
+            if closed < 0:
+                return True
+        closed += kind in openers.values()
+    return False
 
 
 _READERS = (

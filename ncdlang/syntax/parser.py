@@ -41,6 +41,10 @@ def parse(source: Source) -> Parsed:
     run, _ = run_parser(source, made)
     tokens = run.tokens
     found = sorted(tokens.findings, key=lambda finding: finding.span.start)[:_MOST_DIAGNOSTICS]
+    if found:
+        from ncdlang.syntax.mending import with_tried_fixes
+
+        found = with_tried_fixes(found)
     broken = _merged(tokens.broken)
     lost = _names_in(tokens, broken, made.lexicon.names["NAME"])
     return Parsed(run.file(), tuple(found), broken, lost)

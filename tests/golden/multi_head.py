@@ -45,9 +45,9 @@ def _attention(
         leading.append(mask.shape[:-2])
     batch = torch.broadcast_shapes(*leading)
     flat = (math.prod(batch[:-1]), batch[-1] if batch else 1)
-    q, k, v = (t.expand(*batch, *t.shape[-2:]).reshape(*flat, *t.shape[-2:]) for t in (q, k, v))
+    q, k, v = (t.expand((*batch, *t.shape[-2:])).reshape(*flat, *t.shape[-2:]) for t in (q, k, v))
     if mask is not None and mask.dim() > 2:
-        mask = mask.expand(*batch, *mask.shape[-2:]).reshape(*flat, *mask.shape[-2:])
+        mask = mask.expand((*batch, *mask.shape[-2:])).reshape(*flat, *mask.shape[-2:])
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, scale=scale)
     return out.reshape(*batch, *out.shape[-2:])
 
