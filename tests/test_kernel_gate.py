@@ -37,3 +37,9 @@ def test_kernels_compile_for_ampere_and_hopper(golden) -> None:
 @pytest.mark.parametrize("name", FULL if os.environ.get("NCDLANG_FULL") else FULL[:1])
 def test_further_kernels_compile(name: str) -> None:
     assert not [row for row in measured((name,)) if row["faults"]]
+
+
+def test_the_page_shows_the_table() -> None:
+    root = Path(__file__).parent.parent
+    table = (root / "tests" / "golden" / "kernel_resources.md").read_text(encoding="utf-8")
+    assert (root / "docs" / "kernels.md").read_text(encoding="utf-8").endswith(table)
