@@ -205,3 +205,47 @@ def test_without_the_interpreter_the_library_runs(monkeypatch: pytest.MonkeyPatc
     assert error(derived(*inputs), exact(*map(widened, inputs))) < TOLERANCE["f32"]
     assert derived.last_run == ()
     assert derived.kernels == ("O",)
+
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def test_a_whole_layer_learns_through_kernels() -> None:
+    library = ncdlang.load(EXAMPLES / "residual.ncd")
+    sizes = {"h": 2, "k": 8, "m": 24, "f": 40}
+    derived = library.module("residual", sizes=sizes, backend="triton")
+    exact = library.module("residual", sizes=sizes)
+    exact.load_state_dict(derived.state_dict())
+    exact = exact.double()
+    X = torch.randn(2, 20, 24)  # noqa: N806
+    own, wide = X.clone().requires_grad_(), X.double().requires_grad_()
+    made, wanted = derived(own), exact(wide)
+    assert len(derived.last_run) >= 3
+    made.square().sum().backward()
+    wanted.square().sum().backward()
+    assert error(made, wanted) < TOLERANCE["f32"]
+    assert error(own.grad, wide.grad) < TOLERANCE["f32"]
+    for ours, theirs in zip(derived.parameters(), exact.parameters(), strict=True):
+        assert error(ours.grad, theirs.grad) < TOLERANCE["f32"]
+
+
+def test_a_compiled_module_is_one_graph() -> None:
+    derived, exact = built("heads", SIZES)
+    X = torch.randn(37, 43)  # noqa: N806
+    compiled = torch.compile(derived, fullgraph=True, backend="eager")
+    assert error(compiled(X), exact(X.double())) < TOLERANCE["f32"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "diagram f(T: N(v)[n], v_: [v]) -> [n] { return Y[n] = v_[T[n]] * 2 }",
+        "diagram f(A: [t]) -> [t] { return B[t] = A[t] * 2 }",
+    ],
+)
+def test_what_has_no_region_runs_as_emitted(text: str) -> None:
+    module = ncdlang.loads(text).module("f", backend="triton")
+    inputs = [torch.tensor([1, 0]), torch.tensor([2.0, 3.0])] if "T" in text else [torch.ones(3)]
+    assert module(*inputs).shape == (len(inputs[0]),)
+    assert module.last_run == ()
+    assert module.kernels == ()

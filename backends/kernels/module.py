@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import sys
+import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -55,12 +57,21 @@ def triton_module(request: Request) -> nn.Module:
             derivation = self._derivation
             return derivation.names(None) if derivation is not None else ()
 
+    _importable(cls)
     Derived.__name__ = Derived.__qualname__ = cls.__name__
     derivation = _Derivation.of(request.diagram, request.sizes)
     plain.__class__ = Derived
     object.__setattr__(plain, "_derivation", derivation)
     object.__setattr__(plain, "last_run", ())
     return plain
+
+
+def _importable(cls: Any) -> None:
+    """Let torch.compile find the module of an emitted class, whose methods `Derived` calls."""
+    if cls.__module__ not in sys.modules:
+        module = types.ModuleType(cls.__module__)
+        module.__dict__.update(cls.forward.__globals__)
+        sys.modules[cls.__module__] = module
 
 
 class _Derivation:
@@ -124,12 +135,14 @@ def _called(
         )
     except RuntimeError:
         return None
+    runner = derivation.runner(sizes)
+    if not runner.names:
+        return None
     arrays: dict[Array, torch.Tensor] = {}
     for array, value, count in zip(derivation.opened.inputs, inputs, extra, strict=True):
         arrays[array] = _with_lift(value, count, tuple(lifted))
     for array in derivation.opened.parameters:
         arrays[array] = _parameter(module, diagram, array)[None]
-    runner = derivation.runner(sizes)
     anchor = next(t for t in (*inputs, *module.parameters()) if t.is_floating_point())
     call = Call(sizes, math.prod(lifted), anchor.dtype, anchor.device)
     made, ran = runner.run(arrays, call)
@@ -148,6 +161,8 @@ def _runs_on(inputs: tuple[Any, ...], module: Any) -> bool:
     if not tensors:
         return False
     kinds = {tensor.device.type for tensor in tensors}
+    if not any(tensor.is_floating_point() for tensor in tensors):
+        return False
     floats = {str(t.dtype).removeprefix("torch.") for t in tensors if t.is_floating_point()}
     if not floats <= set(FORMATS) or len(floats) != 1:
         return False
