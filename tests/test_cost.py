@@ -190,3 +190,15 @@ def test_n7_columns_in_groups_repeat_the_scores() -> None:
 def test_the_binding_limit() -> None:
     assert bound(1e12, 1.0, 1e12, 1e9) == (1.0, "compute")
     assert bound(1.0, 1e9, 1e12, 1e9) == (1.0, "memory")
+
+
+def test_s8_spherical_attention_needs_no_scores() -> None:
+    sizes = {"q": 16384, "x": 16384, "d": 128, "e": 128, "c": 128}
+    nothing = ((), (), sizes, ("q",), ("x",), ())
+    dense = Problem(*nothing, ((2, ("q", "x", "d")), (2, ("q", "x", "e"))))
+    keys = ((2, ("x", "d", "e")), (2, ("x", "d", "c")))
+    queries = ((2, ("q", "d", "e")), (2, ("q", "d", "c")))
+    linear = Problem(*nothing, (*keys, *queries))
+    assert float(flops(dense, {})) == pytest.approx(1.374e11, rel=1e-3)
+    assert float(flops(linear, {})) == pytest.approx(2.147e9, rel=1e-3)
+    assert flops(dense, {}) / flops(linear, {}) == 64

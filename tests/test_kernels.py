@@ -207,6 +207,51 @@ def test_without_the_interpreter_the_library_runs(monkeypatch: pytest.MonkeyPatc
     assert derived.kernels == ("O",)
 
 
+def test_s2_identities_of_spherical_attention() -> None:
+    derived, _ = built("spherical", SIZES)
+    q, k, v = (given(wire, SIZES, torch.float32) for wire in diagram_of("spherical").parameters)
+    order = torch.randperm(37)
+    with torch.no_grad():
+        made = derived(q, k, v)
+        assert error(derived(3 * q, k, v), made.double()) < TOLERANCE["f32"]
+        assert error(derived(q, 5 * k, v), made.double()) < TOLERANCE["f32"]
+        assert error(derived(-q, k, v), -made.double()) < TOLERANCE["f32"]
+        assert error(derived(q, k[order], v[order]), made.double()) < TOLERANCE["f32"]
+        assert error(derived(q[order], k, v), made[order].double()) < TOLERANCE["f32"]
+        for head in range(2):
+            largest = torch.linalg.matrix_norm(v[:, head], ord=2)
+            assert (made[:, head].norm(dim=-1) <= largest * (1 + 1e-5)).all()
+        assert torch.equal(derived(q * 0, k, v), torch.zeros_like(made))
+
+
+def test_s7_what_a_mask_hides_is_as_if_it_were_not_there() -> None:
+    derived, _ = built("spherical_window", SIZES)
+    q, k, v = (given(w, SIZES, torch.float32) for w in diagram_of("spherical_window").parameters)
+    plain, _ = built("spherical", SIZES | {"q": 1, "x": 7})
+    with torch.no_grad():
+        made = derived(q, k, v)
+        alone = plain(q[20:21], k[14:21], v[14:21])
+    assert error(made[20:21], alone.double()) < TOLERANCE["f32"]
+
+
+@pytest.mark.parametrize(("k", "e"), [(300, 20), (20, 300), (270, 260)])
+def test_one_module_for_short_and_for_wide_heads(k: int, e: int) -> None:
+    diagram = diagram_of("causal")
+    derived = LIBRARY.module("causal", backend="triton")
+    exact = LIBRARY.module("causal").double()
+    for sizes in (SIZES, SIZES | {"k": k, "e": e, "q": 18, "x": 18, "h": 1}):
+        inputs = [given(wire, sizes, torch.float32) for wire in diagram.parameters]
+        own = [tensor.clone().requires_grad_() for tensor in inputs]
+        wide = [tensor.double().requires_grad_() for tensor in inputs]
+        made, wanted = derived(*own), exact(*wide)
+        assert derived.last_run
+        assert error(made, wanted) < TOLERANCE["f32"]
+        made.square().sum().backward()
+        wanted.square().sum().backward()
+        for ours, theirs in zip(own, wide, strict=True):
+            assert error(ours.grad, theirs.grad) < 2 * TOLERANCE["f32"]
+
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -217,7 +262,7 @@ def test_a_whole_layer_learns_through_kernels() -> None:
     exact = library.module("residual", sizes=sizes)
     exact.load_state_dict(derived.state_dict())
     exact = exact.double()
-    X = torch.randn(2, 20, 24)  # noqa: N806
+    X = torch.randn(2, 20, 24)
     own, wide = X.clone().requires_grad_(), X.double().requires_grad_()
     made, wanted = derived(own), exact(wide)
     assert len(derived.last_run) >= 3
@@ -231,7 +276,7 @@ def test_a_whole_layer_learns_through_kernels() -> None:
 
 def test_a_compiled_module_is_one_graph() -> None:
     derived, exact = built("heads", SIZES)
-    X = torch.randn(37, 43)  # noqa: N806
+    X = torch.randn(37, 43)
     compiled = torch.compile(derived, fullgraph=True, backend="eager")
     assert error(compiled(X), exact(X.double())) < TOLERANCE["f32"]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ncdlang.analysis.plan import ordered
 from ncdlang.analysis.terms import Array, Term, number_kind, subterms
 from ncdlang.semantics.size import Size
 from ncdlang.semantics.types import Axis
 
+from ..pytorch.names import comment
 from . import scalars
 from .tiles import Dim, Names, Scope, Value, joined, shaped
 
@@ -95,15 +97,27 @@ class Expressions:
         if key not in home.memo:
             made = self._made(term, home, dims)
             wanted = self.labels.get(term) or _label(term)
-            if not _is_short(made) and (wanted or self.uses.get(term, 0) > 1):
-                made = self.named(made, home, wanted or "t")
+            if (
+                term.op != "number"
+                and not _is_short(made)
+                and (wanted or self.uses.get(term, 0) > 1)
+            ):
+                made = self.named(made, home, wanted or "t", self._comment(term))
             home.memo[key] = made
         return home.memo[key]
 
-    def named(self, value: Value, scope: Scope, wanted: str) -> Value:
+    def _comment(self, term: Term) -> str:
+        """What a line makes, for values that an equation names and for reads: `S[h q x]`."""
+        name = self.labels.get(term, "")
+        if term.op == "load":
+            name = str(term.data)
+        axes = " ".join(axis.name for axis in ordered(term))
+        return f"  {comment(f'# {name}[{axes}]')}" if name else ""
+
+    def named(self, value: Value, scope: Scope, wanted: str, remark: str = "") -> Value:
         """The value as a variable."""
         name = self.names.claim(wanted)
-        scope.write(f"{name} = {value.text}")
+        scope.write(f"{name} = {value.text}{remark}")
         return Value(name, value.dims, value.kind, True, value.dtype)
 
     # ---- one operation ---------------------------------------------------------------------------

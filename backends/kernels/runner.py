@@ -47,8 +47,9 @@ class Launcher:
 
     def __init__(self, region: Region, name: str, sizes: Mapping[Symbol, int]) -> None:
         self.region = region
+        self.name = name
         self.kernel: Kernel = write_kernel(region, name, wide_axes(region, sizes))
-        self._function: Any = None
+        self._variants: dict[frozenset[Axis], tuple[Kernel, Any]] = {}
 
     @property
     def inputs(self) -> tuple[Array, ...]:
@@ -56,21 +57,27 @@ class Launcher:
         made = {output.array for output in self.region.outputs}
         return tuple(a for a in reads(*(o.term for o in self.region.outputs)) if a not in made)
 
+    def _variant(self, wide: frozenset[Axis]) -> tuple[Kernel, Any]:
+        """The kernel whose inner products over the axes of `wide` are loops."""
+        if wide not in self._variants:
+            kernel = write_kernel(self.region, self.name, wide)
+            self._variants[wide] = kernel, compiled(HEADER + kernel.text, kernel.name)
+        return self._variants[wide]
+
     def run(self, arrays: Arrays, call: Call, limits: dict[str, int]) -> None:
         """Run the kernel; what it makes is put into `arrays`."""
         import torch
 
-        if self._function is None:
-            self._function = compiled(HEADER + self.kernel.text, self.kernel.name)
+        kernel, function = self._variant(wide_axes(self.region, call.sizes))
         for output in self.region.outputs:
             shape = [axis.size.evaluate(call.sizes) for axis in output.array.axes]
             dtype = call.format(output.array)
             made = torch.empty([call.lifted, *shape], dtype=dtype, device=call.device)
             arrays[output.array] = made
-        schedule = choose(self.kernel, call.sizes, target(call), limits)
+        schedule = choose(kernel, call.sizes, target(call), limits)
         launch(
-            self.kernel,
-            self._function,
+            kernel,
+            function,
             schedule,
             arrays,
             call.sizes,

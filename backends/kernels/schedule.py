@@ -10,7 +10,6 @@ from .source import Kernel
 from .tiles import Dim
 
 SMALLEST = 16
-LARGEST = 256
 WIDE_INNER = 64
 
 # Rows, streamed indices, columns, warps and stages, for kernels that keep one matrix of
@@ -53,16 +52,16 @@ def choose(
     """
     rows, streamed, columns, warps, stages = TILES[target][needs_more(kernel)]
     most = {"row": rows, "stream": streamed, "column": columns, "wide": WIDE_INNER}
-    most |= {"inner": LARGEST, **(limits or {})}
+    most |= limits or {}
     blocks: list[tuple[str, int]] = []
     for dim in kernel.dims:
         if not dim.axes:
             continue
         role = "wide" if dim in kernel.wide else dim.role
-        if role == "column" and len(kernel.columns) > 1:
-            role = "inner"
         wanted = max(power(length(dim, sizes)), SMALLEST)
-        blocks.append((dim.block, min(wanted, most[role])))
+        # A tile holds inner dimensions whole, and columns where there are several kinds.
+        is_whole = role == "inner" or (role == "column" and len(kernel.columns) > 1)
+        blocks.append((dim.block, wanted if is_whole else min(wanted, most[role])))
     return Schedule(tuple(blocks), warps, stages)
 
 

@@ -10,6 +10,7 @@ from ncdlang.analysis.visible import visible
 from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis
 
+from ..pytorch.names import comment
 from .expressions import Argument, Arguments, Expressions, Unsupported, sides
 from .products import Products
 from .tiles import Dim, Names, Scope, Value, joined, shaped
@@ -394,7 +395,7 @@ class _Writer:
         after: Scope,
     ) -> str:
         stream = self.stream
-        lines = ["@triton.jit", f"def {self.name}("]
+        lines = [*self._header(), "@triton.jit", f"def {self.name}("]
         lines += [f"    {line}," for line in self._signature()]
         lines.append("):")
         lines += before.lines
@@ -403,6 +404,17 @@ class _Writer:
         lines += loop.lines
         lines += after.lines
         return "\n".join(lines) + "\n"
+
+    def _header(self) -> list[str]:
+        """What the kernel makes, and the role of every axis."""
+        region = self.region
+        made = ", ".join(f"{o.array}[{_listed(o.array.axes)}]" for o in region.outputs)
+        roles = [("batch", region.batch), ("rows", region.rows)]
+        roles += [("columns", dim.axes) for dim in self.columns]
+        roles += [("streams", region.stream)]
+        roles += [("inside", dim.axes) for dim in self.products.dims.values()]
+        told = "; ".join(f"{role} {_listed(axes)}" for role, axes in roles if axes)
+        return [comment(f"# {made}"), comment(f"# {told}")]
 
     def _signature(self) -> list[str]:
         lines = [
@@ -415,6 +427,10 @@ class _Writer:
         blocks += [d.block for d in self.products.dims.values()]
         lines.append(", ".join(f"{name}: tl.constexpr" for name in (*blocks, "PRECISION")))
         return lines
+
+
+def _listed(axes: tuple[Axis, ...]) -> str:
+    return " ".join(axis.name for axis in axes)
 
 
 def _count_uses(region: Region) -> dict[Term, int]:

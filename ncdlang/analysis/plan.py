@@ -24,7 +24,7 @@ from ncdlang.analysis.terms import (
     subterms,
 )
 from ncdlang.records import record
-from ncdlang.semantics.size import Symbol
+from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import BOOLEAN, INTEGER, REAL, Axis, Kind
 
 RESIDENT = 256
@@ -125,7 +125,7 @@ class Planner:
             array = Array(name, axes, kind, (), "made", term)
             self._root(array, under_condition(self.terms, term))
             results.append(array)
-        self.steps = merged(joined(self.terms, self.steps, set(results)))
+        self.steps = merged(joined(self.terms, self.steps, set(results)), self._holds_columns)
         return tuple(results)
 
     # ---- one array -------------------------------------------------------------------------------
@@ -294,6 +294,13 @@ class Planner:
                 side.update((factor.axes - frozenset(fold.bound)) & roles.rows)
         return bool(still) and not moving
 
+    def _holds_columns(self, region: Region) -> bool:
+        """Whether a tile holds all columns of a region whole."""
+        return all(
+            self._is_resident(Axis("columns", product(a.size for a in output.columns)))
+            for output in region.outputs
+        )
+
     def _is_resident(self, axis: Axis) -> bool:
         """Whether a tile holds an axis whole; one of unknown size is taken to be short."""
         if not axis.size.symbols() <= self.sizes.keys():
@@ -304,7 +311,7 @@ class Planner:
         """Every summand has to be a product of a tile of rows and one of columns."""
         for fold in folds:
             products = summands(fold.args[0])
-            for factor in (f for product in products for f in factors(product)):
+            for factor in (f for each in products for f in factors(each)):
                 if factor.axes & roles.rows and factor.axes & roles.columns:
                     raise Refusal("has rows and columns in one factor", factor)
             for inner in inner_folds(fold.args[0], streamed):
@@ -402,12 +409,18 @@ def joined(terms: Terms, steps: list[Step], results: set[Array]) -> list[Step]:
     return kept
 
 
-def merged(steps: list[Step]) -> list[Step]:
-    """Regions over the same tiles that do not wait for each other become one kernel."""
+def merged(steps: list[Step], holds: Callable[[Region], bool]) -> list[Step]:
+    """Regions over the same tiles that do not wait for each other become one kernel.
+
+    With columns of several kinds a tile has to hold all of them, which `holds` tells.
+    """
     kept: list[Step] = []
     for step in steps:
         for place, old in enumerate(kept):
             if not (isinstance(old, Region) and isinstance(step, Region) and _alike(old, step)):
+                continue
+            kinds = {o.columns for o in (*old.outputs, *step.outputs) if o.columns}
+            if len(kinds) > 1 and not (holds(old) and holds(step)):
                 continue
             if _waits(step, kept[place:]):
                 # What was made earlier may still be made later, if nothing has read it.
