@@ -100,9 +100,13 @@ def test_names_do_not_matter(text: str) -> None:
 
 
 def unwrapped(text: str) -> str:
-    """Without the line breaks that long names lead to, nor formals bound to their own names."""
-    text = re.sub(r"<([\w']+):\1>", r"<\1>", text)
-    text = re.sub(r"(with|,) ([\w']+) = size\(\2\),", r"\1", text)
+    """Without the line breaks that long names lead to, nor formals bound to their own names.
+
+    Axes of a callee that would clash with the file's have primes, and others where others clash.
+    """
+    text = re.sub(r"<(\w+):\1>", r"<\1>", text.replace("'", ""))
+    text = re.sub(r"(, (\w+) = size\(\2\))+(?=[\s,])", "", text)
+    text = re.sub(r"with (\w+) = size\(\1\), ", "with ", text)
     return re.sub(r",?\s*([)\]])", r"\1", re.sub(r"([(\[])\s+", r"\1", re.sub(r"\s+", " ", text)))
 
 

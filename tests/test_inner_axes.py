@@ -50,7 +50,7 @@ def test_two_wires_of_axes_without_names_are_to_be_named() -> None:
 
 def test_a_spelling_is_no_axis_of_the_same_list() -> None:
     text = "diagram f(X: [b x c']) -> [b x' c'] {\n  Z[b x' c'] = X + 1\n  return Z\n}"
-    error(text, "NCD2003", "make it a free axis")
+    error(text, "NCD2001", "nothing defines `x'`")
     error("diagram f(X: [bb cc]) -> [bb cc] {\n  return Z[bb cd] = X\n}", "NCD2003", "mean `cc`")
 
 
