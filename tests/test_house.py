@@ -39,7 +39,7 @@ THIRD_PARTY: dict[str, tuple[tuple[str, ...], bool]] = {
     "torch": (("ncdlang/cli/execution.py", "backends"), True),
     "triton": (("backends/kernels",), True),
     "pygments": (("ncdlang/pygments.py",), False),
-    "sympy": ((), True),
+    "sympy": (("ncdlang/analysis",), True),
 }
 READERS = ("project.py", "resources.py", "syntax/cache.py")
 

@@ -2,6 +2,10 @@
 
 `pipeline` lists the rewrites, and which of them are done by default; the name of a rewrite says
 which law it rests on.
+
+With FILE.ncd [DIAGRAM] instead: how kernels are derived from the equations of the diagram, as a
+short argument. It names the role of every axis, what is accumulated and how it is corrected, the
+tiles that are visited, and what that costs on a device.
 """
 
 from __future__ import annotations
@@ -9,6 +13,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from ncdlang import codes
+from ncdlang.cli import derivation
+from ncdlang.cli import options as shared
 from ncdlang.cli.console import CommandError
 
 
@@ -18,12 +24,17 @@ def configure(parser: ArgumentParser) -> None:
         "code",
         metavar="CODE",
         nargs="*",
-        help="such as NCD2003, or the name of a rewrite; all codes are listed if left out",
+        help="such as NCD2003, the name of a rewrite, or FILE.ncd and a DIAGRAM of it; "
+        "all codes are listed if left out",
     )
+    derivation.add_device(parser)
+    shared.add_source_options(parser)
 
 
 def run(options: Namespace) -> int:
     """Print the pages of the codes, or the list of all codes."""
+    if options.code and (options.code[0] == "-" or options.code[0].endswith(".ncd")):
+        return _derivation(options)
     if not options.code:
         for code in codes.all_codes():
             page = codes.page(code)
@@ -56,6 +67,19 @@ def _pipeline() -> str:
     others = [f"     {line(rule)}" for rule in REWRITES if rule not in PIPELINE]
     lines = ["By default, in this order:", "", *default, "", "Only on demand:", "", *others]
     return "\n".join(lines) + "\n"
+
+
+def _derivation(options: Namespace) -> int:
+    """Print how the kernels of a diagram are derived."""
+    options.file, *rest = options.code
+    if len(rest) > 1:
+        raise CommandError(f"one diagram at a time: `{rest[0]}` or `{rest[1]}`")
+    options.diagram = rest[0] if rest else None
+    from ncdlang.analysis.explain import explain
+
+    diagram, plan, sizes = derivation.planned(options, "explaining")
+    print(explain(plan, diagram.name, sizes, derivation.device(options), options.dtype), end="")
+    return 0
 
 
 def _text(code: str) -> str:

@@ -25,7 +25,8 @@ COMMANDS = {
     "grad": "derive the gradient of a diagram",
     "import": "read a diagram that another tool wrote",
     "fmt": "format files",
-    "explain": "say what the code of an error means",
+    "explain": "say what the code of an error means, or how a diagram's kernels are derived",
+    "cost": "predict transfers, operations and time of a diagram on a device",
 }
 # Commands whose name no module can have.
 MODULES = {"import": "importing"}
