@@ -195,6 +195,33 @@ def test_the_operation_that_breaks_it_is_named(assertion: str, said: str) -> Non
     assert said in message
 
 
+@pytest.mark.parametrize(
+    ("of", "said"),
+    [
+        ("exp", {"invariant": "`x` is no axis of `exp`"}),
+        ("max", {"invariant": "`x` is no axis of `max`"}),
+        ("detach", {"invariant": "`x` is no axis of `detach`"}),
+        ("sum[m]", {"invariant": "`x` is no axis of `sum`"}),
+        ("softmax[m]", {"invariant": "`x` is no axis of `softmax`"}),
+        ("softmax[x]", {"invariant": "moves with `x`"}),
+        ("sum[x]", {}),
+        ("max[x m, initial = 0]", {}),
+        ("argmax[x]", dict.fromkeys(("invariant", "equivariant"), "`argmax` looks at the order")),
+        ("argmax[m]", {"invariant": "`x` is no axis of `argmax`"}),
+    ],
+)
+def test_primitives_are_judged_like_diagrams(of: str, said: dict[str, str]) -> None:
+    for word in ("equivariant", "invariant"):
+        found = refused(f"{word}[x]({of})")
+        assert bool(found) is (word in said)
+        assert said.get(word, "") in "".join(found)
+
+
+def test_a_reduction_along_an_ordered_axis() -> None:
+    assert "does not commute with shifts" in refused("invariant[s](sum[s])")[0]
+    assert refused("equivariant[s](sum[m])") == []
+
+
 def test_assertions_of_library_diagrams_and_in_bodies() -> None:
     for assertion in ("equivariant[x](softmax[x])", "equivariant[x](rms_norm[m])"):
         assert refused(assertion) == []
@@ -211,6 +238,7 @@ diagram f(X: [x m]) -> [x m] {
     assert found[0].span.text == "equivariant[m](cumsum[m])"
 
 
-def test_an_assertion_of_no_diagram() -> None:
-    _, found = check("diagram f(X: [x]) -> [x] { return X }\nassert equivariant[x](f >> f)\n")
+@pytest.mark.parametrize("of", ["f >> f", "sum", "exp[x]", "sum[xs..]", "nothing"])
+def test_an_assertion_of_no_diagram(of: str) -> None:
+    _, found = check(f"diagram f(X: [x]) -> [x] {{ return X }}\nassert equivariant[x]({of})\n")
     assert [d.code for d in found] == ["NCD3004"]

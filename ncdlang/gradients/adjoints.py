@@ -15,10 +15,10 @@ from ncdlang.gradients.scalars import inlined
 from ncdlang.gradients.terms import (
     apply,
     atoms,
+    felt,
     free,
     number,
     read,
-    reads,
     row_major,
     select,
     size_number,
@@ -97,7 +97,7 @@ class Adjoints:
     def _of(
         self, value: Expression, result: Expression | None, state: _State
     ) -> Iterator[Contribution]:
-        if self._active.isdisjoint(reads(value)):
+        if self._active.isdisjoint(felt(value)):
             return
         match value:
             case Read():
@@ -105,7 +105,7 @@ class Adjoints:
                     yield self._contribution(value, state)
             case Apply():
                 for place, argument in enumerate(value.arguments):
-                    if not self._active.isdisjoint(reads(argument)):
+                    if not self._active.isdisjoint(felt(argument)):
                         factor = derivative(value, place, result or value)
                         if factor is not None:
                             yield from self._of(argument, None, state.times(factor, value.span))
@@ -132,7 +132,7 @@ class Adjoints:
     def _contract(self, value: Contract, state: _State) -> Iterator[Contribution]:
         inside = state.over(value.bound)
         for place, factor in enumerate(value.factors):
-            if self._active.isdisjoint(reads(factor)):
+            if self._active.isdisjoint(felt(factor)):
                 continue
             others = inside
             for other_place, other in enumerate(value.factors):

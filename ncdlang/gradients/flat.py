@@ -20,10 +20,12 @@ from ncdlang.gradients.terms import (
     apply,
     atoms,
     children,
+    felt,
     free,
     is_atomic,
+    is_detach,
+    is_detached,
     number,
-    reads,
     weight,
     whole,
 )
@@ -105,7 +107,7 @@ class _Preparing:
             raise GradientError(f"`{wire.spelling}` is complex: only reals have gradients", span)
 
     def _is_active(self, value: Expression) -> bool:
-        return not self.active.isdisjoint(reads(value))
+        return not self.active.isdisjoint(felt(value))
 
     def _visit(
         self,
@@ -204,7 +206,7 @@ class _Preparing:
     def _without_noise(self, value: Expression, wire: Wire) -> Expression:
         """Random operators made factors: `dropout(X)` is X times what dropout makes of ones."""
         parts = tuple(self._without_noise(child, wire) for child in children(value))
-        if not (isinstance(value, ApplyDiagram) and value.callee.primitive):
+        if not isinstance(value, ApplyDiagram) or not value.callee.primitive or is_detached(value):
             return rebuilt(value, parts) if parts else value
         if key(value.callee) != "std.nn.dropout":
             raise GradientError(f"no derivative is known for `{value.callee.name}`", value.span)
@@ -229,10 +231,10 @@ class _Preparing:
             value = Read(source, indices, REAL, step.results[0].type.axes, step.span)
             self._define(Define(step.results[0], value, step.span))
             return
-        if name == "std.nn.dropout":
+        if name == "std.nn.dropout" or is_detach(callee):
             given = whole(step.arguments[0], step.span)
-            noisy = ApplyDiagram(callee, (given,), REAL, free(given), step.span)
-            self._define(Define(step.results[0], noisy, step.span))
+            value = ApplyDiagram(callee, (given,), REAL, free(given), step.span)
+            self._define(Define(step.results[0], value, step.span))
             return
         if callee.primitive and name not in PRIMITIVES:
             raise GradientError(f"no derivative is known for `{callee.name}`", step.span)
@@ -331,7 +333,7 @@ class _Preparing:
             before = len(self.active)
             for inner in step.steps:
                 sources = (
-                    set(reads(inner.expression))
+                    set(felt(inner.expression))
                     if isinstance(inner, Define)
                     else set(inner.arguments)
                 )

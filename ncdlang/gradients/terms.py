@@ -13,6 +13,7 @@ from ncdlang.gradients.ranges import decided
 from ncdlang.semantics.program import (
     Apply,
     ApplyDiagram,
+    CheckedDiagram,
     Constant,
     Contract,
     Expression,
@@ -80,6 +81,25 @@ def reads(value: Expression) -> Iterator[Wire]:
         if isinstance(part, Read):
             yield part.wire
             yield from gathered(part.indices)
+
+
+def felt(value: Expression) -> Iterator[Wire]:
+    """The wires that a change of the value can come from: what is detached passes none on."""
+    if isinstance(value, Read):
+        yield from reads(value)
+    elif not is_detached(value):
+        for child in children(value):
+            yield from felt(child)
+
+
+def is_detached(value: Expression) -> bool:
+    """Whether the value is `detach` of something, which has derivative 0."""
+    return isinstance(value, ApplyDiagram) and is_detach(value.callee)
+
+
+def is_detach(callee: CheckedDiagram) -> bool:
+    """Whether the diagram is the operator that no gradient flows through."""
+    return (callee.library, callee.name) == ("std.prelude", "detach")
 
 
 def gathered(indices: Iterable[Affine]) -> Iterator[Wire]:

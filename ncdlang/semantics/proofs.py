@@ -8,9 +8,9 @@ from ncdlang.diagnostics import Label
 from ncdlang.records import record
 from ncdlang.semantics.binding import InstanceKey, Template, is_complete
 from ncdlang.semantics.matching import LearnedUse
-from ncdlang.semantics.primitives import FUNCTIONS
+from ncdlang.semantics.primitives import FUNCTIONS, REDUCTIONS
 from ncdlang.semantics.scope import DiagramRef, Scope
-from ncdlang.semantics.symmetry import Break, broken
+from ncdlang.semantics.symmetry import Break, broken, disorder
 from ncdlang.semantics.types import Axis
 from ncdlang.source import Span
 from ncdlang.syntax import tree
@@ -39,14 +39,19 @@ def prove(module: ModuleChecker, symmetry: Symmetry) -> None:
     if name is None or len(condition.arguments) != 1:
         _misstated(module, condition.span)
         return
-    template = _template(module, symmetry, condition.arguments[0])
-    if template is None:
-        return
-    formals = _formals(template, _bindings(symmetry, condition.arguments[0]), name)
     known = symmetry.scope.find(name)
     structure = known.structure if isinstance(known, Axis) else None
-    group = structure or next((a.structure for a in formals if a.structure), None) or "set"
-    found = _judged(template, formals, group, word, name)
+    reduced = _primitive(symmetry, condition.arguments[0])
+    if reduced is not None:
+        group = structure or "set"
+        found = _judged_primitive(condition.arguments[0], reduced, group, word, name)
+    else:
+        template = _template(module, symmetry, condition.arguments[0])
+        if template is None:
+            return
+        formals = _formals(template, _bindings(symmetry, condition.arguments[0]), name)
+        group = structure or next((a.structure for a in formals if a.structure), None) or "set"
+        found = _judged(template, formals, group, word, name)
     if found is not None:
         _refute(module, condition, found, group, name)
 
@@ -57,8 +62,7 @@ def _judged(
     """What breaks the symmetry, None if it is proved."""
     diagram = template.checked
     if not formals:
-        told = f"`{name}` is no axis of `{diagram.name}`: it is repeated over, so results have it"
-        return Break(told, diagram.span) if word == "invariant" else None
+        return _repeated(diagram.name, diagram.span, word, name)
     found = broken(diagram, formals, group)
     if isinstance(found, Break) or word == "equivariant":
         return found if isinstance(found, Break) else None
@@ -66,6 +70,24 @@ def _judged(
         if moves:
             return Break(f"the result {wire.type} moves with `{name}`", wire.span)
     return None
+
+
+def _repeated(of: str, span: Span, word: str, name: str) -> Break | None:
+    """What breaks a symmetry along an axis that an operator does not look at."""
+    told = f"`{name}` is no axis of `{of}`: it is repeated over, so results have it"
+    return Break(told, span) if word == "invariant" else None
+
+
+def _judged_primitive(
+    expr: tree.Expr, reduced: tuple[str, ...], group: str, word: str, name: str
+) -> Break | None:
+    """What breaks the symmetry of a primitive that reduces over some axes."""
+    head = _head(expr)
+    assert isinstance(head, tree.Name)
+    if name not in reduced:
+        return _repeated(head.text, expr.span, word, name)
+    told = disorder(head.text, name, group)
+    return Break(told, expr.span) if told is not None else None
 
 
 def _refute(
@@ -101,9 +123,27 @@ def _axis_name(head: tree.Bracketed) -> str | None:
 # ---- the diagram -------------------------------------------------------------------------------
 
 
+def _head(expr: tree.Expr) -> tree.Expr:
+    return expr.head if isinstance(expr, tree.Bracketed) else expr
+
+
+def _primitive(symmetry: Symmetry, expr: tree.Expr) -> tuple[str, ...] | None:
+    """The axes that a primitive reduces over: none for `exp`, x for `sum[x]`; None for others."""
+    head = _head(expr)
+    if not isinstance(head, tree.Name) or symmetry.scope.find(head.text) is not None:
+        return None
+    if not isinstance(expr, tree.Bracketed):
+        return () if head.text in FUNCTIONS else None
+    slots = [slot for slot in expr.brackets.slots if slot.name is None]
+    items = [item for slot in slots for item in slot.items]
+    names = tuple(item.text for item in items if isinstance(item, tree.Name))
+    is_whole = len(names) == len(items) > 0 and expr.brackets.arrow is None
+    return names if head.text in REDUCTIONS and is_whole else None
+
+
 def _template(module: ModuleChecker, symmetry: Symmetry, expr: tree.Expr) -> Template | None:
     """The checked form of the diagram that is spoken of; None where that was reported."""
-    head = expr.head if isinstance(expr, tree.Bracketed) else expr
+    head = _head(expr)
     meaning = symmetry.scope.find(head.text) if isinstance(head, tree.Name) else None
     if isinstance(meaning, LearnedUse):
         return meaning.opened.template
@@ -113,14 +153,12 @@ def _template(module: ModuleChecker, symmetry: Symmetry, expr: tree.Expr) -> Tem
         form = meaning.module.form(meaning.declaration, key) if key is not None else None
         if form is not None or meaning.module is module:
             return form
-    elif isinstance(head, tree.Name) and head.text in FUNCTIONS:
-        return None
     _misstated(module, symmetry.written.span)
     return None
 
 
 def _bindings(symmetry: Symmetry, expr: tree.Expr) -> dict[str, str]:
-    head = expr.head if isinstance(expr, tree.Bracketed) else expr
+    head = _head(expr)
     meaning = symmetry.scope.find(head.text) if isinstance(head, tree.Name) else None
     if not isinstance(meaning, DiagramRef):
         return {}

@@ -73,6 +73,13 @@ def broken(diagram: CheckedDiagram, axes: tuple[Axis, ...], group: str) -> Break
     return tuple(bool(moved) for moved in acted)
 
 
+def disorder(op: str, axis: Axis | str, group: str) -> str | None:
+    """Why a group does not slide through a reduction over an axis, None if it does."""
+    if op not in ORDERLESS:
+        return f"`{op}` looks at the order along `{axis}`"
+    return f"`{op}` over `{axis}` does not commute with shifts" if group == "ordered" else None
+
+
 class _Slide:
     """Slides a group through one diagram. `acted` are the axes of it that the group acts on."""
 
@@ -161,10 +168,9 @@ class _Slide:
     def _bound(self, axes: tuple[Axis, ...], op: str, span: Span) -> None:
         """A reduction over axes that the group acts on."""
         acted = [axis for axis in axes if self._is_acted(axis)]
-        if acted and op not in ORDERLESS:
-            self._fail(f"`{op}` looks at the order along `{acted[0]}`", span)
-        if acted and self._group == "ordered":
-            self._fail(f"`{op}` over `{acted[0]}` does not commute with shifts", span)
+        told = disorder(op, acted[0], self._group) if acted else None
+        if told is not None:
+            self._fail(told, span)
 
     def _is_alike(self, value: Apply) -> bool:
         """Whether it asks of indices what the group keeps: `x == y`, for shifts `x - y` too."""
