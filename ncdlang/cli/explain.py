@@ -1,7 +1,8 @@
 """Say what the code of an error means, with an example and how to mend it.
 
 `pipeline` lists the rewrites, and which of them are done by default; the name of a rewrite says
-which law it rests on.
+which law it rests on. FILE.ncd [DIAGRAM] reports the writes of a diagram at indices: which of
+their axes are copied, where sources meet, what moves in slices, how much indexing it takes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from ncdlang import codes
+from ncdlang.cli import options as shared
 from ncdlang.cli.console import CommandError
 
 
@@ -18,18 +20,39 @@ def configure(parser: ArgumentParser) -> None:
         "code",
         metavar="CODE",
         nargs="*",
-        help="such as NCD2003, or the name of a rewrite; all codes are listed if left out",
+        help="such as NCD2003, the name of a rewrite, or FILE.ncd and a DIAGRAM of it; "
+        "all codes are listed if left out",
     )
+    shared.add_source_options(parser)
 
 
 def run(options: Namespace) -> int:
-    """Print the pages of the codes, or the list of all codes."""
+    """Print the pages of the codes, the list of all codes, or what is known of a diagram."""
+    if options.code and (options.code[0] == "-" or options.code[0].endswith((".ncd", ".json"))):
+        return _diagram(options)
     if not options.code:
         for code in codes.all_codes():
             page = codes.page(code)
             print(f"{code}  {page.title if page else ''}")
         return 0
     print("\n".join(_page(code) for code in options.code), end="")
+    return 0
+
+
+def _diagram(options: Namespace) -> int:
+    """Print the scatters of a diagram."""
+    options.file, *rest = options.code
+    if len(rest) > 1:
+        raise CommandError(f"one diagram at a time: `{rest[0]}` or `{rest[1]}`")
+    options.diagram = rest[0] if rest else None
+    from ncdlang.analysis.scatter_report import scatter_report
+
+    checked = shared.load(options)
+    diagram = shared.choose(checked.program, options.diagram, "explaining")
+    known = {symbol: checked.values.get(symbol.name) for symbol in diagram.unknowns}
+    sizes = {symbol: value for symbol, value in known.items() if isinstance(value, int)}
+    report = scatter_report(diagram, sizes)
+    print(report or f"{diagram.name} writes nothing at indices.\n", end="")
     return 0
 
 
