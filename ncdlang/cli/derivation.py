@@ -37,18 +37,27 @@ def device(options: Namespace) -> Device:
 
 def planned(options: Namespace, doing: str) -> tuple[CheckedDiagram, Plan, dict[Symbol, int]]:
     """The diagram that was asked for, how it is cut into regions, and the sizes that are known."""
+    diagram, sizes = chosen(options, doing)
+    return diagram, plan_of(diagram, sizes), sizes
+
+
+def chosen(options: Namespace, doing: str) -> tuple[CheckedDiagram, dict[Symbol, int]]:
+    """The diagram that was asked for, and the sizes that are known."""
+    checked = shared.load(options)
+    diagram = shared.choose(checked.program, options.diagram, doing)
+    return diagram, known_sizes(diagram, checked.values)
+
+
+def plan_of(diagram: CheckedDiagram, sizes: dict[Symbol, int]) -> Plan:
+    """How a diagram is cut into regions. Raises CommandError where it has no kernels."""
     from ncdlang.analysis.opening import Opaque, open_diagram
     from ncdlang.analysis.plan import make_plan
 
-    checked = shared.load(options)
-    diagram = shared.choose(checked.program, options.diagram, doing)
-    sizes = known_sizes(diagram, checked.values)
     try:
-        opened = open_diagram(diagram)
+        return make_plan(open_diagram(diagram), sizes)
     except Opaque as opaque:
         place = f"{opaque.span.file}:{opaque.span.line}:{opaque.span.column}"
         raise CommandError(f"{diagram.name} has no kernels: {opaque.what} ({place})") from None
-    return diagram, make_plan(opened, sizes), sizes
 
 
 def known_sizes(diagram: CheckedDiagram, values: Mapping[str, int | float]) -> dict[Symbol, int]:

@@ -5,7 +5,8 @@ which law it rests on.
 
 With FILE.ncd [DIAGRAM] instead: how kernels are derived from the equations of the diagram, as a
 short argument. It names the role of every axis, what is accumulated and how it is corrected, the
-tiles that are visited, and what that costs on a device.
+tiles that are visited, and what that costs on a device. Before it come the
+writes at indices: which of their axes are copied, where sources meet, what moves in slices.
 """
 
 from __future__ import annotations
@@ -32,15 +33,39 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Print the pages of the codes, or the list of all codes."""
-    if options.code and (options.code[0] == "-" or options.code[0].endswith(".ncd")):
-        return _derivation(options)
+    """Print the pages of the codes, the list of all codes, or what is known of a diagram."""
+    if options.code and (options.code[0] == "-" or options.code[0].endswith((".ncd", ".json"))):
+        return _diagram(options)
     if not options.code:
         for code in codes.all_codes():
             page = codes.page(code)
             print(f"{code}  {page.title if page else ''}")
         return 0
     print("\n".join(_page(code) for code in options.code), end="")
+    return 0
+
+
+def _diagram(options: Namespace) -> int:
+    """Print the writes of a diagram at indices, and how its kernels are derived."""
+    options.file, *rest = options.code
+    if len(rest) > 1:
+        raise CommandError(f"one diagram at a time: `{rest[0]}` or `{rest[1]}`")
+    options.diagram = rest[0] if rest else None
+    from ncdlang.analysis.explain import explain
+    from ncdlang.analysis.scatter_report import scatter_report
+
+    diagram, sizes = derivation.chosen(options, "explaining")
+    report = scatter_report(diagram, sizes)
+    if report:
+        print(report)
+    try:
+        plan = derivation.plan_of(diagram, sizes)
+    except CommandError as error:
+        if not report:
+            raise
+        print(f"{error}.")
+        return 0
+    print(explain(plan, diagram.name, sizes, derivation.device(options), options.dtype), end="")
     return 0
 
 
@@ -67,19 +92,6 @@ def _pipeline() -> str:
     others = [f"     {line(rule)}" for rule in REWRITES if rule not in PIPELINE]
     lines = ["By default, in this order:", "", *default, "", "Only on demand:", "", *others]
     return "\n".join(lines) + "\n"
-
-
-def _derivation(options: Namespace) -> int:
-    """Print how the kernels of a diagram are derived."""
-    options.file, *rest = options.code
-    if len(rest) > 1:
-        raise CommandError(f"one diagram at a time: `{rest[0]}` or `{rest[1]}`")
-    options.diagram = rest[0] if rest else None
-    from ncdlang.analysis.explain import explain
-
-    diagram, plan, sizes = derivation.planned(options, "explaining")
-    print(explain(plan, diagram.name, sizes, derivation.device(options), options.dtype), end="")
-    return 0
 
 
 def _text(code: str) -> str:

@@ -6,7 +6,7 @@ free values, the same place is the same value.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from math import prod
 
@@ -29,11 +29,13 @@ from ncdlang.semantics.formulas import (
 from ncdlang.semantics.positivity import System, is_positive_form
 from ncdlang.semantics.search import small_sizes
 from ncdlang.semantics.size import ONE, ZERO, Size, Symbol, constant
-from ncdlang.semantics.types import Affine, Axis, Gathered
+from ncdlang.semantics.types import Affine, Axis, Gathered, Wire
+from ncdlang.semantics.uniqueness import looked_up
 
 _SEARCHED = 100
 _ENUMERATED = 256
 _SECOND = -100_000
+NO_TABLES: Mapping[Wire, int] = {}
 
 
 @giving_up(Unknown())
@@ -44,7 +46,7 @@ def find_collision(
 
     None if the map is proved injective at all sizes that satisfy the facts.
     """
-    if _is_injective(indices, axes, facts):
+    if determined_axes(indices, axes, facts).issuperset(axes):
         return None
     first, second = _Side(indices, axes, ""), _Side(indices, axes, "'", _SECOND)
     found = _tried(first, facts)
@@ -109,11 +111,20 @@ class _Side:
 # ---- injectivity without a solver -------------------------------------------------------------
 
 
-def _is_injective(indices: Sequence[Affine], axes: Sequence[Axis], facts: Facts) -> bool:
-    """Whether each axis can be read off the image, coordinate by coordinate (mixed radix)."""
-    if not all(isinstance(v, Axis) for index in indices for v, _ in index.terms):
-        indices = [i for i in indices if all(isinstance(v, Axis) for v, _ in i.terms)]
-    side = _Side(indices, axes, "")
+@giving_up(frozenset[Axis]())
+def determined_axes(
+    indices: Sequence[Affine],
+    axes: Sequence[Axis],
+    facts: Facts = NO_FACTS,
+    unique: Mapping[Wire, int] = NO_TABLES,
+) -> frozenset[Axis]:
+    """The axes that can be read off the image: different places along them never meet.
+
+    They are found coordinate by coordinate (mixed radix), then where a coordinate is read from a
+    wire that holds nothing twice along an axis (`unique`, see `uniqueness`).
+    """
+    affine = [i for i in indices if all(isinstance(v, Axis) for v, _ in i.terms)]
+    side = _Side(affine, axes, "")
     asked = (*side.box, *side.positions_hold)
     system = System(defined((*asked, *known(facts, asked))))
     extents = {
@@ -128,7 +139,11 @@ def _is_injective(indices: Sequence[Affine], axes: Sequence[Axis], facts: Facts)
             if steps and _is_mixed_radix(steps, extents, system, ZERO):
                 missing -= {symbol for symbol, _ in steps}
                 progress = True
-    return not missing
+    lacking = {v for v, symbol in side.variables.symbols.items() if symbol in missing}
+    found = frozenset(axis for axis in axes if lacking.isdisjoint(axis.atoms))
+    while not found.issuperset(more := looked_up(indices, found, unique)):
+        found |= more
+    return found
 
 
 def _steps(position: Size, missing: set[Symbol]) -> list[tuple[Symbol, Size]] | None:
