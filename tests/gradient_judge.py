@@ -91,7 +91,11 @@ def _run(
     text: str, values: Sequence[Tensor], sizes: Mapping[str, int], backend: str
 ) -> tuple[Tensor, ...]:
     library = ncdlang.loads(text)
-    free = {entry.axis.name for entry in library.program.diagrams[-1].free}
+    diagram = library.program.diagrams[-1]
+    free = {entry.axis.name for entry in diagram.free}
+    carried = {atom for wire in diagram.parameters for a in wire.type.axes for atom in a.atoms}
+    bounds = {wire.type.kind.bound_axis for wire in diagram.parameters} - {None} - carried
+    free |= {axis.name for axis in bounds if axis is not None}
     own = {name: size for name, size in sizes.items() if name in free}
     module = library.module(sizes=own, backend=backend, dtype="f64").eval()
     with torch.no_grad():
