@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from claims import both, error, types
 
+import ncdlang
+
 CONV = "use std.conv.{conv1d}\n"
 
 
