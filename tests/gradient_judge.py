@@ -92,7 +92,10 @@ def _run(
 ) -> tuple[Tensor, ...]:
     library = ncdlang.loads(text)
     diagram = library.program.diagrams[-1]
-    free = {entry.axis.name for entry in diagram.free} | {s.name for s in diagram.unknowns}
+    free = {entry.axis.name for entry in diagram.free}
+    carried = {atom for wire in diagram.parameters for a in wire.type.axes for atom in a.atoms}
+    bounds = {wire.type.kind.bound_axis for wire in diagram.parameters} - {None} - carried
+    free |= {axis.name for axis in bounds if axis is not None}
     own = {name: size for name, size in sizes.items() if name in free}
     module = library.module(sizes=own, backend=backend, dtype="f64").eval()
     with torch.no_grad():

@@ -14,6 +14,7 @@ import ncdlang
 from ncdlang.cli import arrays
 from ncdlang.gradients.derivation import gradient
 from ncdlang.gradients.error import GradientError
+from ncdlang.gradients.file import written
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "examples").glob("*.ncd"))
@@ -96,6 +97,43 @@ def test_the_kept_wires_are_listed_in_the_text() -> None:
     library = ncdlang.load(ROOT / "examples" / "attention.ncd")
     text = library.gradient("attention", recompute=True)
     assert "# Kept from the forward pass: Q: [q h k], K: [x h k], LP: [h q]," in text
+
+
+def test_no_line_of_a_gradient_breaks_a_type_or_copies_a_wire() -> None:
+    text = """
+use std.nn.{linear}
+use std.attention.{dense_attention}
+diagram layer[hhh, kkk](X: [x m]) -> [x m] {
+  learn Lq, Lk, Lv: linear[m -> hhh kkk]
+  learn a_long_name_of_the_output: linear[hhh kkk -> m]
+  A = dense_attention(Lq(X), Lk(X), Lv(X))
+  return a_long_name_of_the_output(A)
+}
+"""
+    library = ncdlang.loads(text)
+    for recompute in (False, True):
+        derived_text = library.gradient("layer", recompute=recompute)
+        comments = [line for line in derived_text.splitlines() if line.startswith("#")]
+        assert len(comments) > 4
+        assert all(len(line) <= 100 for line in comments)
+        assert all(line.count("[") == line.count("]") for line in comments)
+        assert not re.search(r"^ *[\w']+\[([^]]*)\] = [\w']+\[\1\]$", derived_text, re.MULTILINE)
+        assert judge(library, "layer", {"x": 3, "m": 2, "hhh": 2, "kkk": 2}) < TOLERANCE
+
+
+def test_a_gradient_whose_text_does_not_check_is_refused() -> None:
+    text = "use std.nn.{dropout}\ndiagram f(X: [x]) -> [x] { return dropout[0.5](X) }"
+    diagram = ncdlang.loads(text).program.diagrams[-1]
+    with pytest.raises(GradientError, match=r"`f` can't be written down: .* NCD"):
+        written(gradient(diagram))
+
+
+def test_a_sum_of_many_terms() -> None:
+    terms = " + ".join(f"sin({i} * X[x])" for i in range(1, 81))
+    half = f"diagram f(X: [x]) -> [x] {{ A[x] = {terms}\nreturn Y[x] = A + sin(X) }}"
+    many = half.replace("return", f"B[x] = {terms.replace('sin', 'cos')}\nreturn")
+    library = ncdlang.loads(many.replace("= A +", "= A * B +"))
+    assert judge(library, "f", {"x": 3}) < TOLERANCE
 
 
 @pytest.mark.parametrize("name", ["attention", "causal_attention", "multi_head"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ncdlang.gradients.copies import without_copies
 from ncdlang.gradients.error import GradientError
 from ncdlang.gradients.flat import PRIMITIVES, prepared
 from ncdlang.gradients.opening import Opened, opened
@@ -72,6 +73,7 @@ def gradient(
 
         forward, steps = recomputed(flat, forward, steps)
     results = tuple(reverse.adjoints[wire] for wire in chosen)
+    forward, steps = without_copies(forward, steps, (*flat.results, *results))
     steps = live(steps, set(results))
     read = dict.fromkeys(wire for step in steps for wire in needed(step))
     own = {wire for step in steps for wire in made(step)} | {adjoint for _, adjoint in seeds}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ncdlang.gradients.derivation import Gradient
+from ncdlang.gradients.error import GradientError
 from ncdlang.gradients.spelling import Spelling
 from ncdlang.gradients.steps import Cycle, Flat, OpCall
 from ncdlang.gradients.terms import atoms, walk
@@ -16,18 +17,29 @@ from ncdlang.semantics.size import Symbol
 from ncdlang.semantics.types import Axis
 from ncdlang.source import Source
 
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+
 
 def written(gradient: Gradient, find: Find = find_nothing) -> str:
     """The text of a file with the gradient as its one diagram, formatted; it checks.
 
     Where bounds are proved only at the defaults of free axes, the sizes of inputs that have those
     axes are asserted to be the defaults. `find` finds the modules of the standard library.
+    Raises GradientError where the text has errors all the same.
     """
+    told = ""
     for is_pinned in (False, True):
-        text = _formatted(_File(gradient, is_pinned).text())
-        if not _has_errors(text, find):
-            break
-    return text
+        text = _File(gradient, is_pinned).text()
+        error = _error(text, find)
+        if error is None:
+            return _formatted(text)
+        told = told or error
+    diagram = gradient.opened.diagram
+    raise GradientError(
+        f"the gradient of `{diagram.name}` can't be written down: its text would have the error "
+        f"{told}",
+        diagram.span,
+    )
 
 
 def _formatted(text: str) -> str:
@@ -38,9 +50,11 @@ def _formatted(text: str) -> str:
     return format_file(source, parse(source))
 
 
-def _has_errors(text: str, find: Find) -> bool:
+def _error(text: str, find: Find) -> str | None:
+    """The first error of the text, None if it checks."""
     _, found = check_source(Source("gradient", text), find)
-    return any(diagnostic.severity == "error" for diagnostic in found)
+    first = next((diagnostic for diagnostic in found if diagnostic.severity == "error"), None)
+    return None if first is None else f"{first.code}, {first.message}"
 
 
 class _File:
@@ -88,10 +102,11 @@ class _File:
 
     def _doc(self) -> list[str]:
         of = [f"`{wire.name}`" for wire in self._gradient.wrt]
-        return [f"## The gradient of `{self._gradient.opened.diagram.name}` in {_and(of)}."]
+        text = f"The gradient of `{self._gradient.opened.diagram.name}` in {_and(of)}."
+        return [f"## {line}" for line in _wrapped(text)]
 
     def _remarks(self) -> list[str]:
-        kept = [self._names.typed(wire) for wire in self._gradient.kept]
+        kept = [self._names.typed(wire).replace(" ", _NO_BREAK) for wire in self._gradient.kept]
         texts = ["Derived by reverse mode.", *self._gradient.notes]
         texts.append(f"Kept from the forward pass: {', '.join(kept) or 'nothing'}.")
         return [f"# {line}" for text in texts for line in _wrapped(text)] + [""]
@@ -122,7 +137,7 @@ class _File:
                 told.add(f"assert {names.size(needed.left)} {needed.op} {names.size(needed.right)}")
         yield from sorted(told)
         for axis in names.known_axes:
-            if axis not in known:
+            if axis not in known and not self._is_own(axis):
                 yield f"axis {names.axis(axis)} = {names.size(axis.size)}"
 
 
@@ -164,6 +179,8 @@ def _and(items: list[str]) -> str:
 
 
 def _wrapped(text: str) -> list[str]:
+    """The lines of a comment."""
     import textwrap
 
-    return textwrap.wrap(text, 96)
+    lines = textwrap.wrap(text, 96, break_long_words=False, break_on_hyphens=False)
+    return [line.replace(_NO_BREAK, " ") for line in lines]

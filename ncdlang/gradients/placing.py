@@ -23,18 +23,24 @@ from ncdlang.gradients.terms import (
     total,
 )
 from ncdlang.records import record
-from ncdlang.semantics.program import Define, Expression, IndexValue, Scatter, Write
+from ncdlang.semantics.program import Define, Expression, IndexValue, Scatter, Select, Write
 from ncdlang.semantics.size import ONE, ZERO, Size
 from ncdlang.semantics.types import INTEGER, Affine, ArrayType, Axis, Wire
 from ncdlang.source import Span
 
+_LONGEST = 24
+
 
 @record(eq=False)
 class _Inverse:
-    """The axes of a read by those of the wire, and what must hold for there to be such a read."""
+    """The axes of a read by those of the wire, and what must hold for there to be such a read.
+
+    `inner` are conditions that read arrays of indices, which may be done in the branch only.
+    """
 
     axes: Mapping[Axis, Affine]
     conditions: tuple[Expression, ...]
+    inner: tuple[Expression, ...] = ()
 
 
 def term(part: Contribution) -> Expression | None:
@@ -75,7 +81,10 @@ def equations(
 
 
 def summed(terms: list[Expression], span: Span) -> Expression:
-    """The sum of terms, 0 for none."""
+    """The sum of terms, 0 for none. One of many terms is a sum of sums, which is less deep."""
+    while len(terms) > _LONGEST:
+        starts = range(0, len(terms), _LONGEST)
+        terms = [summed(terms[start : start + _LONGEST], span) for start in starts]
     result: Expression = number(0)
     for value in terms:
         result = apply("add", result, value, span=span)
@@ -134,6 +143,7 @@ def _shift(part: Contribution) -> _Inverse | None:
     """
     found: dict[Axis, Affine] = {}
     conditions: list[Expression] = []
+    inner: list[Expression] = []
     open_coordinates: list[tuple[Axis, Affine]] = []
     for own, index in zip(part.wire.type.axes, part.indices, strict=True):
         solved = _solved(own, index, part.span)
@@ -147,8 +157,8 @@ def _shift(part: Contribution) -> _Inverse | None:
             return None
         there = index_number(Change(found).index(index), part.span)
         here = index_number(row_major(own), part.span)
-        conditions.append(apply("eq", here, there, span=part.span))
-    return _Inverse(found, tuple(conditions))
+        inner.append(apply("eq", here, there, span=part.span))
+    return _Inverse(found, tuple(conditions), tuple(inner))
 
 
 def _solved(own: Axis, index: Affine, span: Span) -> _Inverse | None:
@@ -195,6 +205,8 @@ def _pulled(part: Contribution, inverse: _Inverse) -> Expression:
     """The value at each index of the wire, where the read is undone by an inverse."""
     value, rest = _clear(part, inverse.axes)
     value = Change(inverse.axes).expression(value)
+    for condition in reversed(inverse.inner):
+        value = _in_branches(value, condition, part.span)
     value = total(rest, value, part.span)
     for condition in reversed(inverse.conditions):
         value = select(condition, True, value, part.span)
@@ -224,5 +236,17 @@ def _searched(part: Contribution) -> Expression:
     for axis, index in zip(part.wire.type.axes, part.indices, strict=True):
         here = index_number(row_major(axis), part.span)
         there = index_number(change.index(index), part.span)
-        value = select(apply("eq", there, here, span=part.span), True, value, part.span)
+        value = _in_branches(value, apply("eq", there, here, span=part.span), part.span)
     return total(rest, value, part.span)
+
+
+def _in_branches(value: Expression, condition: Expression, span: Span) -> Expression:
+    """The value where a condition holds, which is asked only in the branches that choose it."""
+    if isinstance(value, Select):
+        for truth, inside, outside in (
+            (True, value.then, value.otherwise),
+            (False, value.otherwise, value.then),
+        ):
+            if _is_zero(outside):
+                return select(value.condition, truth, _in_branches(inside, condition, span), span)
+    return select(condition, True, value, span)

@@ -13,14 +13,14 @@ _ORDERED = {"lt", "le", "gt", "ge"}
 def decided(condition: Apply) -> bool | None:
     """Whether an inequality between indices and sizes always holds, or never does; None if open.
 
-    Indices run from 0 to below their sizes, and every size that occurs is at least 1: where an
-    axis is empty there is no index to ask for.
+    Indices run from 0 to below their sizes, and every unknown size is at least 1: where an axis is
+    empty there is no index to ask for. Of an axis that is known to be empty all would hold.
     """
     if condition.op not in _ORDERED:
         return None
     variables = Variables()
     left, right = (number(argument, variables) for argument in condition.arguments)
-    if left is None or right is None:
+    if left is None or right is None or any(_is_empty(v) for v in variables.symbols):
         return None
     if condition.op in ("lt", "gt"):
         margin = right - left - 1 if condition.op == "lt" else left - right - 1
@@ -29,6 +29,10 @@ def decided(condition: Apply) -> bool | None:
     if _is_never_negative(margin, variables):
         return True
     return False if _is_never_negative(-margin - 1, variables) else None
+
+
+def _is_empty(variable: object) -> bool:
+    return isinstance(variable, Axis) and variable.size.value == 0
 
 
 def _is_never_negative(size: Size, variables: Variables) -> bool:
