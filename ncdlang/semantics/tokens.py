@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Label
+from ncdlang.records import replace
 from ncdlang.semantics.size import ONE, ZERO
 from ncdlang.semantics.types import Affine, Axis, Gathered, Wire
 from ncdlang.source import Span
@@ -42,23 +43,23 @@ def repeated(scope: Scope, size: tree.Expr | None) -> Axis | None:
     return None
 
 
-def check_read(
+def checked_index(
     body: Body, item: tree.Expr | Affine, index: Affine, axis: Axis, wire: Wire, span: Span
-) -> None:
+) -> Affine:
     """A token that is an index by itself selects along an axis of its kind. Raises Reported.
 
-    What is reckoned with (`T[n] + 0`) is a number, which only has to stay inside.
+    What is reckoned with (`T[n] + 0`) is a number, which only has to stay inside: it is `partial`.
     """
     while isinstance(item, tree.Group):
         item = item.inner
-    if not isinstance(item, (tree.Bracketed, tree.Name)) or index.constant != ZERO:
-        return
     variable, coefficient = index.terms[0] if len(index.terms) == 1 else (None, ONE)
-    if not isinstance(variable, Gathered) or coefficient != ONE:
-        return
+    if not isinstance(variable, Gathered) or coefficient != ONE or index.constant != ZERO:
+        return index
     kind = variable.wire.type.kind.bound_axis
     if kind is None or not is_other_kind(kind, axis):
-        return
+        return index
+    if not isinstance(item, (tree.Bracketed, tree.Name)):
+        return replace(index, partial=True)
     name = f" of `{wire.spelling}`" if not wire.name.startswith("_") else ""
     body.fail(
         "NCD2011",
