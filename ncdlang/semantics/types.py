@@ -140,8 +140,8 @@ class Affine:
 
     The value at an index is `constant + sum(coefficient * variable)`; a variable is an axis
     or, beyond the paper, a quasi-affine or gathered value. No coefficient is zero and no
-    variable occurs twice. `partial` marks an axis, or a token of another axis, not written plainly (`n + 0`): it
-    need not have the size of the axis that it indexes, only stay inside.
+    variable occurs twice. `partial` marks an axis, or a token of another axis, that was not
+    written plainly (`n + 0`): it need not fit the axis that it indexes, only stay inside.
     """
 
     constant: Size
