@@ -123,7 +123,9 @@ def test_random_variators_have_the_classes_of_enumeration(seed: int) -> None:  #
 
     def places(draw: Callable[[tuple[int, ...]], np.ndarray]) -> Callable[..., tuple[int, ...]]:
         contents = {w: draw(tuple(a.size.evaluate({}) for a in w.type.axes)) for w in found.tables}
-        return lambda index: tuple(value(i, dict(zip(axes, index)), contents) for i in indices)
+        return lambda index: tuple(
+            value(i, dict(zip(axes, index, strict=True)), contents) for i in indices
+        )
 
     def distinct(extents: tuple[int, ...]) -> np.ndarray:
         return 50 + np.arange(np.prod(extents)).reshape(extents)
@@ -159,7 +161,7 @@ def test_slices_are_whole_parts_of_the_target(seed: int) -> None:
         for w in found.tables
     }
     image = {
-        index: tuple(value(i, dict(zip(axes, index)), contents) for i in indices)
+        index: tuple(value(i, dict(zip(axes, index, strict=True)), contents) for i in indices)
         for index in product(range(3), repeat=len(axes))
     }
     longest = 0

@@ -172,7 +172,7 @@ def variator(
     dimensions = tuple(_dimensions(target, indices))
     parallel = determined_axes(indices, axes, facts, unique)
     roles = tuple(_role(axis, dimensions, axis in parallel) for axis in axes)
-    collision = None if parallel.issuperset(axes) else find_collision(indices, axes, facts)
+    collision = find_collision(indices, axes, facts, unique)
     return Variator(dimensions, roles, collision)
 
 

@@ -40,20 +40,24 @@ NO_TABLES: Mapping[Wire, int] = {}
 
 @giving_up(Unknown())
 def find_collision(
-    indices: Sequence[Affine], axes: Sequence[Axis], facts: Facts = NO_FACTS
+    indices: Sequence[Affine],
+    axes: Sequence[Axis],
+    facts: Facts = NO_FACTS,
+    unique: Mapping[Wire, int] = NO_TABLES,
 ) -> Collision | Unknown | None:
     """Two different index tuples over `axes` that `indices` send to the same place.
 
-    None if the map is proved injective at all sizes that satisfy the facts.
+    Along the axes of `unique` a wire holds nothing twice. None if the map is proved injective at
+    all sizes that satisfy the facts.
     """
-    if determined_axes(indices, axes, facts).issuperset(axes):
+    if determined_axes(indices, axes, facts, unique).issuperset(axes):
         return None
     first, second = _Side(indices, axes, ""), _Side(indices, axes, "'", _SECOND)
     found = _tried(first, facts)
     if found is not None:
         return found
     earlier = _lexicographically_less(first.places, second.places)
-    return _meeting(first, second, (earlier,), facts)
+    return _meeting(first, second, (earlier, *_differing(first, second, unique)), facts)
 
 
 @giving_up(Unknown())
@@ -251,6 +255,23 @@ def _same_contents(first: _Side, second: _Side) -> list[Formula]:
             here = Size.of(side.variables.symbol(variable))
             there = Size.of(other_side.variables.symbol(other))
             formulas.append(Some((*differ, Zero(here - there))))
+    return formulas
+
+
+def _differing(first: _Side, second: _Side, unique: Mapping[Wire, int]) -> list[Formula]:
+    """Different places along an axis of a wire that holds nothing twice along it."""
+    formulas: list[Formula] = []
+    for variable in first.sources:
+        for other in second.sources:
+            if variable.wire is other.wire and variable.wire in unique:
+                position = unique[variable.wire]
+                pairs = list(zip(first.sources[variable], second.sources[other], strict=True))
+                apart = [relation(a, "!=", b) for i, (a, b) in enumerate(pairs) if i != position]
+                left, right = pairs[position]
+                here = Size.of(first.variables.symbol(variable))
+                there = Size.of(second.variables.symbol(other))
+                contents = relation(here, "!=", there)
+                formulas.append(Some((*apart, Zero(left - right), contents)))
     return formulas
 
 

@@ -220,6 +220,7 @@ class ModuleChecker(Reporter):
 
     def _axis(self, item: tree.AxisItem) -> None:
         from ncdlang.semantics.statements import STRUCTURES
+        from ncdlang.semantics.tokens import repeated
 
         if item.structure is not None and item.structure.text not in STRUCTURES:
             self.fail(
@@ -238,7 +239,8 @@ class ModuleChecker(Reporter):
             size = self.new_size(item.name.text)
         check_size(self, f"axis `{item.name.text}`", size.value, item.span)
         structure = item.structure.text if item.structure is not None else None
-        self._define(item.name, Axis(item.name.text, size, structure=structure))
+        same = repeated(self.scope, item.size if value is None else None)
+        self._define(item.name, Axis(item.name.text, size, structure=structure, same=same))
 
     def size(self, expr: tree.Expr) -> Size:
         """A size expression at file level: axes and consts of the file."""

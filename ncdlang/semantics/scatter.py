@@ -288,7 +288,7 @@ def _needs_proof(body: Body, declared: DeclaredWire, write: Write) -> None:
 
 def check_injectivity(body: Body) -> None:
     """Prove that plain `=` never writes one place twice, or report two sources that meet."""
-    from ncdlang.semantics.collisions import determined_axes, disjoint, find_collision
+    from ncdlang.semantics.collisions import disjoint, find_collision
     from ncdlang.semantics.facts import Facts
 
     facts = Facts(body.constraints.relations_at_defaults)
@@ -298,9 +298,7 @@ def check_injectivity(body: Body) -> None:
         if second is None:
             if _is_plain(first):
                 continue
-            if determined_axes(first.indices, first.axes, facts, unique).issuperset(first.axes):
-                continue
-            found = find_collision(first.indices, first.axes, facts)
+            found = find_collision(first.indices, first.axes, facts, unique)
         else:
             found = disjoint(first.indices, first.axes, second.indices, second.axes, facts)
         if found is not None:
