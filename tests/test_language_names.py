@@ -355,7 +355,7 @@ def test_bounds_of_naturals_are_proved_or_checked_when_it_runs() -> None:
             module(torch.arange(4.0).double(), torch.tensor([0, 3]))
     error(
         "axis u = 5\naxis w = 3\ndiagram f(E: [w], T: N(u)[n]) -> [n] { return Y[n] = E[T[n]] }",
-        "NCD3002",
+        "NCD2011",
     )
 
 
