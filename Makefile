@@ -28,7 +28,8 @@ types: ready
 
 # Writes the sections of the README, the picture and the other goldens that the program makes.
 docs: ready
-	$(BIN)/python -m pytest -q tests/test_readme.py tests/test_library_page.py tests/test_docs.py --update-golden
+	$(BIN)/python -m pytest -q tests/test_readme.py tests/test_library_page.py tests/test_gallery.py \
+		tests/test_docs.py --update-golden
 
 # Writes what editors and Pygments colour programs by, from the grammar and the library.
 grammars: ready

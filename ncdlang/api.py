@@ -218,14 +218,44 @@ class Library:
     def draw(
         self,
         name: str | None = None,
-        style: str = "graph",
+        style: str = "circuit",
         config: str | None = None,
         sizes: Values | None = None,
         **options: str,
     ) -> Drawing:
-        """A drawing of the diagram. Options are those of `ncdc draw`: `theme`, `labels`, ..."""
+        """A drawing of the diagram: a neural circuit, or with `style="graph"` its dataflow.
+
+        Further options are those of `ncdc draw`: `theme`, `labels`, `depth`, `width`, ...
+        """
         checked = self._check(config, sizes, name)
         return Drawing(checked, choose(checked.program, name), {"style": style, **options})
+
+    def gradient(
+        self,
+        name: str | None = None,
+        wrt: Iterable[str] | None = None,
+        config: str | None = None,
+        sizes: Values | None = None,
+        *,
+        training: bool = False,
+        recompute: bool = False,
+    ) -> str:
+        """The gradient of a diagram as the text of a file: `loads` makes a library of it.
+
+        Its one diagram takes the inputs, the parameters and the adjoints of the real results, and
+        gives those of `wrt` (`X`, `Lq.weight`), by default of all real inputs and parameters.
+        """
+        from ncdlang.gradients.derivation import gradient
+        from ncdlang.gradients.error import GradientError
+        from ncdlang.gradients.file import written
+
+        checked = self._check(config, sizes, name)
+        chosen = list(wrt) if wrt is not None else None
+        try:
+            found = gradient(choose(checked.program, name), chosen, training, recompute)
+        except GradientError as error:
+            raise NcdError(str(error)) from error
+        return written(found, self._find)
 
     def _check(self, config: str | None, values: Values | None, name: str | None = None) -> Checked:
         if config is None and not values and hasattr(self, "_checked"):

@@ -12,7 +12,7 @@ Check = Callable[[Source], tuple[Diagnostic, ...]]
 Edit = tuple[Span, str]
 
 MAX_ROUNDS = 10
-MAX_CHECKS = 24
+MAX_CHECKS = 16
 MAX_AT_ONCE = 50
 _SYNTAX = "NCD1"
 
@@ -32,7 +32,7 @@ def fix_source(source: Source, check: Check, *, unsafe: bool = False) -> Fixed:
     `check` gives the findings of a text. A fix counts only if its finding is gone afterwards, there
     are no more errors than before, and no more that keep the text from being parsed. Fixes with
     edits in other files are left alone, and those that are not safe unless `unsafe` is set. Each
-    file is checked at most some 24 times: a text of many fixes that do not work keeps some.
+    file is checked at most some 16 times: a text of many fixes that do not work keeps some.
     """
     return _Fixer(source, check, unsafe).run()
 

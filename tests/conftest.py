@@ -15,6 +15,9 @@ settings.register_profile("full", max_examples=1000, deadline=None)
 settings.register_profile("default", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+# Triton decides when it is imported whether its own functions are interpreted.
+os.environ.setdefault("TRITON_INTERPRET", "1")
+
 GOLDEN = Path(__file__).parent / "golden"
 
 

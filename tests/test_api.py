@@ -77,8 +77,8 @@ def test_drawings(library: ncdlang.Library) -> None:
     assert drawing._repr_svg_() == drawing.svg()
     assert drawing.png().startswith(b"\x89PNG")
     assert drawing.pdf().startswith(b"%PDF")
-    assert drawing.gv().startswith("digraph")
-    assert drawing.gv() == library.draw("multi_head", style="graph").gv()
+    assert drawing.gv().startswith("graph")
+    assert drawing.gv() == library.draw("multi_head", style="circuit").gv()
     assert library.draw("multi_head", theme="dark").gv() != drawing.gv()
 
 

@@ -107,6 +107,7 @@ def unwrapped(text: str) -> str:
     text = re.sub(r"<(\w+):\1>", r"<\1>", text.replace("'", ""))
     text = re.sub(r"(, (\w+) = size\(\2\))+(?=[\s,])", "", text)
     text = re.sub(r"with (\w+) = size\(\1\), ", "with ", text)
+    text = re.sub(r" with (\w+) = size\(\1\)(?![\w,])", "", text)
     return re.sub(r",?\s*([)\]])", r"\1", re.sub(r"([(\[])\s+", r"\1", re.sub(r"\s+", " ", text)))
 
 

@@ -315,9 +315,40 @@ def test_draw_formats(ncdc: Ncdc, tmp_path: Path) -> None:
         target = tmp_path / f"out{ending}"
         assert ncdc("draw", ATTENTION, "attention", "-o", target).code == 0
         assert target.read_bytes().startswith(start)
-    assert ncdc("draw", ATTENTION, "attention", "--format", "gv").out.startswith("digraph")
+    assert ncdc("draw", ATTENTION, "attention", "--format", "gv").out.startswith("graph")
     target = tmp_path / "out"
     assert ncdc("draw", ATTENTION, "attention", "--format", "svg", "-o", target).code == 0
+
+
+def test_draw_style_width_and_font(ncdc: Ncdc) -> None:
+    def drawn(*options: str) -> str:
+        return ncdc("draw", ATTENTION, "multi_head", "--format", "gv", *options).out
+
+    assert drawn("--style", "graph").startswith("digraph")
+    assert drawn("--style", "circuit") == drawn()
+    assert drawn("--width", "400") != drawn()
+    assert "-Georgia" in drawn("--font", "Georgia")
+    result = ncdc("draw", ATTENTION, "multi_head", "--width", "narrow")
+    assert result.code == 2
+    assert "`width` is a whole number" in result.err
+
+
+def test_draw_opens_the_file_where_there_is_a_desktop(
+    ncdc: Ncdc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda uri: bool(shown.append(uri)) or True)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("DISPLAY", ":0")
+    target = tmp_path / "out.gv"
+    assert ncdc("draw", ATTENTION, "attention", "-o", target, "--open").code == 0
+    assert shown == [target.as_uri()]
+    monkeypatch.delenv("DISPLAY")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    result = ncdc("draw", ATTENTION, "attention", "-o", target, "--open")
+    assert result.code == 2
+    assert "no desktop" in result.err
+    assert len(shown) == 1
 
 
 def test_without_graphviz_the_text_is_kept(
@@ -328,7 +359,7 @@ def test_without_graphviz_the_text_is_kept(
     assert result.code == 2
     assert "apt-get install graphviz" in result.err
     assert [path.name for path in tmp_path.iterdir()] == ["out.gv"]
-    assert (tmp_path / "out.gv").read_text(encoding="utf-8").startswith("digraph")
+    assert (tmp_path / "out.gv").read_text(encoding="utf-8").startswith("graph")
 
 
 def test_build_for_a_config(ncdc: Ncdc) -> None:

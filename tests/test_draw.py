@@ -36,7 +36,7 @@ needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is 
 
 
 def gv(text: str, name: str | None = None, **options: Any) -> str:
-    return ncdlang.loads(text).draw(name, **options).gv()
+    return ncdlang.loads(text).draw(name, style="graph", **options).gv()
 
 
 def shown(gv_text: str) -> list[str]:
@@ -78,7 +78,8 @@ def test_golden(name, golden):
 def test_the_same_program_gives_the_same_text_in_every_process():
     script = (
         "import sys, ncdlang; sys.stdout.reconfigure(encoding='utf-8');"
-        "print(ncdlang.loads(sys.stdin.read()).draw('multi_head', depth='all').gv(), end='')"
+        "drawn = ncdlang.loads(sys.stdin.read()).draw('multi_head', style='graph', depth='all');"
+        "print(drawn.gv(), end='')"
     )
     texts = set()
     for seed in ("1", "2"):
@@ -254,9 +255,9 @@ def test_depth_opens_calls_and_leaves_the_library_closed():
 def test_axis_labels():
     loaded = ncdlang.loads(ATTENTION)
     sizes = {"h": 8, "k": 64, "m": 512}
-    names = shown(loaded.draw("multi_head", sizes=sizes).gv())
-    numbers = shown(loaded.draw("multi_head", sizes=sizes, labels="sizes").gv())
-    both = shown(loaded.draw("multi_head", sizes=sizes, labels="both").gv())
+    names = shown(loaded.draw("multi_head", style="graph", sizes=sizes).gv())
+    numbers = shown(loaded.draw("multi_head", style="graph", sizes=sizes, labels="sizes").gv())
+    both = shown(loaded.draw("multi_head", style="graph", sizes=sizes, labels="both").gv())
     assert "X [x m]" in names
     assert "X [x 512]" in numbers
     assert "C [x h=8 k=64]" in both
@@ -292,7 +293,9 @@ def _artifact(path: Path, name: str, **options: str) -> str:
     program = ncdlang.load(path).program
     diagram = program.diagram(name)
     assert diagram is not None
-    content = DrawBackend().emit(Request(program, diagram, options=options)).content
+    content = (
+        DrawBackend().emit(Request(program, diagram, options={"style": "graph", **options})).content
+    )
     return content if isinstance(content, str) else ""
 
 
@@ -304,7 +307,7 @@ def test_a_deep_stack_is_laid_out_in_reasonable_time():
     diagram stack[f] : [x m] -> [x m] = layer[f]^12
     """
     started = time.perf_counter()
-    ncdlang.loads(text).draw("stack", depth="all", library="open").svg()
+    ncdlang.loads(text).draw("stack", style="graph", depth="all", library="open").svg()
     assert time.perf_counter() - started < 30
 
 
@@ -313,7 +316,7 @@ def test_a_deep_stack_is_laid_out_in_reasonable_time():
 
 @needs_dot
 def test_svg_ids_and_titles():
-    svg = ncdlang.loads(ATTENTION).draw("attention").svg()
+    svg = ncdlang.loads(ATTENTION).draw("attention", style="graph").svg()
     root = ElementTree.fromstring(svg.encode())
     groups = {g.get("id"): g for g in root.iter(f"{SVG}g") if g.get("class") in ("node", "edge")}
     title = groups["attention.S.L6"].find(f"{SVG}title")

@@ -21,7 +21,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("syntax",),
     ("semantics",),
     ("ir",),
-    ("analysis",),
+    ("algebra",),
+    ("analysis", "gradients", "interchange"),
     ("targets",),
     ("project",),
     ("report", "vocabulary"),
@@ -38,7 +39,7 @@ THIRD_PARTY: dict[str, tuple[tuple[str, ...], bool]] = {
     "torch": (("ncdlang/cli/execution.py", "backends"), True),
     "triton": (("backends/kernels",), True),
     "pygments": (("ncdlang/pygments.py",), False),
-    "sympy": ((), True),
+    "sympy": (("ncdlang/analysis",), True),
 }
 READERS = ("project.py", "resources.py", "syntax/cache.py")
 

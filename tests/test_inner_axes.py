@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from claims import both, error, types
 
+import ncdlang
+
 CONV = "use std.conv.{conv1d}\n"
 
 
@@ -86,3 +88,18 @@ def test_a_read_with_too_few_indices_is_completed() -> None:
     text = "diagram f(X: [x m], I: N(x)[n]) -> [n m] {{ return Y[n m] = X[{}] }}"
     error(text.format("I"), "NCD2005", "`X[I[n], m]`")
     assert types(text.format("I[n], m"))["return"] == "[n m]"
+
+
+def test_the_count_of_top_k_may_be_read_off_an_input() -> None:
+    text = """
+diagram f(X: [n x], Z: [t]) -> [n t] {
+  V[n t], I[n t] = top_k[x, t](X)
+  return Y[n t] = V[n t] * Z[t]
+}
+"""
+    generator = torch.Generator().manual_seed(0)
+    X, Z = (torch.randn(*s, generator=generator, dtype=torch.float64) for s in ((2, 5), (3,)))
+    library = ncdlang.loads(text)
+    wanted = torch.topk(X, 3).values * Z
+    for backend in ("torch", "reference"):
+        torch.testing.assert_close(library.module("f", backend=backend, dtype="f64")(X, Z), wanted)

@@ -263,7 +263,7 @@ def test_recurrences_have_the_right_gradients(name: str) -> None:
 def test_all_of_them_can_be_drawn(text: str) -> None:
     lib = library(text)
     for name in lib.diagrams:
-        drawn = lib.draw(name).gv()
+        drawn = lib.draw(name, style="graph").gv()
         if name in ("ssm", "reverse"):
             assert "scan along t" in drawn
         if name == "histogram":

@@ -1,8 +1,8 @@
 """Drawings of diagrams: `DrawBackend` makes DOT text, and SVG, PDF or PNG through Graphviz.
 
-The way: `dataflow` turns the diagram IR into a `picture`, with boxes grouped by `groups` and
-worded by `phrases` and `calls`; `dot` writes it down with the colours of `palette`; `render` runs
-Graphviz.
+Neural circuits have a layout of their own, in `circuit`. Of the dataflow, `dataflow` makes a
+`picture`, with boxes grouped by `groups` and worded by `phrases` and `calls`; `dot` writes it down
+with the colours of `palette`. `render` runs Graphviz.
 """
 
 from .backend import DrawBackend

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from ncdlang.semantics.program import CheckedDiagram
+from ncdlang.ir.lower import lower
+from ncdlang.semantics.program import CheckedDiagram, signature
 from ncdlang.semantics.size import Size, Symbol, constant
 from ncdlang.targets import Artifact, Request
 
+from .circuit.drawing import draw
+from .circuit.gv import grouped
 from .dataflow import dataflow
 from .dot import dot_text, tooltips
 from .notation import Notation
@@ -27,13 +30,27 @@ class DrawBackend:
         """
         options = parse_options(request.options)
         notation = Notation(options.labels, _known(request, options))
+        if options.style == "circuit":
+            return self._circuit(request, options, notation)
         picture = dataflow(request.diagram, options, notation)
         gv = dot_text(picture, palette(options.theme))
         if options.format == "gv":
             return Artifact(gv, ".gv")
-        content = render(gv, options.format, tooltips(picture))
-        svg_or_bytes = content.decode() if options.format == "svg" else content
-        return Artifact(svg_or_bytes, f".{options.format}")
+        return _artifact(render(gv, options.format, tooltips(picture)), options)
+
+    def _circuit(self, request: Request, options: Options, notation: Notation) -> Artifact:
+        sheet = draw(lower(request.diagram), options, notation)
+        if options.format == "gv":
+            return Artifact(sheet.text, ".gv")
+        content = render(sheet.text, options.format, sheet.titles, is_placed=True)
+        if options.format == "svg":
+            content = grouped(content, sheet.groups, signature(request.diagram))
+        return _artifact(content, options)
+
+
+def _artifact(content: bytes, options: Options) -> Artifact:
+    text_or_bytes = content.decode() if options.format == "svg" else content
+    return Artifact(text_or_bytes, f".{options.format}")
 
 
 def _known(request: Request, options: Options) -> dict[Symbol, Size]:

@@ -8,13 +8,14 @@ from typing import Literal, cast
 
 from ncdlang.targets import TargetError
 
+Style = Literal["circuit", "graph"]
 Format = Literal["gv", "svg", "pdf", "png"]
 Theme = Literal["light", "dark"]
 LabelMode = Literal["names", "sizes", "both"]
 Detail = Literal["equations", "ops"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "style": ("graph",),
+    "style": ("circuit", "graph"),
     "format": ("svg", "gv", "pdf", "png"),
     "theme": ("light", "dark"),
     "labels": ("names", "sizes", "both"),
@@ -24,7 +25,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 _DEEPEST = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Options:
     """Options of a drawing.
 
@@ -34,37 +35,48 @@ class Options:
     closed unless `opens_library`.
     """
 
-    style: str = "graph"
+    style: Style = "circuit"
     format: Format = "svg"
     theme: Theme = "light"
     labels: LabelMode = "names"
     detail: Detail = "equations"
     depth: int = 0
     opens_library: bool = False
+    font: str = "Times"
+    width: float = 0.0
 
 
 def parse_options(options: Mapping[str, str]) -> Options:
     """Read the options. Raises TargetError for an unknown name or value."""
     chosen = {name: choices[0] for name, choices in _CHOICES.items()}
-    depth = 0
+    depth: int | None = None
+    font, width = Options.font, 0.0
     for name, value in options.items():
         if name == "depth":
             depth = _depth(value)
             continue
+        if name == "font":
+            font = _font(value)
+            continue
+        if name == "width":
+            width = _width(value)
+            continue
         if name not in _CHOICES:
-            known = ", ".join([*_CHOICES, "depth"])
+            known = ", ".join([*_CHOICES, "depth", "font", "width"])
             raise TargetError(f"a drawing has no option `{name}`; the options are {known}")
         if value not in _CHOICES[name]:
             raise TargetError(f"`{name}` is one of {', '.join(_CHOICES[name])}, not `{value}`")
         chosen[name] = value
     return Options(
-        style=chosen["style"],
+        style=cast("Style", chosen["style"]),
         format=cast("Format", chosen["format"]),
         theme=cast("Theme", chosen["theme"]),
         labels=cast("LabelMode", chosen["labels"]),
         detail=cast("Detail", chosen["detail"]),
-        depth=depth,
+        depth=(_DEEPEST if chosen["style"] == "circuit" else 0) if depth is None else depth,
         opens_library=chosen["library"] == "open",
+        font=font,
+        width=width,
     )
 
 
@@ -74,3 +86,15 @@ def _depth(value: str) -> int:
     if value.isascii() and value.isdigit() and len(value) < 4:
         return min(int(value), _DEEPEST)
     raise TargetError(f"`depth` is a number of levels of calls, or `all`, not `{value}`")
+
+
+def _font(value: str) -> str:
+    if value and len(value) < 100 and all(c.isalnum() or c in " -_" for c in value):
+        return value
+    raise TargetError(f"`font` is the name of a family of fonts, not `{value}`")
+
+
+def _width(value: str) -> float:
+    if value.isascii() and value.isdigit() and 100 <= int(value) < 10**6:
+        return float(value)
+    raise TargetError(f"`width` is a whole number of points, 100 at least, not `{value}`")

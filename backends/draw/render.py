@@ -43,16 +43,20 @@ class GraphvizMissing(GraphvizError):
         )
 
 
-def render(gv: str, form: str, titles: Mapping[str, str] | None = None) -> bytes:
+def render(
+    gv: str, form: str, titles: Mapping[str, str] | None = None, *, is_placed: bool = False
+) -> bytes:
     """The drawing in the format `form`: `svg`, `pdf` or `png`.
 
+    Where it `is_placed`, all positions are in the text, and Graphviz keeps them.
     In an SVG every element gets its title (what hovering shows) from `titles`, by its id.
     Raises GraphvizMissing without Graphviz, and GraphvizError where it fails.
     """
-    program = shutil.which("dot")
+    name = "neato" if is_placed else "dot"
+    program = shutil.which(name)
     if program is None:
         raise GraphvizMissing(gv)
-    arguments = [program, f"-T{form}"]
+    arguments = [program, *(["-n2"] if is_placed else []), f"-T{form}"]
     if form == "png":
         arguments.append(f"-Gdpi={_PIXELS_PER_INCH}")
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "TZ": "UTC"}
@@ -72,7 +76,7 @@ def render(gv: str, form: str, titles: Mapping[str, str] | None = None) -> bytes
             gv,
         ) from None
     except OSError as error:
-        raise GraphvizError(f"`dot` could not be run: {error.strerror}", gv) from None
+        raise GraphvizError(f"`{name}` could not be run: {error.strerror}", gv) from None
     if finished.returncode != 0:
         said = finished.stderr.decode(errors="replace").strip().splitlines()
         raise GraphvizError(f"Graphviz failed: {said[0] if said else 'without a word'}", gv)

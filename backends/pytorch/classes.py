@@ -103,10 +103,14 @@ class ClassWriter:
 
     def late_sizes(self, operator: Library) -> list[tuple[str, Size]]:
         """Sizes that the callee wants with every call."""
+        bound = dict(operator.binding)
+        ready = ready_made(operator.callee)
+        if ready is not None and ready.late is not None:
+            wanted = ready.late(operator.callee)
+            return [(name, size.substitute(bound)) for name, size in wanted]
         plan = self.module.plan_of(operator.callee)
         if plan is None:
             return []
-        bound = dict(operator.binding)
         names = self.module.names_of(operator.callee)
         late = [symbol for symbol in plan.layout.built if symbol in plan.late]
         return [(names[symbol], bound.get(symbol, Size.of(symbol))) for symbol in late]

@@ -13,16 +13,21 @@ from .code import number
 
 Key = tuple[str, str]
 Write = Callable[[Size], str]
+Late = Callable[[CheckedDiagram], list[tuple[str, Size]]]
 Fits = Callable[[CheckedDiagram], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class ReadyMade:
-    """The class of a diagram: its text, and how an instance of it is built."""
+    """The class of a diagram: its text, and how an instance of it is built.
+
+    `late` gives the sizes that `forward` takes as keyword arguments.
+    """
 
     source: str
     arguments: Callable[[CheckedDiagram, Write], str]
     fits: Fits
+    late: Late | None = None
 
 
 def ends(diagram: CheckedDiagram) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:

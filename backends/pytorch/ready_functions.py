@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ncdlang.semantics.program import CheckedDiagram
+from ncdlang.semantics.size import Size
 
 from .ready_class import Key, ReadyMade, Write, settings_of
 
@@ -26,14 +27,10 @@ _TOP_K = '''
 class {name}(nn.Module):
     """The `t` largest entries along the last axis and their places, largest first."""
 
-    def __init__(self, t: int) -> None:
-        super().__init__()
-        self.t = t
-
-    def forward(self, X: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, X: Tensor, t: int) -> tuple[Tensor, Tensor]:
         # torch.topk says nothing of the order of equal entries.
         values, places = torch.sort(X, descending=True, stable=True)
-        return values[..., : self.t], places[..., : self.t]
+        return values[..., :t], places[..., :t]
 '''
 
 _RUNNING = '''
@@ -105,8 +102,8 @@ def _settings(diagram: CheckedDiagram, write: Write) -> str:
     return ", ".join(settings_of(diagram))
 
 
-def _count(diagram: CheckedDiagram, write: Write) -> str:
-    return write(diagram.results[0].type.axes[0].size)
+def _count(diagram: CheckedDiagram) -> list[tuple[str, Size]]:
+    return [("t", diagram.results[0].type.axes[0].size)]
 
 
 def _is_plain(diagram: CheckedDiagram) -> bool:
@@ -117,7 +114,7 @@ def _is_plain(diagram: CheckedDiagram) -> bool:
 FUNCTION_CLASSES: dict[Key, ReadyMade] = {
     ("std.prelude", "sort"): ReadyMade(_SORT, _settings, _is_plain),
     ("std.prelude", "argsort"): ReadyMade(_ARGSORT, _settings, _is_plain),
-    ("std.prelude", "top_k"): ReadyMade(_TOP_K, _count, _is_plain),
+    ("std.prelude", "top_k"): ReadyMade(_TOP_K, _settings, _is_plain, _count),
     ("std.nn", "running"): ReadyMade(_RUNNING, _settings, _is_plain),
     ("std.loss", "cross_entropy"): ReadyMade(_CROSS_ENTROPY, _settings, _is_plain),
     ("std.position", "rotary"): ReadyMade(_ROTARY, _settings, _is_plain),

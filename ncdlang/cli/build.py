@@ -16,7 +16,10 @@ def configure(parser: ArgumentParser) -> None:
     shared.add_file(parser)
     parser.add_argument("--backend", default="torch", help="what to build with; default: torch")
     parser.add_argument(
-        "--emit", choices=("python", "ir"), default="python", help="the module, or the diagram IR"
+        "--emit",
+        choices=("python", "ir", "json"),
+        default="python",
+        help="the module, the diagram IR, or the checked diagram as JSON",
     )
     parser.add_argument("--dtype", choices=DTYPES, default="f32", help="default: f32")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file")
@@ -32,6 +35,11 @@ def run(options: Namespace) -> int:
         from ncdlang.ir.text import render
 
         output.write(options.output, render(lower(diagram)))
+        return 0
+    if options.emit == "json":
+        from ncdlang.interchange.json_writing import json_text
+
+        output.write(options.output, json_text(diagram))
         return 0
     wanted = api.request(checked, diagram, options.dtype)
     output.write(options.output, shared.ask(options.backend, "emit", wanted).content)

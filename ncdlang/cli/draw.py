@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+import webbrowser
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from ncdlang import api
 from ncdlang.cli import options as shared
@@ -21,33 +24,51 @@ _ENDINGS = {".svg": "svg", ".pdf": "pdf", ".png": "png", ".gv": "gv", ".dot": "g
 def configure(parser: ArgumentParser) -> None:
     """Arguments of the command."""
     shared.add_file(parser)
-    parser.add_argument("--style", default="graph", help="default: graph, the dataflow")
+    parser.add_argument("--style", help="circuit, the neural circuit diagram, or graph: dataflow")
     parser.add_argument("--format", choices=FORMATS, help="default: the file's ending, or svg")
     parser.add_argument("--theme", help="light or dark")
     parser.add_argument("--labels", help="what axes show: names, sizes or both")
-    parser.add_argument("--detail", help="a box for each of the equations, or of the ops")
-    parser.add_argument("--depth", help="how many levels of calls are drawn opened, or all")
+    parser.add_argument("--detail", help="of a graph: a box for each of the equations, or the ops")
+    parser.add_argument("--depth", help="how many levels of calls and blocks are opened, or all")
     parser.add_argument("--library", help="closed, or open: draw the standard library's boxes too")
+    parser.add_argument("--font", metavar="NAME", help="of a circuit: a family of fonts")
+    parser.add_argument("--width", metavar="POINTS", help="of a circuit: begin a new line there")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file")
+    parser.add_argument("--open", action="store_true", help="show the drawing on the desktop")
     shared.add_source_options(parser, format_option="--message-format")
 
 
 def run(options: Namespace) -> int:
     """Write the drawing; nothing is written if the file has errors."""
     format = options.format or _format_of(options.output)
-    if options.output is None and format in ("pdf", "png") and sys.stdout.isatty():
+    is_shown = options.output is not None or options.open
+    if not is_shown and format in ("pdf", "png") and sys.stdout.isatty():
         raise CommandError(f"a {format} is no text for a terminal", f"give -o name.{format}")
     checked = shared.load(options)
     diagram = shared.choose(checked.program, options.diagram, "drawing")
-    names = ("style", "theme", "labels", "detail", "depth", "library")
+    names = ("style", "theme", "labels", "detail", "depth", "library", "font", "width")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     wanted = api.request(checked, diagram, options=given | {"format": format})
     try:
         content = api.ask("draw", "emit", wanted).content
     except api.NcdError as error:
         raise CommandError(str(error), _keep_text(error, options.output)) from error
-    output.write(options.output, content)
+    path: str | None = options.output
+    if options.open and (path is None or path == "-"):
+        path = os.path.join(tempfile.mkdtemp(prefix="ncdc-"), f"{diagram.name}.{format}")
+    output.write(path, content)
+    if options.open and path is not None:
+        _show(path)
     return 0
+
+
+def _show(path: str) -> None:
+    """Open the drawing with the program that the desktop has for it."""
+    has_desktop = sys.platform in ("win32", "darwin") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if not has_desktop or not webbrowser.open(Path(path).absolute().as_uri()):
+        raise CommandError(f"there is no desktop to show {path} on", "leave out --open")
 
 
 def _keep_text(error: api.NcdError, path: str | None) -> str:

@@ -21,9 +21,15 @@ COMMANDS = {
     "build": "write the PyTorch module of a diagram",
     "run": "run a diagram on random or given arrays",
     "ir": "print a stage of the compiler",
+    "equal": "compare diagrams up to structure",
+    "grad": "derive the gradient of a diagram",
+    "import": "read a diagram that another tool wrote",
     "fmt": "format files",
-    "explain": "say what the code of an error means",
+    "explain": "say what the code of an error means, or how a diagram's kernels are derived",
+    "cost": "predict transfers, operations and time of a diagram on a device",
 }
+# Commands whose name no module can have.
+MODULES = {"import": "importing"}
 
 INTERNAL = 2
 INTERRUPTED = 130
@@ -70,7 +76,7 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in COMMANDS:
         return _without_command(arguments)
     name, *rest = arguments
-    command = import_module(f"ncdlang.cli.{name}")
+    command = import_module(f"ncdlang.cli.{MODULES.get(name, name)}")
     parser = ArgumentParser(
         prog=f"ncdc {name}",
         description=command.__doc__,

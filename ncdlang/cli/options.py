@@ -7,7 +7,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING, Any
 
 from ncdlang import api
-from ncdlang.cli.console import FORMATS, CommandError, remark, show
+from ncdlang.cli.console import FORMATS, CommandError, complain, remark, show
 from ncdlang.project import Project, ProjectError
 from ncdlang.semantics.program import CheckedDiagram, CheckedProgram
 from ncdlang.source import Source
@@ -81,6 +81,8 @@ def load(options: Namespace) -> api.Checked:
     """Check the one file of a command. Findings are shown; SystemExit 1 if there are errors."""
     project = Project(options.include)
     source = open_file(options, project)
+    if options.file.endswith(".json"):
+        return _from_json(options, source)
     try:
         target = getattr(options, "diagram", None) or ""
         checked = api.check(source, project.find, options.config, sizes(options), target)
@@ -91,6 +93,20 @@ def load(options: Namespace) -> api.Checked:
     if checked.has_errors:
         raise SystemExit(1)
     return checked
+
+
+def _from_json(options: Namespace, source: Source) -> api.Checked:
+    """The checked diagram that `ncdc build --emit json` wrote."""
+    from ncdlang.interchange.json_reading import program_of
+    from ncdlang.interchange.json_values import FormatError
+
+    if options.config is not None:
+        raise CommandError(f"{options.file} has no configs", "give one when it is written")
+    try:
+        return api.Checked(program_of(source.text), (), sizes(options))
+    except FormatError as error:
+        complain(CommandError(f"{options.file} is no checked diagram", str(error)))
+        raise SystemExit(1) from error
 
 
 def choose(program: CheckedProgram, name: str | None, doing: str) -> CheckedDiagram:

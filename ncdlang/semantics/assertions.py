@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
-from ncdlang.diagnostics import Diagnostic, Label
+from ncdlang.diagnostics import Label
 from ncdlang.records import record
 from ncdlang.semantics.constraints import Constraints, Relation
+from ncdlang.semantics.proofs import Symmetry
 from ncdlang.semantics.report import Reporter
 from ncdlang.semantics.size import Size
 from ncdlang.semantics.sizes import size_expression
@@ -43,7 +44,7 @@ def assert_in_body(body: Body, condition: tree.Expr) -> None:
     """State what holds of a diagram's sizes: proved, refuted, or checked at run time."""
     for part in _conjuncts(condition):
         if _is_symmetry(part):
-            _trust(body, part)
+            body.module.symmetries[part.span] = Symmetry(part, body.scope)
             continue
         if not (isinstance(part, tree.Binary) and part.op in RELATIONS):
             _no_relation(body, part)
@@ -58,7 +59,7 @@ def assert_in_file(module: ModuleChecker, condition: tree.Expr) -> Iterator[Asse
     """What a file states of the sizes of its axes; every diagram over them starts from it."""
     for part in _conjuncts(condition):
         if _is_symmetry(part):
-            _trust(module, part)
+            module.symmetries[part.span] = Symmetry(part, module.scope)
             continue
         if not (isinstance(part, tree.Binary) and part.op in RELATIONS):
             _no_relation(module, part)
@@ -114,20 +115,8 @@ def _no_relation(reporter: Reporter, condition: tree.Expr) -> None:
     )
 
 
-def _is_symmetry(condition: tree.Expr) -> bool:
+def _is_symmetry(condition: tree.Expr) -> TypeGuard[tree.Call]:
     """`equivariant[x](f)` or `invariant[x](f)`."""
     function = condition.function if isinstance(condition, tree.Call) else None
     head = function.head if isinstance(function, tree.Bracketed) else None
     return isinstance(head, tree.Name) and head.text in ("equivariant", "invariant")
-
-
-def _trust(reporter: Reporter, condition: tree.Expr) -> None:
-    reporter.sink.add(
-        Diagnostic(
-            "NCD5002",
-            f"`{' '.join(condition.span.text.split())}` is not proved yet",
-            condition.span,
-            "taken on trust",
-            severity="warning",
-        )
-    )

@@ -6,7 +6,7 @@ free values, the same place is the same value.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from math import prod
 
@@ -29,29 +29,35 @@ from ncdlang.semantics.formulas import (
 from ncdlang.semantics.positivity import System, is_positive_form
 from ncdlang.semantics.search import small_sizes
 from ncdlang.semantics.size import ONE, ZERO, Size, Symbol, constant
-from ncdlang.semantics.types import Affine, Axis, Gathered
+from ncdlang.semantics.types import Affine, Axis, Gathered, Wire
+from ncdlang.semantics.uniqueness import looked_up
 
 _SEARCHED = 100
 _ENUMERATED = 256
 _SECOND = -100_000
+NO_TABLES: Mapping[Wire, int] = {}
 
 
 @giving_up(Unknown())
 def find_collision(
-    indices: Sequence[Affine], axes: Sequence[Axis], facts: Facts = NO_FACTS
+    indices: Sequence[Affine],
+    axes: Sequence[Axis],
+    facts: Facts = NO_FACTS,
+    unique: Mapping[Wire, int] = NO_TABLES,
 ) -> Collision | Unknown | None:
     """Two different index tuples over `axes` that `indices` send to the same place.
 
-    None if the map is proved injective at all sizes that satisfy the facts.
+    Along the axes of `unique` a wire holds nothing twice. None if the map is proved injective at
+    all sizes that satisfy the facts.
     """
-    if _is_injective(indices, axes, facts):
+    if determined_axes(indices, axes, facts, unique).issuperset(axes):
         return None
     first, second = _Side(indices, axes, ""), _Side(indices, axes, "'", _SECOND)
     found = _tried(first, facts)
     if found is not None:
         return found
     earlier = _lexicographically_less(first.places, second.places)
-    return _meeting(first, second, (earlier,), facts)
+    return _meeting(first, second, (earlier, *_differing(first, second, unique)), facts)
 
 
 @giving_up(Unknown())
@@ -109,11 +115,20 @@ class _Side:
 # ---- injectivity without a solver -------------------------------------------------------------
 
 
-def _is_injective(indices: Sequence[Affine], axes: Sequence[Axis], facts: Facts) -> bool:
-    """Whether each axis can be read off the image, coordinate by coordinate (mixed radix)."""
-    if not all(isinstance(v, Axis) for index in indices for v, _ in index.terms):
-        indices = [i for i in indices if all(isinstance(v, Axis) for v, _ in i.terms)]
-    side = _Side(indices, axes, "")
+@giving_up(frozenset[Axis]())
+def determined_axes(
+    indices: Sequence[Affine],
+    axes: Sequence[Axis],
+    facts: Facts = NO_FACTS,
+    unique: Mapping[Wire, int] = NO_TABLES,
+) -> frozenset[Axis]:
+    """The axes that can be read off the image: different places along them never meet.
+
+    They are found coordinate by coordinate (mixed radix), then where a coordinate is read from a
+    wire that holds nothing twice along an axis (`unique`, see `uniqueness`).
+    """
+    affine = [i for i in indices if all(isinstance(v, Axis) for v, _ in i.terms)]
+    side = _Side(affine, axes, "")
     asked = (*side.box, *side.positions_hold)
     system = System(defined((*asked, *known(facts, asked))))
     extents = {
@@ -128,7 +143,11 @@ def _is_injective(indices: Sequence[Affine], axes: Sequence[Axis], facts: Facts)
             if steps and _is_mixed_radix(steps, extents, system, ZERO):
                 missing -= {symbol for symbol, _ in steps}
                 progress = True
-    return not missing
+    lacking = {v for v, symbol in side.variables.symbols.items() if symbol in missing}
+    found = frozenset(axis for axis in axes if lacking.isdisjoint(axis.atoms))
+    while not found.issuperset(more := looked_up(indices, found, unique)):
+        found |= more
+    return found
 
 
 def _steps(position: Size, missing: set[Symbol]) -> list[tuple[Symbol, Size]] | None:
@@ -236,6 +255,23 @@ def _same_contents(first: _Side, second: _Side) -> list[Formula]:
             here = Size.of(side.variables.symbol(variable))
             there = Size.of(other_side.variables.symbol(other))
             formulas.append(Some((*differ, Zero(here - there))))
+    return formulas
+
+
+def _differing(first: _Side, second: _Side, unique: Mapping[Wire, int]) -> list[Formula]:
+    """Different places along an axis of a wire that holds nothing twice along it."""
+    formulas: list[Formula] = []
+    for variable in first.sources:
+        for other in second.sources:
+            if variable.wire is other.wire and variable.wire in unique:
+                position = unique[variable.wire]
+                pairs = list(zip(first.sources[variable], second.sources[other], strict=True))
+                apart = [relation(a, "!=", b) for i, (a, b) in enumerate(pairs) if i != position]
+                left, right = pairs[position]
+                here = Size.of(first.variables.symbol(variable))
+                there = Size.of(second.variables.symbol(other))
+                contents = relation(here, "!=", there)
+                formulas.append(Some((*apart, Zero(left - right), contents)))
     return formulas
 
 

@@ -13,6 +13,7 @@ from ncdlang.semantics.report import counted, has_axes, listed
 from ncdlang.semantics.scope import closest
 from ncdlang.semantics.size import Size, Symbol, product
 from ncdlang.semantics.state import check_state
+from ncdlang.semantics.tokens import check_argument
 from ncdlang.semantics.types import ArrayType, Axis, Kind, Wire
 from ncdlang.source import Span
 
@@ -89,6 +90,7 @@ class Matcher:
         self.bound: dict[Axis, Bound] = dict(opened.bound)
         self.first: dict[Axis, Label] = {}
         self.composites: list[tuple[Axis, Axis, Wire, Span]] = []
+        self.tokens: list[tuple[Axis, tuple[Axis, Wire, Span]]] = []
 
     def match(self, arguments: list[tuple[Wire, Span]]) -> PlannedCall:
         """The call, planned. Raises Reported."""
@@ -99,6 +101,7 @@ class Matcher:
             for (wire, span), formal in zip(arguments, self.callee.parameters, strict=True)
         ]
         self._solve_composites()
+        self._check_tokens(arguments, weaves)
         lifted = self._lifted(arguments, weaves)
         check_state(self.body, self.callee, arguments, lifted, self.span)
         binding = self._binding()
@@ -229,6 +232,24 @@ class Matcher:
                     label="these have no bound",
                 )
             self._unify(wanted.bound_axis, actual, wire, span)
+            if isinstance(actual, Axis):
+                self.tokens.append((wanted.bound_axis, (actual, wire, span)))
+
+    def _check_tokens(
+        self, arguments: list[tuple[Wire, Span]], weaves: list[tuple[Axis | None, ...]]
+    ) -> None:
+        """Tokens are of the kind of the axes that brackets and other arguments bind."""
+        for formal, tokens in self.tokens:
+            given = self.opened.bound.get(formal)
+            shared = formal if given is None and self.opened.is_shared(formal) else given
+            bound = [shared] if isinstance(shared, Axis) else []
+            for (wire, _), weave in zip(arguments, weaves, strict=True):
+                bound += [
+                    axis
+                    for axis, target in zip(wire.type.axes, weave, strict=True)
+                    if target is formal
+                ]
+            check_argument(self.body, self.callee.name, formal, tokens, bound)
 
     def _unify(self, formal: Axis, actual: Bound, wire: Wire, span: Span) -> None:
         """Bind a formal axis; if it is bound already the sizes must be equal."""

@@ -14,6 +14,7 @@ from ncdlang.semantics.configs import Configs
 from ncdlang.semantics.numbers import check_size, evaluate
 from ncdlang.semantics.order import callees_first
 from ncdlang.semantics.program import CheckedDiagram
+from ncdlang.semantics.proofs import Symmetry, prove
 from ncdlang.semantics.report import Reported, Reporter, listed, rename
 from ncdlang.semantics.scope import Broken, DiagramRef, Meaning, Scope, closest
 from ncdlang.semantics.size import Size, Symbol, TooComplexError, constant
@@ -86,6 +87,7 @@ class ModuleChecker(Reporter):
         self._templates: dict[tuple[int, InstanceKey], Template | None] = {}
         self.properties: dict[str, tuple[str, ...]] = {}
         self.assertions: list[Assertion] = []
+        self.symmetries: dict[Span, Symmetry] = {}
         self.required: dict[str, list[tree.Expr]] = {}
         self.configs: list[tuple[str, tuple[tuple[str, float | int], ...]]] = []
         self.config_names: dict[str, Span] = {}
@@ -218,6 +220,7 @@ class ModuleChecker(Reporter):
 
     def _axis(self, item: tree.AxisItem) -> None:
         from ncdlang.semantics.statements import STRUCTURES
+        from ncdlang.semantics.tokens import repeated
 
         if item.structure is not None and item.structure.text not in STRUCTURES:
             self.fail(
@@ -236,7 +239,8 @@ class ModuleChecker(Reporter):
             size = self.new_size(item.name.text)
         check_size(self, f"axis `{item.name.text}`", size.value, item.span)
         structure = item.structure.text if item.structure is not None else None
-        self._define(item.name, Axis(item.name.text, size, structure=structure))
+        same = repeated(self.scope, item.size if value is None else None)
+        self._define(item.name, Axis(item.name.text, size, structure=structure, same=same))
 
     def size(self, expr: tree.Expr) -> Size:
         """A size expression at file level: axes and consts of the file."""
@@ -354,7 +358,16 @@ class ModuleChecker(Reporter):
                 self.configs.append(configs.check(declared))
             elif isinstance(declared, tree.Op) and only is None:
                 self._check_operator(declared)
+        for symmetry in self.symmetries.values():
+            prove(self, symmetry)
         return tuple(template.checked for template in templates if template is not None)
+
+    def form(self, declaration: tree.Diagram, key: InstanceKey) -> Template | None:
+        """A checked form of a diagram that nothing calls; mistakes of another form are silent."""
+        if key == InstanceKey():
+            return self._checked(declaration, key)
+        place = (declaration.span.start, key)
+        return self._templates.get(place) or self._run(declaration, key, Sink())
 
     def _check_operator(self, op: tree.Op) -> None:
         entry = self.exports.local(op.name.text)

@@ -271,9 +271,12 @@ class Names(Reporter):
             self.composites[parts] = Axis(" ".join(p.name for p in parts), size, parts)
         return self.composites[parts]
 
-    def new_axis(self, name: str, size: Size | None, span: Span | None) -> Axis:
-        """Define an axis; without a size it gets an unknown one."""
-        axis = Axis(name, size if size is not None else self.module.new_size(name))
+    def new_axis(
+        self, name: str, size: Size | None, span: Span | None, same: Axis | None = None
+    ) -> Axis:
+        """Define an axis; without a size it gets an unknown one. `same` is one of its kind."""
+        size = size if size is not None else self.module.new_size(name)
+        axis = Axis(name, size, same=same)
         self.scope.define(name, axis, span)
         return axis
 

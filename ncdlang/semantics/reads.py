@@ -10,6 +10,7 @@ from ncdlang.semantics.expressions import Guards
 from ncdlang.semantics.obligations import Obligation
 from ncdlang.semantics.report import Reported, counted
 from ncdlang.semantics.sizes import bracket_items, composite_index, index_expression
+from ncdlang.semantics.tokens import checked_index
 from ncdlang.semantics.types import Affine, ArrayType, Axis, Wire, plain_index
 from ncdlang.source import Span
 from ncdlang.syntax import tree
@@ -98,6 +99,7 @@ def place_index(
     """The coordinate for one axis of a wire: a plain axis has its size, others stay inside."""
     if index.axis is not None and index.axis is not axis and not is_plainly_written(item):
         index = replace(index, partial=True)
+    index = checked_index(body, item, index, axis, wire, span)
     _place(body, Obligation(index, axis, wire, guards, span, is_write))
     return index
 

@@ -12,7 +12,7 @@ from ncdlang.semantics.circles import declared_wires
 from ncdlang.semantics.expressions import Context
 from ncdlang.semantics.facts import Unknown
 from ncdlang.semantics.new_axes import Use, introduce_axes, walk_expression
-from ncdlang.semantics.program import Constant, Expression, Scatter, Write
+from ncdlang.semantics.program import Constant, Expression, Scatter, Write, walk
 from ncdlang.semantics.reads import place_index
 from ncdlang.semantics.report import Reported, counted, rename
 from ncdlang.semantics.scope import Broken, DeclaredWire, closest
@@ -20,6 +20,7 @@ from ncdlang.semantics.signature import already_defined, array_type_of
 from ncdlang.semantics.size import Size, constant
 from ncdlang.semantics.sizes import bracket_items, index_expression
 from ncdlang.semantics.types import Affine, Axis, Gathered, Wire
+from ncdlang.semantics.uniqueness import one_to_one
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
@@ -291,12 +292,13 @@ def check_injectivity(body: Body) -> None:
     from ncdlang.semantics.facts import Facts
 
     facts = Facts(body.constraints.relations_at_defaults)
+    unique = one_to_one(walk(tuple(body.places[0].steps))) if body.injectivity else {}
     for needed in body.injectivity:
         first, second = needed.first, needed.second
         if second is None:
             if _is_plain(first):
                 continue
-            found = find_collision(first.indices, first.axes, facts)
+            found = find_collision(first.indices, first.axes, facts, unique)
         else:
             found = disjoint(first.indices, first.axes, second.indices, second.axes, facts)
         if found is not None:

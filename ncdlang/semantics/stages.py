@@ -223,7 +223,7 @@ def _own_axis(body: Body, name: tree.Name, axis: Axis, own: dict[str, Axis]) -> 
     """The axis that a name stands for: the one that arrives by that name, or a new one."""
     if name.text not in own:
         same = axis.name == name.text and not axis.derived
-        own[name.text] = axis if same else Axis(name.text, axis.size)
+        own[name.text] = axis if same else Axis(name.text, axis.size, same=axis)
     known = own[name.text]
     if known is not axis:
         reason = f"axis `{axis}` arrives as `{name.text}` of this einsum"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from ncdlang.diagnostics import Label
-from ncdlang.semantics import equations, recurrence, remedies, results, scatter
+from ncdlang.semantics import equations, recurrence, remedies, results, scatter, tokens
 from ncdlang.semantics.assertions import assert_in_body
 from ncdlang.semantics.binding import Opened, open_diagram
 from ncdlang.semantics.circles import units
@@ -261,7 +261,7 @@ def _axis(body: Body, item: tree.AxisItem) -> None:
             help=f"write `axis {item.name.text} = ...`, or make it a free axis of the diagram",
         )
     size = size_expression(body, item.size)
-    body.new_axis(item.name.text, size, item.name.span)
+    body.new_axis(item.name.text, size, item.name.span, tokens.repeated(body.scope, item.size))
     require_size(body, size, f"axis `{item.name.text}`", item.size.span)
 
 

@@ -14,7 +14,8 @@ class Axis:
     """A named axis. Two axes are the same only if they are the same object.
 
     `parts` is set for a composite axis `(h k)`, flattened row-major. A `derived` axis is the
-    result axis of a call that has a size but no name in the caller; `name` is then a hint.
+    result axis of a call that has a size but no name in the caller; `name` is then a hint. An axis
+    that is declared by the size of another (`axis y = size(x)`) is the `same` kind of tokens.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Axis:
     parts: tuple[Axis, ...] = ()
     derived: bool = False
     structure: str | None = None
+    same: Axis | None = None
 
     @property
     def atoms(self) -> tuple[Axis, ...]:
@@ -138,8 +140,8 @@ class Affine:
 
     The value at an index is `constant + sum(coefficient * variable)`; a variable is an axis
     or, beyond the paper, a quasi-affine or gathered value. No coefficient is zero and no
-    variable occurs twice. `partial` marks an axis that was not written plainly (`n + 0`): it
-    need not have the size of the axis that it indexes, only stay inside.
+    variable occurs twice. `partial` marks an axis, or a token of another axis, that was not
+    written plainly (`n + 0`): it need not fit the axis that it indexes, only stay inside.
     """
 
     constant: Size

@@ -1,0 +1,382 @@
+"""From the diagram IR to circuits: operations in order, blocks and opened calls as frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from ncdlang.ir.diagram import (
+    Block,
+    Contraction,
+    Edge,
+    Graph,
+    Library,
+    Reduction,
+    Reindex,
+    Scan,
+    Scattering,
+)
+from ncdlang.ir.lower import lower
+from ncdlang.semantics.naming import is_anonymous
+from ncdlang.semantics.program import signature
+from ncdlang.semantics.types import Axis, Wire
+
+from ..boxes import told as only_read
+from ..calls import call_title
+from ..groups import Group
+from ..notation import Notation
+from ..options import Options
+from ..text import clean
+from .cells import Cells, by_place, reads, told
+from .folding import circuit_groups, is_elementwise
+from .ids import Ids
+from .keys import Datum, Made, Target
+from .model import Array, Circuit, Element, Node, Part, Picture, Port, Use
+from .pictograms import Pictograms
+from .reindexings import is_rearrangement, reindex, scatter
+from .repeats import Repeat, repeats
+from .scene import Scene
+from .sheet import Inlet, Key, Outlet, Sheet, Spec, has_datum, shown, typed
+
+Lay = Callable[[Circuit, int], Scene]
+"""Lays out what a frame holds, which is so many frames deep, before the frame is placed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What all circuits of one drawing share; `lay` draws the inside of a frame."""
+
+    options: Options
+    ids: Ids
+    pictograms: Pictograms
+    lay: Lay
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """The wires that come into a piece of a diagram and go out of it, and its edges."""
+
+    inputs: tuple[Wire, ...]
+    outputs: tuple[Wire, ...]
+    edges: tuple[Edge, ...]
+
+
+def circuit(graph: Graph, context: Context, notation: Notation) -> Circuit:
+    """The circuit of a whole diagram, its inputs and outputs in the order of the signature."""
+    inside = _Inside(graph.inputs, graph.outputs, graph.edges)
+    builder = _Builder(graph, context, notation, (graph.name,), context.options.depth)
+    return builder.circuit(inside, is_free=False)
+
+
+class _Builder:
+    """Draws up one circuit; `level` is how many blocks of its graph are round it."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        context: Context,
+        notation: Notation,
+        path: tuple[str, ...],
+        depth: int,
+        level: int = 0,
+        frames: int = 0,
+    ) -> None:
+        self.graph = graph
+        self.context = context
+        self.path = path
+        self.depth = depth
+        self.level = level
+        self.frames = frames
+        self.sheet = Sheet(notation)
+        self.cells = Cells(self.sheet, context.pictograms, path)
+
+    def circuit(self, inside: _Inside, *, is_free: bool) -> Circuit:
+        """The circuit of a piece of the diagram; ends that are free may be in any order."""
+        source, inputs = self._source(inside.inputs, is_free)
+        self._delayed(inside)
+        self._edges(inside.edges, set(inside.outputs))
+        sink, outputs = self._sink(inside.outputs, is_free)
+        return self.sheet.finished(source, sink, inputs, outputs)
+
+    # ---- ends -----------------------------------------------------------------------------------
+
+    def _source(self, wires: Sequence[Wire], is_free: bool) -> tuple[Node, list[list[Port]]]:
+        bundles = [(wire, self.sheet.ports(wire, is_told=not is_free)) for wire in wires]
+        parts = [Part([Element([], [[port]]) for port in ports]) for _, ports in bundles]
+        node = Node(parts, is_free=is_free)
+        self.sheet.nodes.append(node)
+        for wire, ports in bundles:
+            self.sheet.array(wire, node, ports)
+            if not is_free and not is_anonymous(wire) and not wire.name.startswith("input_"):
+                ports[0].name = wire.name
+        return node, [ports for _, ports in bundles]
+
+    def _sink(self, wires: Sequence[Wire], is_free: bool) -> tuple[Node, list[list[Port]]]:
+        parts: list[Part] = []
+        uses: list[tuple[Array, list[Port]]] = []
+        for wire in wires:
+            ports = self.sheet.ports(wire, is_told=not is_free)
+            parts.append(Part([Element([[port]], []) for port in ports]))
+            uses.append((self.sheet.made[wire], ports))
+        node = Node(parts, is_free=is_free)
+        self.sheet.nodes.append(node)
+        for array, ports in uses:
+            array.uses.append(Use(node, list(ports)))
+        return node, [ports for _, ports in uses]
+
+    def _terminal(self, wire: Wire, picture: Picture) -> None:
+        """A box that a wire comes from: a parameter, or an earlier value of a recurrence."""
+        ports = self.sheet.ports(wire, is_told=True)
+        node = Node([Part([Element([], [list(ports)], picture)])])
+        self.sheet.nodes.append(node)
+        self.sheet.array(wire, node, ports)
+
+    def _delayed(self, inside: _Inside) -> None:
+        """Begin wires that are read before they are made: the earlier steps of a scan."""
+        made: set[Wire] = set(inside.inputs) | {p.wire for p in self.graph.learned}
+        own = {result.wire for edge in inside.edges for result in edge.outputs}
+        for edge in inside.edges:
+            for wire in reads(edge):
+                if wire in own and wire not in made and wire not in self.sheet.made:
+                    at = (*self.path, shown(wire), f"L{wire.span.line}", "earlier")
+                    title = f"{typed(wire)}, as it was made before"
+                    words = f"\N{ANTICLOCKWISE OPEN CIRCLE ARROW} {shown(wire)}"
+                    self._terminal(wire, self.context.pictograms.box(words, title, *at))
+            made |= {result.wire for result in edge.outputs}
+
+    def _parameters(self, edges: Sequence[Edge]) -> None:
+        learned = {parameter.wire for parameter in self.graph.learned}
+        for edge in edges:
+            for wire in reads(edge):
+                if wire in learned and wire not in self.sheet.made:
+                    at = (*self.path, wire.name, f"L{wire.span.line}")
+                    picture = self.context.pictograms.box(wire.name, typed(wire), *at, is_bold=True)
+                    self._terminal(wire, picture)
+
+    # ---- operations -----------------------------------------------------------------------------
+
+    def _edges(self, edges: Sequence[Edge], outputs: set[Wire]) -> None:
+        """Operations in order; those of a block, and copies of one layer, become a frame."""
+        runs = [
+            (block, tuple(run))
+            for block, run in groupby(edges, key=lambda e: _block(e, self.level))
+        ]
+        for position, (block, run) in enumerate(runs):
+            later = {w for _, rest in runs[position + 1 :] for e in rest for w in reads(e)}
+            if block is not None:
+                self._block(block, run, outputs | later)
+            else:
+                self._run(run, outputs | later)
+
+    def _run(self, edges: Sequence[Edge], results: set[Wire]) -> None:
+        found = repeats(self.graph, edges)
+        inside = {edge for each in found.values() for edge in each.edges[1:]}
+        kept = [edge for edge in edges if edge not in inside]
+        for group in circuit_groups(kept, results | {w for e in inside for w in reads(e)}):
+            self._parameters((group.root, *group.folded.values()))
+            if group.root in found:
+                self._repeat(found[group.root])
+            else:
+                self._group(group)
+
+    def _group(self, group: Group) -> None:
+        edge = group.root
+        operator = edge.operator
+        if isinstance(operator, Contraction):
+            self.cells.contraction(group)
+        elif isinstance(operator, Reduction):
+            self.cells.reduction(edge)
+        elif isinstance(operator, Reindex):
+            self._reindex(edge)
+        elif isinstance(operator, Scattering):
+            at = self.cells.at(edge)
+            source = self.cells.inlet(edge.inputs[0], 0)
+            scatter(self.sheet, self.context.pictograms, edge, source, at, told(edge))
+        elif isinstance(operator, Scan):
+            self._scan(only_read(edge, self.graph), operator)
+        elif isinstance(operator, Library) and not is_elementwise(edge):
+            self._call(edge, operator)
+        else:
+            self.cells.elementwise(group)
+
+    def _reindex(self, edge: Edge) -> None:
+        wire = edge.outputs[0].wire
+        if not is_rearrangement(edge):
+            at = self.cells.at(edge)
+            reindex(self.sheet, self.context.pictograms, edge, at, told(edge))
+            return
+        inlet = self.cells.inlet(edge.inputs[0], 0)
+        datum: list[Key] = [Datum("in", 0)] if Datum("in", 0) in inlet.keys else []
+        keys: list[Key] = [*edge.degree, *datum]
+        order: list[Key] = [key for key in inlet.keys if key in keys]
+        self.cells.pass_on(wire, inlet, order)
+
+    def _call(self, edge: Edge, operator: Library) -> None:
+        if self._is_opened(operator):
+            self._open(edge, operator)
+        else:
+            self.cells.call(edge, operator)
+
+    def _is_opened(self, operator: Library) -> bool:
+        callee = operator.callee
+        if self.depth <= 0 or callee.primitive:
+            return False
+        return not callee.library or self.context.options.opens_library
+
+    # ---- frames ---------------------------------------------------------------------------------
+
+    def _inner(
+        self, graph: Graph, notation: Notation, path: tuple[str, ...], level: int
+    ) -> _Builder:
+        frames = self.frames + 1
+        return _Builder(graph, self.context, notation, path, self.depth - 1, level, frames)
+
+    def _block(self, block: Block, run: tuple[Edge, ...], later: set[Wire]) -> None:
+        """A block: a frame that wires enter and leave as they are."""
+        title = clean(block.title)
+        made = {r.wire for edge in run for r in edge.outputs}
+        learned = {p.wire for p in self.graph.learned if p.wire not in self.sheet.made}
+        read = dict.fromkeys(w for edge in run for w in reads(edge))
+        inputs = tuple(w for w in read if w not in made | learned)
+        outputs = tuple(r.wire for edge in run for r in edge.outputs if r.wire in later)
+        at = (*self.path, title, f"L{run[0].span.line}", "block")
+        if self.depth <= 0:
+            picture = self.context.pictograms.box(title, title, *at)
+            self._framed(inputs, outputs, picture)
+            return
+        builder = self._inner(self.graph, self.sheet.notation, self.path, self.level + 1)
+        inner = builder.circuit(_Inside(inputs, outputs, run), is_free=True)
+        picture = self._frame("block", title, title, at, inner)
+        self._framed(inputs, outputs, picture, inner)
+
+    def _framed(
+        self,
+        inputs: Sequence[Wire],
+        outputs: Sequence[Wire],
+        picture: Picture,
+        inner: Circuit | None = None,
+    ) -> None:
+        """Put a picture on the sheet that whole wires enter and leave."""
+        ins: list[Inlet] = []
+        outs: list[Outlet] = []
+        fixed: tuple[dict[Key, float], dict[Key, float]] = ({}, {})
+        for number, wire in enumerate(inputs):
+            array = self.sheet.made[wire]
+            keys: list[Key] = [Target(number, place) for place in range(len(array.strands))]
+            ins.append(Inlet(array, keys))
+            if inner is not None:
+                fixed[0].update(zip(keys, (p.y for p in inner.inputs[number]), strict=True))
+        for number, wire in enumerate(outputs):
+            keys = [Made(number, place) for place in range(len(self.sheet.strands(wire)))]
+            outs.append(Outlet(wire, keys))
+            if inner is not None:
+                fixed[1].update(zip(keys, (p.y for p in inner.outputs[number]), strict=True))
+        left, right = [list(i.keys) for i in ins], [list(o.keys) for o in outs]
+        if inner is not None:
+            left, right = by_place(left, fixed[0]), by_place(right, fixed[1])
+        self.sheet.operation(ins, [Spec(left, right, picture, *fixed)], outs)
+
+    def _frame(
+        self, shape: str, words: str, title: str, at: tuple[str, ...], inner: Circuit
+    ) -> Picture:
+        scene = self.context.lay(inner, self.frames + 1)
+        return Picture(
+            shape, self.context.ids.new(*at), title, words,
+            width=scene.width, height=scene.height, inner=scene,
+        )  # fmt: skip
+
+    def _open(self, edge: Edge, operator: Library, count: int = 1) -> None:
+        """A call that is opened: its targets enter the frame, its tiled axes pass over it."""
+        name = operator.instance.name if operator.instance is not None else operator.callee.name
+        name = name.partition(".")[0] if count > 1 else name
+        graph = lower(operator.callee)
+        notation = self.sheet.notation.inside(operator.binding)
+        builder = self._inner(graph, notation, (*self.path, name), 0)
+        inner = builder.circuit(_Inside(graph.inputs, graph.outputs, graph.edges), is_free=True)
+        self._tell_renamed(edge, operator, inner)
+        words = _count_title(call_title(edge, operator), name, count)
+        title = f"{signature(operator.callee)}\n{told(edge)}"
+        at = (*self.path, name, f"L{edge.span.line}", "call")
+        picture = self._frame("brackets" if count > 1 else "call", words, title, at, inner)
+        picture.subscript = str(count) if count > 1 else ""
+        fixed = self._crossings(edge, operator, graph, inner)
+        self.cells.boxed(edge, picture, fixed)
+
+    def _tell_renamed(self, edge: Edge, operator: Library, inner: Circuit) -> None:
+        """Label the wires in a call that are called otherwise than outside."""
+        for number, operand in enumerate(edge.inputs):
+            axes = zip(operand.wire.type.axes, operand.weave, strict=True)
+            outer = [self.sheet.notation.axis(axis) for axis, target in axes if target]
+            formal = operator.input_targets[number]
+            own = operator.callee.parameters[number].type.axes
+            names = dict(zip(formal, outer, strict=True))
+            for axis, port in zip(own, inner.inputs[number], strict=False):
+                port.is_told = names.get(axis) != port.strand.label
+
+    def _crossings(
+        self, edge: Edge, operator: Library, graph: Graph, inner: Circuit
+    ) -> tuple[dict[Key, float], dict[Key, float]]:
+        """Where the wires of a call cross the sides of its frame, by their keys outside."""
+        ins: dict[Key, float] = {}
+        for number, (formal, operand) in enumerate(zip(graph.inputs, edge.inputs, strict=True)):
+            at = _places(inner.inputs[number], formal)
+            places = [place for place, target in enumerate(operand.weave) if target]
+            for place, axis in zip(places, operator.input_targets[number], strict=True):
+                ins[Target(number, place)] = at[axis]
+            if has_datum(operand.wire.type) and None in at:
+                ins[Datum("in", number)] = at[None]
+        outs: dict[Key, float] = {}
+        for number, (formal, result) in enumerate(zip(graph.outputs, edge.outputs, strict=True)):
+            at = _places(inner.outputs[number], formal)
+            places = [place for place, target in enumerate(result.weave) if target]
+            for place, axis in zip(places, operator.output_targets[number], strict=True):
+                outs[Made(number, place)] = at[axis]
+            if has_datum(result.wire.type) and None in at:
+                outs[Datum("out", number)] = at[None]
+        return ins, outs
+
+    def _repeat(self, repeat: Repeat) -> None:
+        """Copies of a layer: drawn once, with their number."""
+        first, last = repeat.edges[0], repeat.edges[-1]
+        operator = first.operator
+        assert isinstance(operator, Library)
+        edge = _giving(first, last)
+        if self._is_opened(operator):
+            self._open(edge, operator, len(repeat.edges))
+            return
+        self.cells.repeated(edge, operator, len(repeat.edges))
+
+    def _scan(self, edge: Edge, operator: Scan) -> None:
+        """A recurrence: a frame whose wires come back from where they were made before."""
+        axis = self.sheet.notation.axis(operator.axis)
+        words = f"scan {axis}" + (", backwards" if operator.reverse else "")
+        inputs = tuple(operand.wire for operand in edge.inputs)
+        outputs = tuple(result.wire for result in edge.outputs)
+        at = (*self.path, *self.cells.at(edge)[1:], "scan")
+        if self.depth <= 0:
+            picture = self.context.pictograms.box(words, told(edge), *at)
+            self._framed(inputs, outputs, picture)
+            return
+        builder = self._inner(self.graph, self.sheet.notation, self.path, 64)
+        inner = builder.circuit(_Inside(inputs, outputs, operator.edges), is_free=True)
+        self._framed(inputs, outputs, self._frame("scan", words, told(edge), at, inner), inner)
+
+
+def _places(ports: Sequence[Port], formal: Wire) -> dict[Axis | None, float]:
+    """Where the strands of an array are in an inner circuit; the datatype's key is None."""
+    axes: list[Axis | None] = [*formal.type.axes, None]
+    return {axis: port.y for axis, port in zip(axes, ports, strict=False)}
+
+
+def _giving(first: Edge, last: Edge) -> Edge:
+    """The first of a stack of copies, giving what the last one gives."""
+    return Edge(first.operator, first.degree, first.inputs, last.outputs, first.span, first.blocks)
+
+
+def _block(edge: Edge, level: int) -> Block | None:
+    return edge.blocks[level] if level < len(edge.blocks) else None
+
+
+def _count_title(title: str, name: str, count: int) -> str:
+    return title if count == 1 else title.replace(f"{name}.0: ", "")

@@ -1,0 +1,29 @@
+"""Keys of the strands of an operation that are no axes of its degree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The key of a strand that an operator sees: the axis at a place of an operand."""
+
+    operand: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The key of a strand that an operator makes: the axis at a place of a result."""
+
+    result: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Datum:
+    """The key of an operand's or a result's datatype."""
+
+    side: str
+    place: int

@@ -1,0 +1,79 @@
+"""Makes Triton's interpreter compute with bfloat16 as a GPU does.
+
+Upstream (3.3 to 3.9) keeps bfloat16 as the 16 bits of an integer: products of matrices and
+elementwise operations then work on the bits, and rounding to bfloat16 cuts off. Here operands are
+widened to float32 and results rounded to the nearest even.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_BITWISE = ("bitwise_and", "bitwise_or", "bitwise_xor")
+_installed: list[bool] = []
+
+
+def widened(bits: Any) -> Any:
+    """The float32 values of bfloat16 bits."""
+    return (np.ascontiguousarray(bits).astype(np.uint32) << 16).view(np.float32)
+
+
+def rounded(values: Any) -> Any:
+    """The bits of the nearest bfloat16, ties to even."""
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    made = ((bits + ((bits >> 16) & 1) + np.uint32(0x7FFF)) >> 16).astype(np.uint16)
+    return np.where(np.isnan(values), np.uint16(0x7FC0), made)
+
+
+def install() -> None:
+    """Correct the interpreter of this process, once."""
+    if _installed:
+        return
+    _installed.append(True)
+    import triton.language as tl
+    from triton.runtime import interpreter
+
+    builder: Any = interpreter.InterpreterBuilder
+    handle: Any = interpreter.TensorHandle
+    dot, binary, unary = builder.create_dot, builder.binary_op, builder.unary_op
+    cast, convert = builder.cast_impl, builder.create_fp_to_fp
+
+    def is_short(value: Any) -> bool:
+        return value.dtype.scalar == tl.bfloat16
+
+    def wide(value: Any) -> Any:
+        return handle(widened(value.data), tl.float32) if is_short(value) else value
+
+    def create_dot(self: Any, a: Any, b: Any, d: Any, *rest: Any) -> Any:
+        return dot(self, wide(a), wide(b), d, *rest)
+
+    def binary_op(self: Any, left: Any, right: Any, op: Any) -> Any:
+        if not is_short(left) or op.__name__ in _BITWISE:
+            return binary(self, left, right, op)
+        made = op(widened(left.data), widened(right.data))
+        return handle(made, tl.int1) if made.dtype == bool else handle(rounded(made), tl.bfloat16)
+
+    def unary_op(self: Any, value: Any, op: Any) -> Any:
+        if not is_short(value):
+            return unary(self, value, op)
+        return handle(rounded(op(widened(value.data))), tl.bfloat16)
+
+    def cast_impl(self: Any, source: Any, target: Any) -> Any:
+        old, new = source.dtype.scalar, target.scalar
+        if old == new == tl.bfloat16:
+            return source
+        if old == tl.bfloat16:
+            return cast_impl(self, wide(source), target)
+        if new == tl.bfloat16:
+            return handle(rounded(source.data.astype(np.float32)), new)
+        return cast(self, source, target)
+
+    def create_fp_to_fp(self: Any, source: Any, target: Any, rounding: Any) -> Any:
+        if tl.bfloat16 in (source.dtype.scalar, target.scalar):
+            return cast_impl(self, source, target)
+        return convert(self, source, target, rounding)
+
+    builder.create_dot, builder.binary_op, builder.unary_op = create_dot, binary_op, unary_op
+    builder.cast_impl, builder.create_fp_to_fp = cast_impl, create_fp_to_fp

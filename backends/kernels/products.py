@@ -1,0 +1,160 @@
+"""Products of matrices inside of a kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ncdlang.analysis.terms import Term, Terms, parts
+from ncdlang.semantics.size import product
+from ncdlang.semantics.types import Axis
+
+from .expressions import Dims, Expressions, Unsupported, sides
+from .tiles import Dim, Scope, Value, joined, shaped, within
+
+
+@dataclass(eq=False, slots=True)
+class Products:
+    """Writes sums over inner axes: `dims` are the dimensions that they have made."""
+
+    terms: Terms
+    code: Expressions
+    wide: frozenset[Axis]
+    dims: dict[frozenset[Axis], Dim] = field(default_factory=dict[frozenset[Axis], Dim])
+    root: Scope | None = None
+
+    def inner(self, fold: Term, scope: Scope, dims: Dims) -> Value:
+        """A sum over inner axes of a product with a side in each of `dims`."""
+        if len(dims) != 2:
+            raise Unsupported("an inner product outside of a tile")
+        bound = frozenset(fold.bound)
+        factors = parts(self.terms, fold.args[0])
+        left, right = (frozenset(dim.axes) - bound for dim in dims)
+        outside, first, second = sides(factors, bound, left, right)
+        dim = self._dim(fold.bound)
+        if bound & self.wide:
+            value = self._looped(dim, first, second, scope, dims)
+        else:
+            value = self._whole(dim, first, second, within(scope, dim), dims)
+        for factor in outside:
+            scale = self.code.value(factor, scope, dims)
+            over = joined(dims, value, scale)
+            value = Value(f"{shaped(value, over)} * {shaped(scale, over)}", over)
+        return value
+
+    def _dim(self, axes: tuple[Axis, ...]) -> Dim:
+        key = frozenset(axes)
+        if key not in self.dims:
+            names, arguments = self.code.names, self.code.arguments
+            hint = "_".join(axis.name for axis in axes)
+            offset = names.claim(hint)
+            dim = Dim("inner", axes, offset, names.claim(f"{offset}_ok"))
+            dim.block = names.claim(f"BLOCK_{offset.upper()}")
+            dim.length = arguments.size(product(a.size for a in axes), f"n_{hint}")
+            for axis in axes:
+                dim.indices[axis] = offset if len(axes) == 1 else names.claim(axis.name)
+            self.dims[key] = dim
+            if not key & self.wide:
+                assert self.root is not None
+                self._offsets(dim, self.root, f"tl.arange(0, {dim.block})")
+        return self.dims[key]
+
+    def _offsets(self, dim: Dim, scope: Scope, start: str) -> None:
+        scope.write(f"{dim.offset} = {start}")
+        scope.write(f"{dim.valid} = {dim.offset} < {dim.length}")
+        if len(dim.axes) < 2:
+            return
+        for position, axis in enumerate(dim.axes):
+            later = product(a.size for a in dim.axes[position + 1 :])
+            text = dim.offset
+            if later.value != 1:
+                text = f"({text} // {self.code.arguments.size(later, 'n_rest')})"
+            size = self.code.arguments.size(axis.size)
+            scope.write(f"{dim.indices[axis]} = {text} % {size}")
+
+    def _whole(
+        self, dim: Dim, first: list[Term], second: list[Term], scope: Scope, dims: Dims
+    ) -> Value:
+        """The inner axes lie in one tile."""
+        row, column = dims
+        has_rows = any(f.axes & (frozenset(row.axes) - frozenset(dim.axes)) for f in first)
+        if has_rows and second:
+            left = self.factor(first, scope, (row, dim), dim)
+            right = self.factor(second, scope, (dim, column), dim)
+            return self.dot(left, right, "")
+        if second:
+            value = self.factor([*first, *second], scope, (dim, column), dim)
+        else:
+            value = self.factor(first, scope, (row, dim), dim)
+        if dim not in value.dims:
+            raise Unsupported("a sum over inner axes of what does not have them")
+        at = value.dims.index(dim)
+        rest = tuple(d for d in value.dims if d is not dim)
+        return Value(f"tl.sum({shaped(value, value.dims)}, axis={at})", rest, "real", True)
+
+    def _looped(
+        self, dim: Dim, first: list[Term], second: list[Term], scope: Scope, dims: Dims
+    ) -> Value:
+        """The inner axes are taken tile after tile."""
+        names = self.code.names
+        name, start = names.claim("inner"), names.claim("begin")
+        has_rows = any(f.axes & (frozenset(dims[0].axes) - frozenset(dim.axes)) for f in first)
+        over = tuple(
+            d for d, present in zip(dims, (has_rows, bool(second)), strict=True) if present
+        )
+        shape = ", ".join(d.block for d in over)
+        scope.write(f"{name} = tl.zeros([{shape}], tl.float32)" if over else f"{name} = 0.0")
+        scope.write(f"for {start} in range(0, {dim.length}, {dim.block}):")
+        env = {**scope.env, **dict.fromkeys(dim.axes, dim)}
+        body = Scope(scope.lines, scope.indent + 1, env, (scope, *scope.outer), scope.folds)
+        self._offsets(dim, body, f"{start} + tl.arange(0, {dim.block})")
+        if has_rows and second:
+            left = self.factor(first, body, (dims[0], dim), dim)
+            right = self.factor(second, body, (dim, dims[1]), dim)
+            body.write(f"{name} = {self.dot(left, right, name).text}")
+        else:
+            value = self._whole(dim, first, second, body, dims)
+            body.write(f"{name} += {value.text}")
+        return Value(name, over, "real", True)
+
+    # ---- matrices --------------------------------------------------------------------------------
+
+    def factor(self, terms: list[Term], scope: Scope, dims: Dims, along: Dim) -> Value:
+        """The product of factors over a tile, 0 beyond the end of the axes summed over."""
+        if not terms:
+            ones = f"tl.full([{dims[0].block}, {dims[1].block}], 1.0, tl.float32)"
+            value = Value(ones, dims, "real", True)
+        else:
+            values = [self.code.value(term, scope, dims) for term in terms]
+            value = values[0]
+            for other in values[1:]:
+                over = joined(dims, value, other)
+                value = Value(f"{shaped(value, over)} * {shaped(other, over)}", over)
+        if value.kind == "raw" and value.dims == dims:
+            return value
+        over = tuple(d for d in dims if d in value.dims or d is along)
+        valid = shaped(Value(along.valid, (along,), "boolean", True), over)
+        text = f"tl.where({valid}, {shaped(value, over)}, 0.0)"
+        return self._full(Value(text, over, "real", True), dims)
+
+    def _full(self, value: Value, dims: Dims) -> Value:
+        """A value that has both dimensions of a matrix."""
+        if len(value.dims) == 2 or len(dims) < 2:
+            return value
+        missing = next(d for d in dims if d not in value.dims)
+        if not missing.axes:
+            return value
+        other = f"tl.zeros([{dims[0].block}, {dims[1].block}], tl.float32)"
+        return Value(f"({shaped(value, dims)} + {other})", dims, "real", True)
+
+    def dot(self, left: Value, right: Value, onto: str) -> Value:
+        """A product of matrices; what was worked out is put in the format of what was read."""
+        first, second = left.text, right.text
+        if left.kind == "raw" and right.kind != "raw":
+            second = f"{right.wrapped()}.to({first}.dtype)"
+        elif right.kind == "raw" and left.kind != "raw":
+            first = f"{left.wrapped()}.to({second}.dtype)"
+        elif left.kind == "raw" and left.dtype != right.dtype:
+            second = f"{right.wrapped()}.to({first}.dtype)"
+        more = f", {onto}" if onto else ""
+        text = f"tl.dot({first}, {second}{more}, input_precision=PRECISION)"
+        return Value(text, (left.dims[0], right.dims[1]), "real", True)

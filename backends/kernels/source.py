@@ -1,0 +1,442 @@
+"""The source of one kernel, from a region: its tiles, its loop and its accumulators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ncdlang.analysis.plan import Output, Region
+from ncdlang.analysis.terms import Term, added, number_kind, parts, subterms
+from ncdlang.analysis.visible import visible
+from ncdlang.semantics.size import product
+from ncdlang.semantics.types import Axis
+
+from ..pytorch.names import comment
+from .expressions import Argument, Arguments, Expressions, Unsupported, sides
+from .products import Products
+from .tiles import Dim, Names, Scope, Value, joined, shaped
+
+IDENTITY = {"sum": "0.0", "max": 'float("-inf")', "min": 'float("inf")'}
+
+
+@dataclass(eq=False, slots=True)
+class Kernel:
+    """The text of a kernel and what it has to be called with.
+
+    `parameters` are its arguments in order: ("pointer", Array), ("stride", Array, dimension),
+    ("lift", Array), ("size", Size), ("length", dimension). `blocks` are the tile sizes.
+    """
+
+    name: str
+    text: str
+    region: Region
+    arguments: Arguments
+    batch: tuple[Axis, ...]
+    rows: Dim
+    stream: Dim
+    columns: tuple[Dim, ...]
+    inner: tuple[Dim, ...]
+    outputs: tuple[Argument, ...]
+    wide: frozenset[Dim]
+
+    @property
+    def dims(self) -> tuple[Dim, ...]:
+        """The tiled dimensions."""
+        return (self.rows, self.stream, *self.columns, *self.inner)
+
+
+def write_kernel(region: Region, name: str, wide: frozenset[Axis] = frozenset()) -> Kernel:
+    """The kernel of a region. Inner products over the axes of `wide` are loops of their own.
+
+    Raises Unsupported for a term that has no form over tiles.
+    """
+    return _Writer(region, name, wide).write()
+
+
+@dataclass(eq=False, slots=True)
+class _Writer:
+    region: Region
+    name: str
+    wide: frozenset[Axis]
+    names: Names = field(init=False)
+    arguments: Arguments = field(init=False)
+    rows: Dim = field(init=False)
+    stream: Dim = field(init=False)
+    columns: tuple[Dim, ...] = field(init=False)
+    products: Products = field(init=False)
+    code: Expressions = field(init=False)
+    states: dict[Term, Value] = field(default_factory=dict[Term, Value])
+    start: str = "0"
+    stop: str = ""
+
+    def __post_init__(self) -> None:
+        region = self.region
+        self.names = Names()
+        for taken in (self.name, "pid", "lift", "PRECISION"):
+            self.names.claim(taken)
+        self.arguments = Arguments(self.names)
+        self.rows = self._dim("row", region.rows)
+        self.stream = self._dim("stream", region.stream)
+        distinct = dict.fromkeys(o.columns for o in region.outputs if o.columns)
+        self.columns = tuple(self._dim("column", axes) for axes in distinct)
+        uses = _count_uses(region)
+        self.code = Expressions(self.arguments, uses)
+        self.products = Products(region.terms, self.code, self.wide)
+        self.code.inner = self.products.inner
+        for term, name in region.terms.names.items():
+            self.code.labels[term] = name
+
+    def _dim(self, role: str, axes: tuple[Axis, ...]) -> Dim:
+        hint = "_".join(axis.name for axis in axes) or role
+        offset = self.names.claim(hint)
+        block = self.names.claim(f"BLOCK_{hint.upper()}")
+        dim = Dim(role, axes, offset, self.names.claim(f"{offset}_ok"), block)
+        dim.length = self.arguments.size(product(axis.size for axis in axes), f"n_{hint}")
+        if len(axes) == 1:
+            dim.indices[axes[0]] = offset
+        else:
+            for axis in axes:
+                dim.indices[axis] = self.names.claim(axis.name)
+        return dim
+
+    # ---- the whole -------------------------------------------------------------------------------
+
+    def write(self) -> Kernel:
+        region = self.region
+        before = Scope([], 1, {})
+        batch = Dim("batch", region.batch)
+        self._programs(before, batch)
+        outside = dict.fromkeys(region.batch, batch) | dict.fromkeys(region.rows, self.rows)
+        for dim in self.columns:
+            outside |= dict.fromkeys(dim.axes, dim)
+        before.env = outside
+        loop = Scope([], 2, {**outside, **dict.fromkeys(region.stream, self.stream)}, (before,))
+        # Tiles that only the results need are loaded after the loop, not kept through it.
+        after = Scope([], 1, outside, before=before)
+        self.products.root = before
+        opening = self._start()
+        self._range(before)
+        self._loop(loop)
+        after.folds = dict(self.states)
+        outputs = [self._store(output, after) for output in region.outputs]
+        text = self._text(before, opening, loop, after)
+        inner = tuple(self.products.dims.values())
+        wide = frozenset(d for d in inner if d.axes and d.axes[0] in self.wide)
+        return Kernel(
+            self.name,
+            text,
+            region,
+            self.arguments,
+            region.batch,
+            self.rows,
+            self.stream,
+            self.columns,
+            inner,
+            tuple(outputs),
+            wide,
+        )
+
+    def _programs(self, scope: Scope, batch: Dim) -> None:
+        """Which tile, and which index of the batch, a program has."""
+        write = scope.write
+        rows, rest = self.rows, "pid"
+        write("pid = tl.program_id(0)")
+        if rows.axes:
+            write(f"row_tiles = tl.cdiv({rows.length}, {rows.block})")
+            write("row_tile = pid % row_tiles")
+            write("pid = pid // row_tiles")
+        else:
+            write("row_tile = 0")
+        self._offsets(scope, rows, "row_tile")
+        if len(self.columns) == 1:
+            only = self.columns[0]
+            write(f"column_tiles = tl.cdiv({only.length}, {only.block})")
+            write("column_tile = pid % column_tiles")
+            write("pid = pid // column_tiles")
+        for dim in self.columns:
+            self._offsets(scope, dim, "column_tile" if len(self.columns) == 1 else "")
+        for axis in reversed(self.region.batch):
+            name = self.names.claim(axis.name)
+            size = self.arguments.size(axis.size)
+            write(f"{name} = ({rest} % {size}).to(tl.int64)")
+            write(f"{rest} = {rest} // {size}")
+            batch.indices[axis] = name
+        write("lift = pid.to(tl.int64)")
+
+    def _offsets(self, scope: Scope, dim: Dim, tile: str) -> None:
+        if not dim.axes:
+            return
+        start = f"{tile} * {dim.block} + " if tile else ""
+        scope.write(f"{dim.offset} = {start}tl.arange(0, {dim.block})")
+        scope.write(f"{dim.valid} = {dim.offset} < {dim.length}")
+        self._indices(scope, dim)
+
+    def _indices(self, scope: Scope, dim: Dim) -> None:
+        """The index along each axis of a flattened dimension."""
+        if len(dim.axes) < 2:
+            return
+        for position, axis in enumerate(dim.axes):
+            name, text = dim.indices[axis], dim.offset
+            if position < len(dim.axes) - 1:
+                later = product(a.size for a in dim.axes[position + 1 :])
+                text = f"{text} // {self.arguments.size(later, 'n_rest')}"
+            if position:
+                text = f"({text}) % {self.arguments.size(axis.size)}"
+            scope.write(f"{name} = {text}")
+
+    # ---- accumulators ----------------------------------------------------------------------------
+
+    def _state_dims(self, fold: Term) -> tuple[Dim, ...]:
+        column = self._column(fold)
+        return tuple(d for d in (self.rows, column) if d and fold.axes & set(d.axes))
+
+    def _column(self, term: Term) -> Dim | None:
+        for dim in self.columns:
+            if term.axes & set(dim.axes):
+                return dim
+        return None
+
+    def _start(self) -> list[str]:
+        """The lines before the loop that give each accumulator its identity."""
+        lines: list[str] = []
+        for fold in self.region.folds:
+            dims = self._state_dims(fold)
+            label = self.region.terms.names.get(fold) or {"sum": "total"}.get(fold.kind, fold.kind)
+            name = self.names.claim(label)
+            shape = ", ".join(dim.block for dim in dims)
+            made = f"tl.full([{shape}], {IDENTITY[fold.kind]}, tl.float32)"
+            lines.append(f"    {name} = {made if dims else IDENTITY[fold.kind]}")
+            self.states[fold] = Value(name, dims, "real", True)
+        return lines
+
+    def _loop(self, scope: Scope) -> None:
+        """One step: the extrema first, then the corrections, then the sums."""
+        self._stream_offsets(scope)
+        extrema = [f for f in self.region.folds if f.kind != "sum"]
+        for fold in extrema:
+            self._extremum(fold, scope)
+        factors: dict[Term, Value] = {}
+        for fold in self.region.folds:
+            if fold.kind == "sum":
+                self._sum(fold, scope, factors)
+        for fold in extrema:
+            scope.write(f"{self.states[fold].text} = {scope.folds[fold].text}")
+
+    def _stream_offsets(self, scope: Scope) -> None:
+        dim = self.stream
+        scope.write(f"{dim.offset} = start + tl.arange(0, {dim.block})")
+        scope.write(f"{dim.valid} = {dim.offset} < {dim.length}")
+        self._indices(scope, dim)
+
+    def _range(self, scope: Scope) -> None:
+        """The tiles of the streamed axis in which a mask shows anything to a row."""
+        self.stop = self.stream.length
+        found = visible(self.region)
+        if found is None:
+            return
+        ends: list[tuple[dict[Axis, Axis], str]] = [
+            (found.lowest, "tl.min({0}, axis=0)"),
+            (found.highest, "tl.max({0}, axis=0)"),
+        ]
+        used = {a for end in (found.span.start, found.span.stop) if end for a in end.axes}
+        for axes, call in ends:
+            for axis, end in axes.items():
+                if end not in used:
+                    continue
+                name = self.names.claim(end.name)
+                scope.write(f"{name} = {call.format(self.rows.indices[axis])}")
+                scope.env[end] = Dim("end", (end,), indices={end: name})
+        if found.span.start is not None:
+            first = self.code.value(found.span.start, scope, (self.rows, self.stream))
+            block = self.stream.block
+            self.start = self.names.claim("first")
+            scope.write(f"{self.start} = tl.maximum({first.text}, 0) // {block} * {block}")
+        if found.span.stop is not None:
+            last = self.code.value(found.span.stop, scope, (self.rows, self.stream))
+            self.stop = self.names.claim("last")
+            scope.write(f"{self.stop} = tl.minimum({last.text}, {self.stream.length})")
+
+    def _extremum(self, fold: Term, scope: Scope) -> None:
+        value = self._body(fold.args[0], fold, scope)
+        state = self.states[fold]
+        masked = self._masked(value, IDENTITY[fold.kind])
+        reduced = self._reduced(masked, f"tl.{fold.kind}")
+        name = self.names.claim(f"{state.text}_new")
+        call = "tl.maximum" if fold.kind == "max" else "tl.minimum"
+        scope.write(f"{name} = {call}({state.text}, {reduced.text})")
+        scope.folds[fold] = Value(name, state.dims, "real", True)
+
+    def _body(self, body: Term, fold: Term, scope: Scope) -> Value:
+        column = self._column(fold)
+        if fold.axes & set(self.rows.axes) or column is None:
+            return self.code.value(body, scope, (self.rows, self.stream))
+        return self.code.value(body, scope, (self.stream, column))
+
+    def _masked(self, value: Value, identity: str) -> Value:
+        """What lies beyond the end of the streamed axis counts as nothing."""
+        dims = value.dims
+        order = (self.rows, self.stream) if self.rows in dims or len(dims) < 2 else dims
+        if self.stream not in dims:
+            order = (*[d for d in order if d in dims or d is self.stream],)
+        over = tuple(d for d in order if d in dims or d is self.stream)
+        valid = shaped(Value(self.stream.valid, (self.stream,), "boolean", True), over)
+        return Value(f"tl.where({valid}, {shaped(value, over)}, {identity})", over, "real", True)
+
+    def _reduced(self, value: Value, call: str) -> Value:
+        at = value.dims.index(self.stream)
+        rest = tuple(d for d in value.dims if d is not self.stream)
+        return Value(f"{call}({value.text}, axis={at})", rest, "real", True)
+
+    def _sum(self, fold: Term, scope: Scope, factors: dict[Term, Value]) -> None:
+        state = self.states[fold]
+        growth = self.region.growth.get(fold)
+        before = state.text
+        if growth is not None:
+            if growth not in factors:
+                factors[growth] = self._correction(growth, scope)
+            over = joined((self.rows, *self.columns), state, factors[growth])
+            factor = shaped(factors[growth], state.dims or over)
+            before = f"{state.text} * {factor}"
+        if len(state.dims) == 2:
+            self._product(fold, scope, state, before)
+            return
+        value = self._masked(self._body(fold.args[0], fold, scope), "0.0")
+        scope.write(f"{state.text} = {before} + {self._reduced(value, 'tl.sum').text}")
+
+    def _product(self, fold: Term, scope: Scope, state: Value, before: str) -> None:
+        """A sum of rows times columns: a product of matrices for each summand."""
+        if before != state.text:
+            scope.write(f"{state.text} = {before}")
+        for body in added(self.region.terms, fold.args[0]):
+            self._matrices(body, scope, state)
+
+    def _matrices(self, body: Term, scope: Scope, state: Value) -> None:
+        column = state.dims[1]
+        outside, left, right = sides(
+            parts(self.region.terms, body),
+            frozenset(self.stream.axes),
+            frozenset(self.rows.axes),
+            frozenset(column.axes),
+        )
+        if not any(f.axes & set(self.rows.axes) for f in left):
+            outside_rows = [f for f in outside if f.axes & set(self.rows.axes)]
+            if not outside_rows:
+                raise Unsupported("a product of matrices without rows")
+        first = self.products.factor(left, scope, (self.rows, self.stream), self.stream)
+        second = self.products.factor(right, scope, (self.stream, column), self.stream)
+        if outside:
+            value = self.products.dot(first, second, "")
+            for factor in outside:
+                scale = self.code.value(factor, scope, (self.rows, column))
+                value = Value(f"{value.text} * {shaped(scale, state.dims)}", state.dims)
+            scope.write(f"{state.text} += {value.text}")
+        else:
+            value = self.products.dot(first, second, state.text)
+            scope.write(f"{state.text} = {value.text}")
+
+    # ---- corrections -----------------------------------------------------------------------------
+
+    def _correction(self, growth: Term, scope: Scope) -> Value:
+        """g(m new) / g(m old); 0 while nothing has been seen, when the accumulator is 0 too."""
+        old = Scope(scope.lines, scope.indent, scope.env, scope.outer, dict(self.states))
+        ratio = self._ratio(growth, scope, old)
+        assert ratio is not None
+        extrema = [t for t in subterms(growth) if t in self.states]
+        guards = [
+            f"({self.states[t].text} {'>' if t.kind == 'max' else '<'} {IDENTITY[t.kind]})"
+            for t in extrema
+        ]
+        dims = joined((self.rows, *self.columns), *(self.states[t] for t in extrema))
+        text = f"tl.where({' & '.join(guards)}, {shaped(ratio, dims)}, 0.0)"
+        return self.code.named(Value(text, dims), scope, "correction")
+
+    def _ratio(self, term: Term, new: Scope, old: Scope) -> Value | None:
+        """The quotient of a term at the new and the old extrema, in a stable form."""
+        if not any(t in self.states for t in subterms(term)):
+            return None
+        dims = (self.rows, self.columns[0]) if self.columns else (self.rows, self.stream)
+        if term.op == "mul":
+            both = [r for arg in term.args if (r := self._ratio(arg, new, old)) is not None]
+            over = joined(dims, *both)
+            return Value(" * ".join(shaped(r, over) for r in both), over)
+        if term.op == "neg":
+            return self._ratio(term.args[0], new, old)
+        is_exp = term.op == "exp"
+        inner = term.args[0] if is_exp else term
+        after, before = self.code.value(inner, new, dims), self.code.value(inner, old, dims)
+        over = joined(dims, after, before)
+        texts = shaped(after, over), shaped(before, over)
+        if is_exp:
+            return Value(f"tl.exp({texts[0]} - {texts[1]})", over, "real", True)
+        return Value(f"{texts[0]} / {texts[1]}", over)
+
+    # ---- results ---------------------------------------------------------------------------------
+
+    def _store(self, output: Output, scope: Scope) -> Argument:
+        column = next((d for d in self.columns if d.axes == output.columns), None)
+        dims = (self.rows, column) if column else (self.rows,)
+        dims = tuple(d for d in dims if d.axes)
+        value = self.code.value(
+            output.term, scope, dims if len(dims) == 2 else (self.rows, self.stream)
+        )
+        argument = self.arguments.array(output.array)
+        coordinates = tuple(self.region.terms.index(axis) for axis in output.array.axes)
+        address, over, mask = self.code.address(argument, coordinates, scope, dims)
+        text = shaped(value, over)
+        if number_kind(output.term) == "real":
+            text = f"({text}).to({argument.pointer}.dtype.element_ty)" if value.dims else text
+        scope.write(f"tl.store({address}, {text}{f', mask={mask}' if mask else ''})")
+        return argument
+
+    def _text(
+        self,
+        before: Scope,
+        opening: list[str],
+        loop: Scope,
+        after: Scope,
+    ) -> str:
+        stream = self.stream
+        lines = [*self._header(), "@triton.jit", f"def {self.name}("]
+        lines += [f"    {line}," for line in self._signature()]
+        lines.append("):")
+        lines += before.lines
+        lines += opening
+        lines.append(f"    for start in range({self.start}, {self.stop}, {stream.block}):")
+        lines += loop.lines
+        lines += after.lines
+        return "\n".join(lines) + "\n"
+
+    def _header(self) -> list[str]:
+        """What the kernel makes, and the role of every axis."""
+        region = self.region
+        made = ", ".join(f"{o.array}[{_listed(o.array.axes)}]" for o in region.outputs)
+        roles = [("batch", region.batch), ("rows", region.rows)]
+        roles += [("columns", dim.axes) for dim in self.columns]
+        roles += [("streams", region.stream)]
+        roles += [("inside", dim.axes) for dim in self.products.dims.values()]
+        told = "; ".join(f"{role} {_listed(axes)}" for role, axes in roles if axes)
+        return [comment(f"# {made}"), comment(f"# {told}")]
+
+    def _signature(self) -> list[str]:
+        lines = [
+            ", ".join((argument.pointer, *argument.strides, argument.batch))
+            for argument in self.arguments.arrays.values()
+        ]
+        if self.arguments.sizes:
+            lines.append(", ".join(self.arguments.sizes.values()))
+        blocks = [d.block for d in (self.rows, self.stream, *self.columns) if d.axes]
+        blocks += [d.block for d in self.products.dims.values()]
+        lines.append(", ".join(f"{name}: tl.constexpr" for name in (*blocks, "PRECISION")))
+        return lines
+
+
+def _listed(axes: tuple[Axis, ...]) -> str:
+    return " ".join(axis.name for axis in axes)
+
+
+def _count_uses(region: Region) -> dict[Term, int]:
+    found: dict[Term, int] = {}
+    roots = [*(o.term for o in region.outputs), *region.folds, *region.growth.values()]
+    for term in subterms(*roots):
+        for arg in term.args:
+            found[arg] = found.get(arg, 0) + 1
+    return found

@@ -1,0 +1,1 @@
+"""What can be said of a diagram before it runs: streaming, cost."""

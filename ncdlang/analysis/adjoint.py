@@ -1,0 +1,326 @@
+"""The gradient of a region, as terms that stream by the same rules.
+
+Reverse mode on the record: the cotangent of every accumulator is a term over the rows, that of a
+summand does not vary along the streamed axis but through the summand itself, and the gradient of
+an array is a sum over the axes that it lacks. Running extrema are held fixed, which is right
+exactly when the results do not depend on them; that is checked by numbers (`is_steady`).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from ncdlang.analysis.derivatives import derivative
+from ncdlang.analysis.plan import Output, Region, ordered
+from ncdlang.analysis.proof import POINTS, TOLERANCE, Point
+from ncdlang.analysis.terms import Array, Term, Terms, is_number, number_kind, parts, subterms
+from ncdlang.records import record
+from ncdlang.semantics.types import Axis, Kind
+
+STATISTIC = Kind("real", "f32")
+
+
+# For every term the parts of its cotangent, by the axes that they are to be summed over.
+Cotangents = dict[Term, dict[frozenset[Axis], tuple[tuple[Axis, ...], Term]]]
+
+
+class NoGradient(Exception):
+    """The gradient of a region is not derived; the message says why."""
+
+
+@record(eq=False)
+class Gradient:
+    """What the backward pass of a region is made of.
+
+    `saved` are the accumulators that the forward pass keeps, as further outputs; `cotangents`
+    are the gradients of the outputs; each of `roots` is a part of the gradient of an array that
+    the region reads, over the axes of that array, where `sums` says over which of its leading
+    axes it is still to be summed.
+    """
+
+    saved: tuple[Output, ...]
+    cotangents: tuple[Array, ...]
+    roots: tuple[Root, ...]
+
+
+@record(eq=False)
+class Root:
+    """A part of the gradient of `array`: sum over `rest` of `term`, which has `axes` besides."""
+
+    array: Array
+    rest: tuple[Axis, ...]
+    axes: tuple[Axis, ...]
+    term: Term
+
+
+def gradient(region: Region) -> Gradient:
+    """The gradient of a region. Raises NoGradient."""
+    if not is_steady(region):
+        raise NoGradient("a result depends on a maximum, which has no derivative everywhere")
+    return _Reverse(region).run()
+
+
+def is_steady(region: Region) -> bool:
+    """Whether the results stay the same when the running extrema are moved."""
+    extrema = [fold for fold in region.folds if fold.kind != "sum"]
+    if not extrema:
+        return True
+    for output in region.outputs:
+        seen = False
+        for seed in range(POINTS):
+            values = [_moved(region, output.term, extrema, seed, shift) for shift in (0.0, 0.6)]
+            if not all(math.isfinite(value) for value in values):
+                continue
+            if abs(values[0] - values[1]) > TOLERANCE * 10 * (1 + abs(values[0])):
+                return False
+            seen = True
+        if not seen:
+            return False
+    return True
+
+
+def _moved(region: Region, term: Term, extrema: list[Term], seed: int, shift: float) -> float:
+    """A result where the extrema are `shift` higher and the sums are corrected for it."""
+    generator = random.Random(seed)
+    at = {axis: generator.randrange(3) for axis in sorted(term.axes, key=lambda a: a.name)}
+    sums = [fold for fold in region.folds if fold.kind == "sum"]
+    start = {fold: generator.uniform(0.5, 2) for fold in (*extrema, *sums)}
+    point = Point(seed)
+    factors: dict[Term, float] = {}
+    for sign, moved in ((-1, 0.0), (1, shift)):
+        point.fixed = {fold: start[fold] + moved for fold in extrema}
+        for fold in sums:
+            growth = region.growth.get(fold)
+            value: Any = point.value(growth, at) if growth is not None else 1.0
+            factors[fold] = factors.get(fold, 1.0) * (value if sign > 0 else 1 / value)
+    point.fixed |= {fold: start[fold] * factors[fold] for fold in sums}
+    found: Any = point.value(term, at)
+    return float(found)
+
+
+class _Reverse:
+    """One backward pass over the terms of a region."""
+
+    def __init__(self, region: Region) -> None:
+        self.region = region
+        self.terms = region.terms
+        self.zero = region.terms.number(0.0)
+        self.cotangents = tuple(
+            Array(f"d{o.array}", o.array.axes, o.array.kind, (), "cotangent")
+            for o in region.outputs
+        )
+        self.saved: dict[Term, Array] = {}
+
+    def run(self) -> Gradient:
+        adjoint: Cotangents = {}
+        given = self._recovered()
+        for output, array in zip(self.region.outputs, self.cotangents, strict=True):
+            indices = tuple(map(self.terms.index, array.axes))
+            self._add(adjoint, output.term, self.terms.load(array, indices))
+        roots = [output.term for output in self.region.outputs]
+        leaves: dict[Term, Term] = {}
+        for term in reversed(self._order(roots)):
+            found = self._total(adjoint.pop(term, None))
+            if found is None or number_kind(term) != "real":
+                continue
+            if term.op == "load":
+                leaves[term] = found
+            elif term.op == "fold":
+                if term.kind == "sum":
+                    self._add(adjoint, term.args[0], found)
+            elif term.op not in ("number", "size", "index"):
+                self._through(adjoint, term, found)
+        pieces = tuple(self._root(leaf, found, given) for leaf, found in leaves.items())
+        used = {t.data for piece in pieces for t in subterms(piece.term) if t.op == "load"}
+        outputs = tuple(
+            Output(array, fold, self._columns(fold), fold)
+            for fold, array in self.saved.items()
+            if array in used
+        )
+        return Gradient(outputs, self.cotangents, pieces)
+
+    def _order(self, roots: list[Term]) -> list[Term]:
+        """Everything that a cotangent may reach, arguments first."""
+        return list(subterms(*roots))
+
+    def _columns(self, fold: Term) -> tuple[Axis, ...]:
+        for output in self.region.outputs:
+            if fold.axes & set(output.columns):
+                return tuple(a for a in output.columns if a in fold.axes)
+        return ()
+
+    # ---- values of the forward pass --------------------------------------------------------------
+
+    def _recovered(self) -> dict[Term, Term]:
+        """The accumulators as reads of what was saved; a wide one from the result it became."""
+        images: dict[Term, Term] = {}
+        for fold in self.region.folds:
+            axes = tuple(a for a in self._all_axes() if a in fold.axes)
+            array = Array(f"saved_{len(images) + 1}", axes, STATISTIC, (), "saved")
+            self.saved[fold] = array
+            images[fold] = self.terms.load(array, tuple(map(self.terms.index, axes)))
+        for output in self.region.outputs:
+            scaled = self._scaled(output.term)
+            if scaled is None:
+                continue
+            fold, factor = scaled[0], self.terms.replace(scaled[1], images)
+            result = self.terms.load(output.array, tuple(map(self.terms.index, output.array.axes)))
+            apply = self.terms.apply
+            quotient = apply("div", result, factor)
+            images[fold] = apply("select", apply("eq", factor, self.zero), self.zero, quotient)
+        return images
+
+    def _all_axes(self) -> tuple[Axis, ...]:
+        columns = dict.fromkeys(a for o in self.region.outputs for a in o.columns)
+        return (*self.region.batch, *self.region.rows, *columns)
+
+    def _scaled(self, term: Term) -> tuple[Term, Term] | None:
+        """The one accumulator that has all axes of a result, if that is it times a factor."""
+        wide = [
+            fold
+            for fold in self.region.folds
+            if fold.kind == "sum" and fold.axes == term.axes and self._is_wide(fold)
+        ]
+        if len(wide) != 1:
+            return None
+        factor = self._factor(term, wide[0])
+        return (wide[0], factor) if factor is not None else None
+
+    def _is_wide(self, fold: Term) -> bool:
+        return any(axis in fold.axes for output in self.region.outputs for axis in output.columns)
+
+    def _factor(self, term: Term, fold: Term) -> Term | None:
+        """What a term multiplies an accumulator by; None if it is no multiple of it."""
+        apply = self.terms.apply
+        if term is fold:
+            return self.terms.number(1.0)
+        inside = [any(t is fold for t in subterms(arg)) for arg in term.args]
+        match term.op:
+            case "mul":
+                if all(inside):
+                    return None
+                at = inside.index(True)
+                factor = self._factor(term.args[at], fold)
+                return apply("mul", factor, term.args[1 - at]) if factor else None
+            case "div" if inside == [True, False]:
+                factor = self._factor(term.args[0], fold)
+                return apply("div", factor, term.args[1]) if factor else None
+            case "neg":
+                factor = self._factor(term.args[0], fold)
+                return apply("neg", factor) if factor else None
+            case "select" if not inside[0]:
+                branches = [
+                    self._factor(arg, fold) if has else (self.zero if is_number(arg, 0) else None)
+                    for arg, has in zip(term.args[1:], inside[1:], strict=True)
+                ]
+                then, otherwise = branches
+                if then is None or otherwise is None:
+                    return None
+                return apply("select", term.args[0], then, otherwise)
+            case _:
+                return None
+
+    # ---- cotangents ------------------------------------------------------------------------------
+
+    def _add(self, adjoint: Cotangents, term: Term, found: Term) -> None:
+        """Add to the cotangent of a term; it is to be summed over the axes that the term lacks."""
+        extra = tuple(axis for axis in ordered(found) if axis not in term.axes)
+        groups = adjoint.setdefault(term, {})
+        axes, known = groups.get(frozenset(extra), (extra, None))
+        total = found if known is None else self.terms.apply("add", known, found)
+        groups[frozenset(extra)] = (axes, total)
+
+    def _total(
+        self, groups: dict[frozenset[Axis], tuple[tuple[Axis, ...], Term]] | None
+    ) -> Term | None:
+        """The whole cotangent: one sum for each set of axes."""
+        total: Term | None = None
+        for axes, found in (groups or {}).values():
+            summed = self.terms.fold("sum", axes, found)
+            total = summed if total is None else self.terms.apply("add", total, summed)
+        return total
+
+    def _through(self, adjoint: Cotangents, term: Term, found: Term) -> None:
+        for position, arg in enumerate(term.args):
+            if number_kind(arg) != "real" or not self._varies(arg):
+                continue
+            factor = derivative(self.terms, term, position)
+            if factor is None:
+                raise NoGradient(f"{term.op} has no derivative here")
+            self._add(adjoint, arg, self._times(found, factor))
+
+    def _varies(self, term: Term) -> bool:
+        """Whether anything in a term has a gradient."""
+        return any(t.op == "load" and number_kind(t) == "real" for t in subterms(term))
+
+    def _times(self, found: Term, factor: Term) -> Term:
+        """A product in which what is not chosen stays 0, whatever the other factor is."""
+        apply = self.terms.apply
+        if is_number(factor, 1):
+            return found
+        for first, second in ((factor, found), (found, factor)):
+            if first.op == "select":
+                condition, then, otherwise = first.args
+                if is_number(otherwise, 0):
+                    return apply("select", condition, self._times(second, then), self.zero)
+                if is_number(then, 0):
+                    return apply("select", condition, self.zero, self._times(second, otherwise))
+        return apply("mul", found, factor)
+
+    # ---- gradients of arrays ---------------------------------------------------------------------
+
+    def _root(self, leaf: Term, found: Term, images: Mapping[Term, Term]) -> Root:
+        if any(arg.op != "index" for arg in leaf.args) or len(leaf.axes) != len(leaf.args):
+            raise NoGradient(f"{leaf.data} is not read index by index")
+        term = spread(self.terms, self.terms.replace(found, images))
+        streamed = frozenset(self.region.stream)
+        axes = tuple(arg.data for arg in leaf.args)
+        rest: tuple[Axis, ...] = ()
+        if term.op == "fold" and not leaf.axes & streamed:
+            others = tuple(a for a in term.bound if a not in streamed)
+            if others and streamed <= frozenset(term.bound):
+                inner = tuple(a for a in term.bound if a in streamed)
+                term = self.terms.fold("sum", inner, term.args[0])
+                rest = others
+        return Root(leaf.data, rest, axes, term)
+
+
+def spread(terms: Terms, term: Term) -> Term:
+    """Choices between a product and 0 as products: of the factors that may be infinite, chosen.
+
+    Only then do the sides of the product show. Entries of arrays are taken to be finite.
+    """
+    memo: dict[Term, Term] = {}
+
+    def visit(now: Term) -> Term:
+        if now not in memo:
+            made = terms.rebuilt(now, tuple(visit(arg) for arg in now.args))
+            memo[now] = _spread(terms, made)
+        return memo[now]
+
+    return visit(term)
+
+
+def _spread(terms: Terms, term: Term) -> Term:
+    if term.op != "select" or not any(is_number(arg, 0) for arg in term.args[1:]):
+        return term
+    condition, then, otherwise = term.args
+    value = otherwise if is_number(then, 0) else then
+    factors = parts(terms, value)
+    if len(factors) < 2:
+        return term
+    chosen = [f for f in factors if f.op != "load" and any(t.op == "load" for t in subterms(f))]
+    if not chosen:
+        chosen = [max(factors, key=lambda f: len(f.axes & condition.axes))]
+    made: Term | None = None
+    for factor in factors:
+        if factor in chosen:
+            zero = terms.number(0.0)
+            branches = (zero, factor) if value is otherwise else (factor, zero)
+            factor = terms.apply("select", condition, *branches)
+        made = factor if made is None else terms.apply("mul", made, factor)
+    assert made is not None
+    return made

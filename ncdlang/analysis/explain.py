@@ -1,0 +1,242 @@
+"""The derivation of a diagram's kernels as a short argument that a person can follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ncdlang.analysis.devices import Device
+from ncdlang.analysis.plan import Library, Plan, Region
+from ncdlang.analysis.proof import ratio
+from ncdlang.analysis.region_cost import StepCost, step_cost, unknown_sizes
+from ncdlang.analysis.roles import inner_folds
+from ncdlang.analysis.terms import Term, subterms
+from ncdlang.analysis.visible import visible
+from ncdlang.analysis.wording import Wording, names
+from ncdlang.semantics.size import Symbol
+from ncdlang.semantics.types import Axis
+from ncdlang.source import Span
+
+
+def explain(
+    plan: Plan, title: str, sizes: Mapping[Symbol, int], device: Device, dtype: str = "bf16"
+) -> str:
+    """The whole argument: a paragraph for each step."""
+    regions = plan.regions
+    left = len(plan.steps) - len(regions)
+    streams = f"{_count(len(regions), 'region')} stream{'s' if len(regions) == 1 else ''}"
+    rest = f"{_count(left, 'piece')} {'is' if left == 1 else 'are'} left to the library"
+    lines = [f"{title}: {streams}, {rest}."]
+    for step in plan.steps:
+        lines.append("")
+        if isinstance(step, Region):
+            lines += _region(step)
+        else:
+            lines += _library(plan, step)
+        lines += _cost(step, sizes, device, dtype)
+    return "\n".join(lines) + "\n"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _line(label: str, text: str) -> str:
+    return f"  {label:<12}{text}"
+
+
+def _typed(name: str, axes: tuple[Axis, ...]) -> str:
+    return f"{name}[{names(axes)}]"
+
+
+# ---- regions ------------------------------------------------------------------------------------
+
+
+def _region(region: Region) -> list[str]:
+    labels = fold_names(region)
+    words = Wording(region.terms, labels)
+    made = ", ".join(_typed(str(o.array), o.array.axes) for o in region.outputs)
+    lines = [f"Region {made}", _line("roles", _roles(region))]
+    for position, fold in enumerate(region.folds):
+        body = f"{fold.kind}[{names(fold.bound)}]({_summand(words, fold)})"
+        axes = tuple(a for a in (*region.batch, *region.rows, *_columns(region)) if a in fold.axes)
+        lines.append(
+            _line("state" if not position else "", f"{labels[fold]}[{names(axes)}] = {body}")
+        )
+    lines += _corrections(region, labels)
+    for output in region.outputs:
+        lines.append(_line("result", f"{output.array} = {words.of(output.term, True)}"))
+    lines.append(_line("proof", _proof(region)))
+    lines.append(_line("merge", _merge(region, labels)))
+    lines.append(_line("visits", _visits(region)))
+    return lines
+
+
+def fold_names(region: Region) -> dict[Term, str]:
+    """A name for each accumulator: that of the equation which defines it, if there is one."""
+    found: dict[Term, str] = {}
+    taken = {str(output.array) for output in region.outputs}
+    for fold in region.folds:
+        wanted = region.terms.names.get(fold) or {"sum": "o", "max": "m", "min": "l"}[fold.kind]
+        name, count = wanted, 1
+        while name in taken:
+            count += 1
+            name = f"{wanted}{count}"
+        taken.add(name)
+        found[fold] = name
+    return found
+
+
+def _columns(region: Region) -> tuple[Axis, ...]:
+    return tuple(dict.fromkeys(axis for output in region.outputs for axis in output.columns))
+
+
+def _roles(region: Region) -> str:
+    inner = dict.fromkeys(
+        axis
+        for fold in region.folds
+        for term in inner_folds(fold.args[0], frozenset(region.stream))
+        for axis in term.bound
+    )
+    parts = [
+        ("grouped, one index a program", region.batch),
+        ("grouped in tiles of rows", region.rows),
+        ("resident or grouped columns", _columns(region)),
+        ("streamed", region.stream),
+        ("inside of a tile", tuple(inner)),
+    ]
+    return "; ".join(f"{names(axes)} {what}" for what, axes in parts if axes)
+
+
+def _summand(words: Wording, fold: Term) -> str:
+    return words.of(fold.args[0], fold.args[0] in words.known and fold.args[0].op == "fold")
+
+
+def _corrections(region: Region, labels: Mapping[Term, str]) -> list[str]:
+    """How accumulators are corrected when a running maximum moves."""
+    lines: list[str] = []
+    streamed = frozenset(region.stream)
+    for growth in dict.fromkeys(region.growth.values()):
+        folds = [fold for fold in region.folds if region.growth.get(fold) is growth]
+        extrema = [t for t in subterms(growth) if t.op == "fold" and frozenset(t.bound) == streamed]
+        which = ", ".join(labels[fold] for fold in folds)
+        text = ratio(folds[0].args[0], streamed)
+        maximum = ", ".join(labels.get(fold, "m") for fold in extrema)
+        lines.append(
+            _line(
+                "correction",
+                f"{which} by {text} when {maximum} moves from m to m'; "
+                f"{names(region.stream)} does not occur in it",
+            )
+        )
+    if not lines:
+        lines.append(_line("correction", "none: the accumulators are plain sums"))
+    return lines
+
+
+def _proof(region: Region) -> str:
+    pulled = "what waits for a finished fold was pulled out of each sum as a factor"
+    if any(o.written is not o.term for o in region.outputs):
+        return f"{pulled}; confirmed in float64 at random points"
+    return "no summand waits for a finished fold; confirmed in float64 at random points"
+
+
+def _merge(region: Region, labels: Mapping[Term, str]) -> str:
+    """How the states of two parts of the streamed axis become one."""
+    parts: list[str] = []
+    for fold in region.folds:
+        name = labels[fold]
+        if fold.kind != "sum":
+            parts.append(f"{name} = {fold.kind}({name}', {name}'')")
+        elif fold in region.growth:
+            parts.append(f"{name} = corrected {name}' + corrected {name}''")
+        else:
+            parts.append(f"{name} = {name}' + {name}''")
+    return ", ".join(parts)
+
+
+def _visits(region: Region) -> str:
+    axis = names(region.stream)
+    found = visible(region)
+    if found is None:
+        return f"every tile of {axis}"
+    ends = {
+        region.terms.index(end): f"{which} {axis.name}"
+        for which, axes in (("least", found.lowest), ("greatest", found.highest))
+        for axis, end in axes.items()
+    }
+    words = Wording(region.terms, ends)
+    start = words.of(found.span.start) if found.span.start else "0"
+    stop = words.of(found.span.stop) if found.span.stop else f"size({axis})"
+    return f"{axis} from {start} up to {stop} of a tile, by the mask (verified by isl)"
+
+
+# ---- the rest -----------------------------------------------------------------------------------
+
+
+def _library(plan: Plan, step: Library) -> list[str]:
+    words = Wording(plan.opened.terms)
+    lines = [f"Library {_typed(str(step.array), step.array.axes)} = {words.of(step.term, True)}"]
+    if step.refusal is not None:
+        term = step.refusal.term
+        lines.append(_line("refused", f"`{words.of(term, True)}` {step.refusal.reason}"))
+        span = plan.opened.terms.spans.get(term)
+        if span is not None:
+            lines.append(_line("", f"at {place(span)}"))
+    return lines
+
+
+def place(span: Span) -> str:
+    """Where in the source an expression stands."""
+    return f"{span.file}:{span.line}:{span.column}"
+
+
+def _cost(
+    step: Region | Library, sizes: Mapping[Symbol, int], device: Device, dtype: str
+) -> list[str]:
+    missing = unknown_sizes(step, sizes)
+    if missing:
+        return [_line("cost", f"known when the sizes are: {', '.join(missing)}")]
+    return [_line("cost", cost_text(step_cost(step, sizes, device, dtype), device, dtype))]
+
+
+def cost_text(cost: StepCost, device: Device, dtype: str) -> str:
+    """One line: bytes, operations, least time and what binds it."""
+    text = (
+        f"{_engineering(cost.transfers)}B moved, {_engineering(cost.flops)}FLOP, "
+        f"at least {_engineering(cost.seconds)}s on {device.name} in {dtype}, bound by {cost.limit}"
+    )
+    if cost.tiles:
+        tiles = " ".join(f"{axis.name}={tile}" for axis, tile in cost.tiles.items())
+        text += f"; tiles {tiles}, {_engineering(cost.memory)}B a program, {cost.programs} programs"
+    return text
+
+
+def _engineering(value: float) -> str:
+    """A number with a unit's prefix: `1.5 M`."""
+    for factor, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, "")):
+        if value >= factor:
+            return f"{value / factor:.3g} {prefix}"
+    for factor, prefix in ((1e-3, "m"), (1e-6, "µ"), (1e-9, "n")):
+        if value >= factor:
+            return f"{value / factor:.3g} {prefix}"
+    return f"{value:.3g} "
+
+
+def cost_lines(
+    plan: Plan, title: str, sizes: Mapping[Symbol, int], device: Device, dtype: str
+) -> list[str]:
+    """The cost of every step, and of all of them one after the other."""
+    lines: list[str] = []
+    moved = work = seconds = 0.0
+    for step in plan.steps:
+        cost = step_cost(step, sizes, device, dtype)
+        moved, work, seconds = moved + cost.transfers, work + cost.flops, seconds + cost.seconds
+        is_region = isinstance(step, Region)
+        made = [o.array for o in step.outputs] if isinstance(step, Region) else [step.array]
+        name = ", ".join(_typed(str(array), array.axes) for array in made)
+        lines.append(f"{'kernel' if is_region else 'library'} {name}")
+        lines.append(f"  {cost_text(cost, device, dtype)}")
+    total = (
+        f"{_engineering(moved)}B moved, {_engineering(work)}FLOP, at least {_engineering(seconds)}s"
+    )
+    return [*lines, f"{title}: {total}"]

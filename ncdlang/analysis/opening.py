@@ -1,0 +1,391 @@
+"""Opens a diagram into terms: every call is replaced by its equations, reductions by folds.
+
+What can't be opened (recurrences, scatters, primitives without equations, random operators) is
+named in an `Opaque`; the wires that need nothing of it are opened all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ncdlang.analysis.terms import Array, Term, Terms, number_kind
+from ncdlang.ir.diagram import (
+    Contraction,
+    Edge,
+    Graph,
+    Iota,
+    Library,
+    Number,
+    Operand,
+    Pointwise,
+    Reduction,
+    Reindex,
+    Scan,
+    Scattering,
+)
+from ncdlang.ir.lower import lower
+from ncdlang.records import record
+from ncdlang.semantics.program import CheckedDiagram
+from ncdlang.semantics.size import ONE, Size, Symbol, product
+from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, Mod, Wire
+from ncdlang.source import Span
+
+
+@record(eq=False)
+class Opened:
+    """A diagram as terms: one for each result, over the axes of the result's wire.
+
+    `arrays` are the inputs in the order of the signature, then the parameters that are read.
+    """
+
+    terms: Terms
+    results: tuple[tuple[Wire, Term], ...]
+    inputs: tuple[Array, ...]
+    parameters: tuple[Array, ...]
+
+
+class Opaque(Exception):
+    """An operation that has no equations here."""
+
+    def __init__(self, what: str, span: Span) -> None:
+        super().__init__(what)
+        self.what = what
+        self.span = span
+
+
+def open_diagram(diagram: CheckedDiagram) -> Opened:
+    """Open a diagram. Raises Opaque where its results need an operation without equations."""
+    terms = Terms()
+    opening = _Opening(terms, lower(diagram), (), {}, {}, {})
+    inputs = tuple(opening.declare(wire, "input") for wire in diagram.parameters)
+    opening.run()
+    results = tuple((wire, opening.meaning(wire)) for wire in diagram.results)
+    return Opened(terms, results, inputs, tuple(opening.parameters.values()))
+
+
+Meanings = dict[Wire, "Term | Opaque"]
+
+
+class _Opening:
+    """The terms of one graph. `axes` gives the caller's axis for a formal one."""
+
+    def __init__(
+        self,
+        terms: Terms,
+        graph: Graph,
+        path: tuple[str, ...],
+        axes: dict[Axis, Axis],
+        sizes: Mapping[Symbol, Size],
+        parameters: dict[tuple[tuple[str, ...], Wire], Array],
+    ) -> None:
+        self.terms = terms
+        self.graph = graph
+        self.path = path
+        self.axes = axes
+        self.sizes = sizes
+        self.parameters = parameters
+        self.wires: Meanings = {}
+
+    def run(self) -> None:
+        for learned in self.graph.learned:
+            self.declare(learned.wire, "parameter")
+        for edge in self.graph.edges:
+            self.terms.span = edge.span
+            try:
+                made = self._edge(edge)
+            except Opaque as opaque:
+                self.wires.update({result.wire: opaque for result in edge.outputs})
+                continue
+            for result, term in zip(edge.outputs, made, strict=True):
+                self.wires[result.wire] = term
+                if not result.wire.name.startswith("_"):
+                    self.terms.names.setdefault(term, result.wire.name)
+
+    def declare(self, wire: Wire, role: str) -> Array:
+        """An array from outside, and the term that reads it whole."""
+        axes = tuple(self.axis(axis) for axis in wire.type.axes)
+        path = self.path if role == "parameter" else ()
+        array = Array(wire.name, axes, wire.type.kind, path, role)
+        if role == "parameter":
+            array = self.parameters.setdefault((path, wire), array)
+        self.wires[wire] = self.terms.load(array, tuple(map(self.terms.index, array.axes)))
+        return array
+
+    def meaning(self, wire: Wire) -> Term:
+        """The term of a wire, over the images of its axes. Raises Opaque."""
+        found = self.wires[wire]
+        if isinstance(found, Opaque):
+            raise found
+        return found
+
+    # ---- axes and indices ------------------------------------------------------------------------
+
+    def axis(self, axis: Axis) -> Axis:
+        """The axis that stands for one of this graph: the caller's, or one of the same name."""
+        if not self.path and not self.sizes and not self.axes:
+            return axis
+        if axis not in self.axes:
+            if axis.parts:
+                parts = tuple(self.axis(part) for part in axis.parts)
+                image = Axis(axis.name, product(p.size for p in parts), parts)
+            else:
+                image = Axis(axis.name, axis.size.substitute(self.sizes))
+            self.axes[axis] = image
+        return self.axes[axis]
+
+    def index(self, axis: Axis) -> Term:
+        return self.terms.index(self.axis(axis))
+
+    def size(self, size: Size) -> Term:
+        return self.terms.size(size.substitute(self.sizes))
+
+    def affine(self, index: Affine) -> Term:
+        """One coordinate as a term."""
+        apply = self.terms.apply
+        total: Term | None = None
+        for variable, coefficient in index.terms:
+            factor = self._variable(variable)
+            if coefficient != ONE:
+                factor = apply("mul", factor, self.size(coefficient))
+            total = factor if total is None else apply("add", total, factor)
+        constant = self.size(index.constant)
+        return constant if total is None else apply("add", total, constant)
+
+    def _variable(self, variable: Axis | Floor | Mod | Gathered) -> Term:
+        match variable:
+            case Axis():
+                return self.index(variable)
+            case Gathered():
+                coordinates = tuple(self.affine(index) for index in variable.indices)
+                return self.read(variable.wire, coordinates, variable.indices)
+            case Floor():
+                op = "floordiv"
+            case Mod():
+                op = "mod"
+        numerator = self.affine(variable.numerator)
+        return self.terms.apply(op, numerator, self.terms.number(variable.divisor))
+
+    def read(
+        self, wire: Wire, coordinates: tuple[Term, ...], given: tuple[Affine | None, ...]
+    ) -> Term:
+        """What a wire holds at the coordinates; `given` tells composite ones that are plain."""
+        images: dict[Axis, Term] = {}
+        for axis, coordinate, affine in zip(wire.type.axes, coordinates, given, strict=True):
+            own = self.axis(axis)
+            if not own.parts:
+                images[own] = coordinate
+            else:
+                images |= self._split(own, coordinate, affine)
+        return self.terms.substitute(self.meaning(wire), images)
+
+    def _split(self, axis: Axis, coordinate: Term, affine: Affine | None) -> dict[Axis, Term]:
+        """The coordinates of a composite axis's parts."""
+        atoms = axis.atoms
+        found = self._matching(axis, affine)
+        if found is not None:
+            return {a: self.terms.index(f) for a, f in zip(atoms, found, strict=True)}
+        images: dict[Axis, Term] = {}
+        rest = coordinate
+        for position, atom in enumerate(atoms):
+            if position == len(atoms) - 1:
+                images[atom] = rest
+                break
+            stride = self.terms.size(product(a.size for a in atoms[position + 1 :]))
+            images[atom] = self.terms.apply("floordiv", rest, stride)
+            rest = self.terms.apply("mod", rest, stride)
+        return images
+
+    def _matching(self, axis: Axis, affine: Affine | None) -> tuple[Axis, ...] | None:
+        """The axes that index the parts one by one: `K*h + k`, or a composite axis as it is."""
+        if affine is None:
+            return axis.atoms
+        plain = affine.axis
+        if plain is not None:
+            parts = self.axis(plain).atoms
+            sizes = [p.size for p in parts] == [a.size for a in axis.atoms]
+            return parts if sizes else None
+        atoms = axis.atoms
+        strides = [product(a.size for a in atoms[i + 1 :]) for i in range(len(atoms))]
+        found: list[Axis] = []
+        for stride, atom in zip(strides, atoms, strict=True):
+            for variable, coefficient in affine.terms:
+                if not isinstance(variable, Axis) or variable.parts:
+                    continue
+                own = self.axis(variable)
+                if coefficient.substitute(self.sizes) == stride and own.size == atom.size:
+                    found.append(own)
+                    break
+        right = len(found) == len(affine.terms) == len(atoms) and len(set(found)) == len(found)
+        return tuple(found) if right and not affine.constant.terms else None
+
+    def operand(self, operand: Operand) -> Term:
+        """The value of an input over the degree and its targets, which keep the wire's axes."""
+        tiled = iter(operand.reindexing)
+        given = tuple(None if target else next(tiled) for target in operand.weave)
+        coordinates = tuple(
+            self.index(axis) if affine is None else self.affine(affine)
+            for axis, affine in zip(operand.wire.type.axes, given, strict=True)
+        )
+        return self.read(operand.wire, coordinates, given)
+
+    # ---- operations ------------------------------------------------------------------------------
+
+    def _edge(self, edge: Edge) -> tuple[Term, ...]:
+        terms = self.terms
+        match edge.operator:
+            case Pointwise(name=name):
+                return (terms.apply(name, *map(self.operand, edge.inputs)),)
+            case Number(value=value):
+                if isinstance(value, Size):
+                    made = self.size(value)
+                else:
+                    made = terms.number(value)
+                is_real = edge.outputs[0].wire.type.kind.name == "real"
+                return (self._real(made) if is_real else made,)
+            case Iota():
+                return (self.index(edge.degree[0]),)
+            case Reindex():
+                return (self.operand(edge.inputs[0]),)
+            case Contraction(axes=axes):
+                body = self.operand(edge.inputs[0])
+                for operand in edge.inputs[1:]:
+                    body = terms.apply("mul", body, self.operand(operand))
+                return (terms.fold("sum", tuple(map(self.axis, axes)), body),)
+            case Reduction() as reduction:
+                return (self._reduction(reduction, self.operand(edge.inputs[0])),)
+            case Library() as library:
+                return self._call(edge, library)
+            case Scattering() | Scan():
+                pass
+        what = type(edge.operator).__name__.lower()
+        raise Opaque(f"a {what} has no form as a single expression", edge.span)
+
+    def _real(self, term: Term) -> Term:
+        return term if number_kind(term) == "real" else self.terms.apply("real", term)
+
+    def _reduction(self, reduction: Reduction, body: Term) -> Term:
+        terms, axes = self.terms, tuple(map(self.axis, reduction.axes))
+        match reduction.name:
+            case "mean":
+                count = self._real(terms.size(product(axis.size for axis in axes)))
+                return terms.apply("div", terms.fold("sum", axes, self._real(body)), count)
+            case "norm":
+                return terms.apply("sqrt", terms.fold("sum", axes, terms.apply("mul", body, body)))
+            case "logsumexp":
+                return self._logsumexp(axes, body)
+            case "max" | "min" as name:
+                made = terms.fold(name, axes, body)
+                if reduction.initial is None or abs(reduction.initial) == float("inf"):
+                    return made
+                return terms.apply(name, made, terms.number(reduction.initial))
+            case name:
+                return terms.fold(name, axes, body)
+
+    def _logsumexp(self, axes: tuple[Axis, ...], body: Term) -> Term:
+        """`m + log sum exp(s - m)`, with m the maximum where that is finite."""
+        terms = self.terms
+        top = terms.fold("max", axes, body)
+        finite = terms.apply("gt", top, terms.number(float("-inf")))
+        safe = terms.apply("select", finite, top, terms.number(0.0))
+        total = terms.fold("sum", axes, terms.apply("exp", terms.apply("sub", body, safe)))
+        return terms.apply("add", safe, terms.apply("log", total))
+
+    # ---- calls -----------------------------------------------------------------------------------
+
+    def _call(self, edge: Edge, library: Library) -> tuple[Term, ...]:
+        callee = library.callee
+        if getattr(callee, "primitive", False):
+            raise Opaque(f"{callee.name} is a primitive without equations", edge.span)
+        if getattr(callee, "is_stateful", False):
+            raise Opaque(f"{callee.name} keeps a state", edge.span)
+        sizes = {s: v.substitute(self.sizes) for s, v in library.binding}
+        axes = self._bound_axes(edge, library)
+        name = (library.instance.name,) if library.instance else ()
+        inner = _Opening(
+            self.terms, lower(callee), (*self.path, *name), axes, sizes, self.parameters
+        )
+        for wire, operand, formals in zip(
+            callee.parameters, edge.inputs, library.input_targets, strict=True
+        ):
+            inner.wires[wire] = self._argument(operand, formals, axes)
+        inner.run()
+        self.terms.span = edge.span
+        return tuple(
+            self._result(inner, wire, result.wire, result.weave, formals)
+            for wire, result, formals in zip(
+                callee.results, edge.outputs, library.output_targets, strict=True
+            )
+        )
+
+    def _bound_axes(self, edge: Edge, library: Library) -> dict[Axis, Axis]:
+        """The caller's axis for each formal one that an argument binds; the first has it."""
+        axes: dict[Axis, Axis] = {}
+        for operand, formals in zip(edge.inputs, library.input_targets, strict=True):
+            targets = [
+                self.axis(axis)
+                for axis, target in zip(operand.wire.type.axes, operand.weave, strict=True)
+                if target
+            ]
+            taken = set(axes.values())
+            for formal, actual in zip(formals, targets, strict=True):
+                # One axis of the caller may be bound to two formal ones, which stay distinct.
+                distinct = actual if actual not in taken else _copied(actual)
+                axes.setdefault(formal, distinct)
+                taken.add(distinct)
+        return axes
+
+    def _argument(
+        self, operand: Operand, formals: tuple[Axis, ...], axes: Mapping[Axis, Axis]
+    ) -> Term | Opaque:
+        """The argument over the caller's images of the formal axes."""
+        try:
+            term = self.operand(operand)
+        except Opaque as opaque:
+            return opaque
+        targets = [
+            self.axis(axis)
+            for axis, target in zip(operand.wire.type.axes, operand.weave, strict=True)
+            if target
+        ]
+        images: dict[Axis, Term] = {}
+        for formal, actual in zip(formals, targets, strict=True):
+            images |= _renaming(self.terms, actual, axes[formal])
+        return self.terms.substitute(term, images)
+
+    def _result(
+        self,
+        inner: _Opening,
+        wire: Wire,
+        outer: Wire,
+        weave: tuple[bool, ...],
+        formals: tuple[Axis, ...],
+    ) -> Term:
+        term = inner.meaning(wire)
+        targets = [a for a, target in zip(outer.type.axes, weave, strict=True) if target]
+        images: dict[Axis, Term] = {}
+        for formal, actual in zip(formals, targets, strict=True):
+            images |= _renaming(self.terms, inner.axis(formal), self.axis(actual))
+        return self.terms.substitute(term, images)
+
+
+def _renaming(terms: Terms, old: Axis, new: Axis) -> dict[Axis, Term]:
+    """Axis by axis; a composite axis against a plain one by division."""
+    if len(old.atoms) == len(new.atoms):
+        pairs = zip(old.atoms, new.atoms, strict=True)
+        return {a: terms.index(b) for a, b in pairs if a is not b}
+    if not old.parts:
+        return {old: terms.index(new)}
+    images: dict[Axis, Term] = {}
+    rest = terms.index(new)
+    for position, atom in enumerate(old.atoms[:-1]):
+        stride = terms.size(product(a.size for a in old.atoms[position + 1 :]))
+        images[atom] = terms.apply("floordiv", rest, stride)
+        rest = terms.apply("mod", rest, stride)
+    images[old.atoms[-1]] = rest
+    return images
+
+
+def _copied(axis: Axis) -> Axis:
+    """An axis of the same name and size that is another one."""
+    parts = tuple(_copied(part) for part in axis.parts)
+    return Axis(f"{axis.name}'", axis.size, parts, axis.derived, axis.structure)

@@ -1,0 +1,473 @@
+"""Cuts a diagram into regions that stream and pieces that are left to the library.
+
+A region is one kernel: folds over one set of streamed axes, with everything pointwise round them
+and the inner products whose results never leave the tile. What a region needs but would have to
+work out anew for every tile of rows is made before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ncdlang.analysis.opening import Opened
+from ncdlang.analysis.proof import agrees, grows
+from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics, summands
+from ncdlang.analysis.separate import Refusal, Separation, under_condition
+from ncdlang.analysis.terms import (
+    Array,
+    Term,
+    Terms,
+    is_fold,
+    number_kind,
+    outermost,
+    reads,
+    subterms,
+)
+from ncdlang.records import record
+from ncdlang.semantics.size import Symbol, product
+from ncdlang.semantics.types import BOOLEAN, INTEGER, REAL, Axis, Kind
+
+RESIDENT = 256
+STREAMED = ("sum", "max", "min")
+
+
+@record(eq=False)
+class Output:
+    """An array that a region makes, as a term over its rows and columns.
+
+    `written` is the term as the equations say it, before sums were pulled apart.
+    """
+
+    array: Array
+    term: Term
+    columns: tuple[Axis, ...]
+    written: Term
+
+
+@record(eq=False)
+class Region:
+    """One kernel. `folds` are its accumulators, each after those that it waits for.
+
+    `growth` gives for a fold the factor by which its summand grows with the running extrema.
+    """
+
+    terms: Terms
+    batch: tuple[Axis, ...]
+    rows: tuple[Axis, ...]
+    stream: tuple[Axis, ...]
+    outputs: tuple[Output, ...]
+    folds: tuple[Term, ...]
+    growth: Mapping[Term, Term]
+
+
+@record(eq=False)
+class Library:
+    """A piece that is left to the library: `array` is made of `term`."""
+
+    array: Array
+    term: Term
+    refusal: Refusal | None = None
+
+
+Step = Region | Library
+
+
+@record(eq=False)
+class Plan:
+    """The steps of a diagram in order; `results` are its results, one array each."""
+
+    opened: Opened
+    steps: tuple[Step, ...]
+    results: tuple[Array, ...]
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The steps that are kernels."""
+        return tuple(step for step in self.steps if isinstance(step, Region))
+
+
+def make_plan(opened: Opened, sizes: Mapping[Symbol, int] | None = None) -> Plan:
+    """Plan a diagram; `sizes` are those that are known."""
+    planner = Planner(opened.terms, sizes or {})
+    roots = [
+        (wire.name, tuple(a for axis in wire.type.axes for a in axis.atoms), term)
+        for wire, term in opened.results
+    ]
+    results = planner.run(roots)
+    return Plan(opened, tuple(planner.steps), results)
+
+
+Root = tuple[str, tuple[Axis, ...], Term]
+
+
+class _Plain(Exception):
+    """A term turns out to be one plain contraction, which the library does best."""
+
+
+class Planner:
+    """Collects the steps that make some terms; `piece` is the kind of what they make for others."""
+
+    def __init__(
+        self, terms: Terms, sizes: Mapping[Symbol, int], piece: Kind | None = None
+    ) -> None:
+        self.terms = terms
+        self.sizes = sizes
+        self.piece = piece
+        self.steps: list[Step] = []
+        self.made: dict[Term, Array] = {}
+        self._count = 0
+
+    def run(self, roots: list[Root], partial: frozenset[str] = frozenset()) -> tuple[Array, ...]:
+        """The arrays of the roots, each over its axes in order; `partial` ones are pieces too."""
+        results: list[Array] = []
+        for name, axes, term in roots:
+            kind = self.piece if self.piece is not None and name in partial else kind_of(term)
+            array = Array(name, axes, kind, (), "made", term)
+            self._root(array, under_condition(self.terms, term))
+            results.append(array)
+        self.steps = merged(joined(self.terms, self.steps, set(results)), self._holds_columns)
+        return tuple(results)
+
+    # ---- one array -------------------------------------------------------------------------------
+
+    def _root(self, array: Array, term: Term) -> None:
+        main = self._main(term)
+        refusal: Refusal | None = None
+        if main is not None:
+            count, made = len(self.steps), dict(self.made)
+            try:
+                self.steps.append(self._region(array, term, frozenset(main.bound)))
+                return
+            except _Plain:
+                refusal = None
+            except Refusal as found:
+                refusal = found
+            del self.steps[count:]
+            self.made = made
+        refusal = refusal or self._kept(term)
+        self.steps.append(Library(array, self._cut_folds(term), refusal))
+
+    def _main(self, term: Term) -> Term | None:
+        """The fold that the region of a term streams, None if the term is no region."""
+        best: tuple[int, int] | None = None
+        chosen: Term | None = None
+        for fold in outermost(term, is_fold):
+            streamed = frozenset(fold.bound)
+            own = [f for f in subterms(term) if f.op == "fold" and frozenset(f.bound) == streamed]
+            if not streamed.isdisjoint(term.axes) or not _covers(term, streamed):
+                continue
+            if any(f.kind not in STREAMED for f in own):
+                continue
+            inner = [f for o in own for f in inner_folds(o.args[0], streamed)]
+            fused = [f for f in inner if not f.axes.isdisjoint(streamed)]
+            if len(own) < 2 and not fused:
+                continue
+            key = (-len(own), self.terms.rank(fold))
+            if best is None or key < best:
+                best, chosen = key, fold
+        return chosen
+
+    def _kept(self, term: Term) -> Refusal | None:
+        """Why a term that has the axis of one of its folds itself does not stream along it."""
+        for fold in outermost(term, is_fold):
+            kept = [axis.name for axis in fold.bound if axis in term.axes]
+            if kept:
+                axes = " ".join(kept)
+                return Refusal(
+                    f"reads all of {axes} for each entry of a result that has {axes} itself: "
+                    "no tile of it is finished before the last one is read",
+                    fold,
+                )
+        return None
+
+    def _cut_folds(self, whole: Term) -> Term:
+        """A term of no region, with the regions in it made before."""
+        pieces = pieces_round(whole, outermost(whole, is_fold), lambda piece: piece is not whole)
+        chosen = {p for p in pieces if p is not whole and self._main(p) is not None}
+        return self._replaced(whole, chosen, self._cut_folds)
+
+    def _replaced(self, whole: Term, pieces: set[Term], inside: Callable[[Term], Term]) -> Term:
+        """Read the pieces, and all that was made before, as arrays; go on inside other folds."""
+
+        def image(now: Term) -> Term | None:
+            if now in pieces or now in self.made:
+                return self._read(now)
+            if now.op == "fold":
+                return self.terms.rebuilt(now, (inside(now.args[0]),))
+            return None
+
+        return self.terms.map(whole, image)
+
+    def _read(self, term: Term) -> Term:
+        array = self.made.get(term)
+        if array is None:
+            self._count += 1
+            name = self.terms.names.get(term) or f"part_{self._count}"
+            kind = kind_of(term)
+            if kind.name == "real" and self.piece is not None:
+                kind = self.piece
+            array = Array(name, ordered(term), kind, (), "made", term)
+            self._root(array, term)
+            self.made[term] = array
+        return self.terms.load(array, tuple(map(self.terms.index, array.axes)))
+
+    # ---- regions ---------------------------------------------------------------------------------
+
+    def _region(self, array: Array, term: Term, streamed: frozenset[Axis]) -> Region:
+        term = self._outside(term, streamed)
+        own = outer_folds(term, streamed)
+        every = [f for f in subterms(term) if f.op == "fold" and frozenset(f.bound) == streamed]
+        waiting = statistics(own, streamed)
+        inner = [f for fold in every for f in inner_folds(fold.args[0], streamed)]
+        roles = find_roles(own, waiting, inner, streamed, array.axes)
+        term = self._inside(term, streamed, roles)
+        separation = Separation(self.terms, streamed)
+        normal = separation.normalised(term)
+        folds = [f for f in subterms(normal) if f.op == "fold" and frozenset(f.bound) == streamed]
+        growth = {f: g for f in folds if (g := separation.growth(f)) is not None}
+        if len(folds) < 2 and not any(inner_folds(f.args[0], streamed) for f in folds):
+            raise _Plain
+        roles = find_roles(
+            folds,
+            waiting,
+            [i for f in folds for i in inner_folds(f.args[0], streamed)],
+            streamed,
+            array.axes,
+        )
+        self._check(folds, roles, streamed)
+        _confirm(term, normal, growth)
+        columns = tuple(a for a in array.axes if a in roles.columns)
+        return Region(
+            self.terms,
+            tuple(a for a in array.axes if a in roles.batch),
+            tuple(a for a in array.axes if a in roles.rows),
+            next(f.bound for f in folds),
+            (Output(array, normal, columns, term),),
+            tuple(folds),
+            growth,
+        )
+
+    def _outside(self, term: Term, streamed: frozenset[Axis]) -> Term:
+        """Make the folds over other axes first that stand outside of the streamed ones."""
+        others = [f for f in outermost(term, is_fold) if frozenset(f.bound) != streamed]
+        pieces = pieces_round(term, others, lambda piece: not _has_fold(piece, streamed))
+        return self._replaced(term, pieces, lambda body: body)
+
+    def _inside(self, term: Term, streamed: frozenset[Axis], roles: Roles) -> Term:
+        """Make the inner products first that every tile of rows would work out anew."""
+
+        def stays(fold: Term, is_inner: bool) -> bool:
+            if frozenset(fold.bound) == streamed:
+                return True
+            return not is_inner and self._fuses(fold, streamed, roles)
+
+        def visit(body: Term, is_inner: bool = False) -> Term:
+            def is_free(piece: Term) -> bool:
+                return not any(t.op == "fold" and stays(t, is_inner) for t in subterms(piece))
+
+            cut = [f for f in outermost(body, is_fold) if not stays(f, is_inner)]
+            pieces = pieces_round(body, cut, is_free)
+
+            def image(now: Term) -> Term | None:
+                if now in pieces or now in self.made:
+                    return self._read(now)
+                if now.op == "fold":
+                    own = frozenset(now.bound) == streamed
+                    return self.terms.rebuilt(now, (visit(now.args[0], not own),))
+                return None
+
+            return self.terms.map(body, image)
+
+        return self._replaced(term, set(), visit)
+
+    def _fuses(self, fold: Term, streamed: frozenset[Axis], roles: Roles) -> bool:
+        """Whether an inner fold stays in the tile: it has the rows and varies with the stream."""
+        if fold.kind != "sum" or fold.axes.isdisjoint(streamed) or not roles.rows <= fold.axes:
+            return False
+        if not all(self._is_resident(axis) for axis in roles.columns):
+            return False
+        still: set[Axis] = set()
+        moving: set[Axis] = set()
+        for factor in factors(fold.args[0]):
+            if not factor.axes.isdisjoint(fold.bound):
+                side = still if factor.axes.isdisjoint(streamed) else moving
+                side.update((factor.axes - frozenset(fold.bound)) & roles.rows)
+        return bool(still) and not moving
+
+    def _holds_columns(self, region: Region) -> bool:
+        """Whether a tile holds all columns of a region whole."""
+        return all(
+            self._is_resident(Axis("columns", product(a.size for a in output.columns)))
+            for output in region.outputs
+        )
+
+    def _is_resident(self, axis: Axis) -> bool:
+        """Whether a tile holds an axis whole; one of unknown size is taken to be short."""
+        if not axis.size.symbols() <= self.sizes.keys():
+            return True
+        return axis.size.evaluate(self.sizes) <= RESIDENT
+
+    def _check(self, folds: list[Term], roles: Roles, streamed: frozenset[Axis]) -> None:
+        """Every summand has to be a product of a tile of rows and one of columns."""
+        for fold in folds:
+            products = summands(fold.args[0])
+            for factor in (f for each in products for f in factors(each)):
+                if factor.axes & roles.rows and factor.axes & roles.columns:
+                    raise Refusal("has rows and columns in one factor", factor)
+            for inner in inner_folds(fold.args[0], streamed):
+                if inner.axes & roles.columns:
+                    raise Refusal("has columns inside of an inner product", inner)
+
+
+def _confirm(term: Term, normal: Term, growth: Mapping[Term, Term]) -> None:
+    """See to it that numbers bear out what was derived. Raises Refusal."""
+    if not agrees(term, normal):
+        raise Refusal("does not agree with what was derived from it", term)
+    for fold, factor in growth.items():
+        extrema = [t for t in subterms(factor) if t.op == "fold" and t.bound == fold.bound]
+        if not grows(fold.args[0], factor, extrema):
+            raise Refusal("does not grow with the maximum as was derived", fold)
+
+
+# ---- pieces of terms ----------------------------------------------------------------------------
+
+
+def kind_of(term: Term) -> Kind:
+    """The kind of the array that holds a term."""
+    return {"real": REAL, "integer": INTEGER, "boolean": BOOLEAN}[number_kind(term)]
+
+
+def ordered(term: Term) -> tuple[Axis, ...]:
+    """The free axes of a term in the order in which it first reads them."""
+    found: dict[Axis, None] = {}
+    for inner in subterms(term):
+        if inner.op == "index" and inner.data in term.axes:
+            found[inner.data] = None
+    return tuple(found)
+
+
+def pieces_round(
+    whole: Term, folds: list[Term], allowed: Callable[[Term], bool] | None = None
+) -> set[Term]:
+    """The largest subterms round some folds that have no axes beyond those of a fold in them."""
+    wanted = set(folds)
+    inside: dict[Term, list[Term]] = {}
+    for term in subterms(whole):
+        own = [term] if term in wanted else []
+        inside[term] = list(dict.fromkeys(f for arg in term.args for f in inside[arg])) + own
+
+    def is_piece(term: Term) -> bool:
+        if term in wanted:
+            return True
+        if number_kind(term) == "boolean" or term.op == "fold":
+            return False
+        fits = any(term.axes == fold.axes for fold in inside[term])
+        return fits and (allowed is None or allowed(term))
+
+    return {piece for piece in outermost(whole, is_piece) if inside[piece]}
+
+
+def outer_folds(term: Term, streamed: frozenset[Axis]) -> list[Term]:
+    """The folds over the streamed axes that stand in no other one."""
+    return outermost(term, lambda t: t.op == "fold" and frozenset(t.bound) == streamed)
+
+
+def _has_fold(term: Term, streamed: frozenset[Axis]) -> bool:
+    return any(t.op == "fold" and frozenset(t.bound) == streamed for t in subterms(term))
+
+
+def _covers(term: Term, streamed: frozenset[Axis]) -> bool:
+    """Whether the folds over the streamed axes have all the axes of the term."""
+    carried = frozenset[Axis]().union(*(f.axes for f in outer_folds(term, streamed)))
+    return term.axes <= carried
+
+
+def joined(terms: Terms, steps: list[Step], results: set[Array]) -> list[Step]:
+    """Pieces for the library that one other such piece reads become part of it."""
+    readers: dict[Array, list[Step]] = {}
+    for step in steps:
+        for array in reads(*terms_of(step)):
+            readers.setdefault(array, []).append(step)
+    known: dict[Array, Term] = {}
+    kept: list[Step] = []
+
+    def image(term: Term) -> Term | None:
+        if term.op != "load" or term.data not in known:
+            return None
+        images = dict(zip(term.data.axes, term.args, strict=True))
+        return terms.substitute(known[term.data], images)
+
+    for step in steps:
+        if isinstance(step, Library):
+            step = Library(step.array, terms.map(step.term, image), step.refusal)
+            using = readers.get(step.array, [])
+            alone = len(using) == 1 and isinstance(using[0], Library)
+            if alone and step.array not in results and step.refusal is None:
+                known[step.array] = step.term
+                continue
+        kept.append(step)
+    return kept
+
+
+def merged(steps: list[Step], holds: Callable[[Region], bool]) -> list[Step]:
+    """Regions over the same tiles that do not wait for each other become one kernel.
+
+    With columns of several kinds a tile has to hold all of them, which `holds` tells.
+    """
+    kept: list[Step] = []
+    for step in steps:
+        for place, old in enumerate(kept):
+            if not (isinstance(old, Region) and isinstance(step, Region) and _alike(old, step)):
+                continue
+            kinds = {o.columns for o in (*old.outputs, *step.outputs) if o.columns}
+            if len(kinds) > 1 and not (holds(old) and holds(step)):
+                continue
+            if _waits(step, kept[place:]):
+                # What was made earlier may still be made later, if nothing has read it.
+                if any(_waits(other, [old]) for other in (*kept[place + 1 :], step)):
+                    continue
+                del kept[place]
+                kept.append(_together(old, step))
+            else:
+                kept[place] = _together(old, step)
+            break
+        else:
+            kept.append(step)
+    return kept
+
+
+def _together(old: Region, new: Region) -> Region:
+    return Region(
+        old.terms,
+        old.batch,
+        old.rows,
+        old.stream,
+        (*old.outputs, *new.outputs),
+        tuple(dict.fromkeys((*old.folds, *new.folds))),
+        {**old.growth, **new.growth},
+    )
+
+
+def _alike(old: Region, new: Region) -> bool:
+    """Whether two regions have the same tiles."""
+    return (set(old.batch), set(old.rows), old.stream) == (
+        set(new.batch),
+        set(new.rows),
+        new.stream,
+    )
+
+
+def _waits(step: Step, before: list[Step]) -> bool:
+    """Whether a step reads what one of the steps before makes."""
+    made = {array for other in before for array in arrays_of(other)}
+    return not made.isdisjoint(reads(*terms_of(step)))
+
+
+def arrays_of(step: Step) -> tuple[Array, ...]:
+    """The arrays that a step makes."""
+    return (step.array,) if isinstance(step, Library) else tuple(o.array for o in step.outputs)
+
+
+def terms_of(step: Step) -> tuple[Term, ...]:
+    """The terms that a step makes."""
+    return (step.term,) if isinstance(step, Library) else tuple(o.term for o in step.outputs)

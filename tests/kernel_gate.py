@@ -1,0 +1,73 @@
+"""Compiles kernels ahead of time and prints what they take, one JSON object a line.
+
+Run in a process of its own, since Triton decides when it is imported whether it interprets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+os.environ.pop("TRITON_INTERPRET", None)
+os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
+
+from ncdlang.backends.kernels.ahead import measure
+from ncdlang.backends.kernels.schedule import choose
+from ncdlang.backends.kernels.source import Kernel
+from ncdlang.backends.kernels.training import Runner
+
+import ncdlang
+from ncdlang.analysis.opening import open_diagram
+from ncdlang.analysis.plan import make_plan
+
+SIZES = dict(
+    zip(
+        "qxhgrketmfnv", (4096, 4096, 16, 4, 4, 128, 128, 4096, 4096, 4096, 8192, 32768), strict=True
+    )
+)
+
+
+def kernels(runner: Runner) -> list[tuple[str, Kernel]]:
+    found: list[tuple[str, Kernel]] = []
+    for region in runner.plan.regions:
+        backward = runner.backward(region)
+        if backward is None:
+            found.append(("forward", runner.program.launchers[region].kernel))
+            continue
+        found.append(("forward", backward.forward.kernel))
+        found += [("backward", each.kernel) for each in backward.program.launchers.values()]
+    return found
+
+
+def main(names: list[str]) -> None:
+    library = ncdlang.load(Path(__file__).parent / "data" / "kernels.ncd")
+    for name in names:
+        diagram = library.program.diagram(name)
+        assert diagram is not None
+        sizes = {symbol: SIZES[symbol.name] for symbol in diagram.unknowns}
+        runner = Runner(make_plan(open_diagram(diagram), sizes), sizes)
+        for direction, kernel in kernels(runner):
+            made = ", ".join(str(output.array) for output in kernel.region.outputs)
+            for arch in (80, 90):
+                schedule = choose(kernel, sizes, f"sm_{arch}")
+                taken = measure(kernel, schedule, sizes, "bf16", arch)
+                row = {
+                    "program": name,
+                    "direction": direction,
+                    "makes": made,
+                    "arch": arch,
+                    "tiles": "x".join(str(size) for _, size in schedule.blocks),
+                    "warps": schedule.warps,
+                    "registers": taken.registers,
+                    "spills": taken.spills,
+                    "shared": taken.shared,
+                    "matrix": sum(taken.matrix.values()),
+                    "faults": taken.faults(arch, "tl.dot" in kernel.text),
+                }
+                sys.stdout.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

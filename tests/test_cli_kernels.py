@@ -1,0 +1,91 @@
+"""`ncdc explain FILE`, `ncdc cost` and `ncdc build --backend triton`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ncdlang.cli.main import main
+
+PROGRAMS = str(Path(__file__).parent / "data" / "kernels.ncd")
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def ncdc(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_explain_a_diagram(ncdc: Run) -> None:
+    code, out, _ = ncdc("explain", PROGRAMS, "causal")
+    assert code == 0
+    for text in ("Region O[q h e]", "exp(m - m')", "x from 0 up to greatest q + 1", "sum[x](E)"):
+        assert text in out
+
+
+def test_explain_still_knows_codes(ncdc: Run) -> None:
+    assert ncdc("explain", "NCD2003")[1].startswith("NCD2003")
+
+
+def test_explain_one_diagram_at_a_time(ncdc: Run) -> None:
+    code, _, err = ncdc("explain", PROGRAMS, "causal", "l1")
+    assert code == 2
+    assert "one diagram at a time" in err
+
+
+def test_cost_of_attention(ncdc: Run) -> None:
+    sizes = "q=16384,x=16384,h=1,k=128,e=128"
+    code, out, _ = ncdc("cost", PROGRAMS, "softmax_dense", "--device", "h100", "--size", sizes)
+    assert code == 0
+    # 4 * 16384^2 * 128, and what the statistics add.
+    assert "138 GFLOP" in out
+    assert "kernel O[q h e]" in out
+    assert "on h100 in bf16" in out
+
+
+def test_cost_asks_for_sizes(ncdc: Run) -> None:
+    code, _, err = ncdc("cost", PROGRAMS, "causal", "--size", "q=16,x=16")
+    assert code == 2
+    assert "the sizes of e, h, k" in err
+
+
+def test_cost_knows_its_devices(ncdc: Run) -> None:
+    code, _, err = ncdc("cost", PROGRAMS, "causal", "--device", "abacus")
+    assert code == 2
+    assert "there is no device `abacus`" in err
+    assert "h200" in err
+
+
+def test_what_has_no_equations_is_said_with_its_place(ncdc: Run, tmp_path: Path) -> None:
+    path = tmp_path / "scan.ncd"
+    path.write_text(
+        "diagram f(A: [t], U: [t]) -> [t] {\n"
+        "  return H[t] = A[t] * where(t > 0, H[t - 1], 0) + U[t]\n}\n"
+    )
+    code, _, err = ncdc("explain", str(path))
+    assert code == 2
+    assert "scan.ncd:2:3" in err
+
+
+def test_built_kernels_are_python(ncdc: Run) -> None:
+    code, out, _ = ncdc("build", PROGRAMS, "causal", "--backend", "triton")
+    assert code == 0
+    functions = [n.name for n in ast.parse(out).body if isinstance(n, ast.FunctionDef)]
+    assert len(functions) == 4
+    assert "tl.dot(tl.trans(tl.dot" not in out
+
+
+def test_building_what_does_not_stream(ncdc: Run, tmp_path: Path) -> None:
+    path = tmp_path / "plain.ncd"
+    path.write_text("diagram f(A: [t]) -> [t] { return B[t] = A[t] * 2 }\n")
+    code, _, err = ncdc("build", str(path), "--backend", "triton")
+    assert code == 2
+    assert "no region that streams" in err

@@ -1,0 +1,45 @@
+"""The ahead-of-time gate: derived kernels compile for GPUs that are not here, without faults."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GATE = Path(__file__).parent / "kernel_gate.py"
+PROGRAMS = ("causal", "spherical", "rms_norm_linear", "gated", "linear_logsumexp")
+FULL = ("grouped", "alibi", "sigmoid_causal", "differential", "layer_norm_linear", "soft_capped")
+COLUMNS = ("program", "direction", "makes", "arch", "tiles", "warps")
+COLUMNS += ("registers", "spills", "shared", "matrix")
+
+
+def measured(names: tuple[str, ...]) -> list[dict[str, object]]:
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    command = [sys.executable, str(GATE), *names]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_kernels_compile_for_ampere_and_hopper(golden) -> None:
+    rows = measured(PROGRAMS)
+    assert not [row for row in rows if row["faults"]]
+    assert {row["arch"] for row in rows} == {80, 90}
+    lines = [f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
+    lines += [f"| {' | '.join(str(row[column]) for column in COLUMNS)} |" for row in rows]
+    golden("kernel_resources.md", "\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("name", FULL if os.environ.get("NCDLANG_FULL") else FULL[:1])
+def test_further_kernels_compile(name: str) -> None:
+    assert not [row for row in measured((name,)) if row["faults"]]
+
+
+def test_the_page_shows_the_table() -> None:
+    root = Path(__file__).parent.parent
+    table = (root / "tests" / "golden" / "kernel_resources.md").read_text(encoding="utf-8")
+    assert (root / "docs" / "kernels.md").read_text(encoding="utf-8").endswith(table)
