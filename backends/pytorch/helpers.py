@@ -184,21 +184,19 @@ def _scatter(
         base = base.expand((*batch, *shape))
         source = source.expand((*batch, *source.shape[lead:]))
     rows, width, count = shape[: len(index)].numel(), shape[len(index) :].numel(), news.numel()
-    place = place.expand((*batch, *news)).reshape(*batch, count)
-    source = source.to(base.dtype)
-    # A gradient of parts of base would be tracked, at the cost of copies, if base could have one.
-    flat = base.contiguous() if base.requires_grad else base.contiguous().detach()
-    if kept and how in ("copy", "add"):
-        copies = batch.numel()
-        if batch:
-            starts = rows * torch.arange(copies, device=base.device)
-            place = place.reshape(copies, count) + starts[:, None]
-        place, source = place.reshape(copies * count), source.reshape(copies * count, width)
-        flat = flat.view(copies * rows, width)
-        flat = (flat.index_copy_ if how == "copy" else flat.index_add_)(0, place, source)
-        return flat.view(*batch, *shape)
+    place, whole = place.expand((*batch, *news)).reshape(*batch, count), (*batch, *shape)
+    if kept and batch and how in ("copy", "add"):
+        starts = torch.arange(0, batch.numel(), device=base.device).view(*batch, 1)
+        place = (place + rows * starts).flatten()
+        rows, count, batch = rows * batch.numel(), count * batch.numel(), ()
     inner, dim = ((width,), -2) if kept else ((), -1)
-    flat, source = flat.view(*batch, rows, *inner), source.reshape(*batch, count, *inner)
+    flat = base.contiguous().view(*batch, rows, *inner)
+    if not flat.requires_grad:
+        flat = flat.detach()  # autograd would track it as a part of base, at the cost of copies
+    source = source.to(base.dtype).reshape(*batch, count, *inner)
+    if kept and how in ("copy", "add"):
+        flat = (flat.index_copy_ if how == "copy" else flat.index_add_)(0, place, source)
+        return flat.view(whole)
     place = place[..., None].expand(source.shape) if kept else place
     if how == "copy":
         flat = flat.scatter_(dim, place, source)
@@ -206,7 +204,7 @@ def _scatter(
         flat = flat.scatter_add_(dim, place, source)
     else:
         flat = flat.scatter_reduce_(dim, place, source, how)
-    return flat.view(*batch, *shape)
+    return flat.view(whole)
 '''
 
 for _name, _bound, _word in (("_amax", "min", "Maximum"), ("_amin", "max", "Minimum")):

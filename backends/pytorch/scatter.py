@@ -14,10 +14,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ncdlang.analysis.scatter import Variator, variator_of
+from ncdlang.analysis.scatter import Variator, facts_of, variator_of
 from ncdlang.ir.diagram import Edge, Scattering
+from ncdlang.semantics.bounds import Inside, prove_inside
 from ncdlang.semantics.program import CheckedDiagram
-from ncdlang.semantics.size import Size
+from ncdlang.semantics.size import ONE, ZERO, Size
 from ncdlang.semantics.types import REAL, Affine, Axis, Floor, Gathered, Kind, Mod, Wire
 
 from .code import Code, call, number
@@ -205,12 +206,13 @@ class _Writing:
         return mapped(lambda codes: call(helper, codes[0].text, *options), (node,), "integer")
 
     def _is_bounded(self, index: Affine, size: Size) -> bool:
-        """Whether the index is a natural that stays below the size of the axis by its type."""
-        if len(index.terms) != 1 or index.constant.terms:
-            return False
-        ((variable, coefficient),) = index.terms
-        bound = variable.wire.type.kind.bound if isinstance(variable, Gathered) else None
-        return bound is not None and coefficient.value == 1 and self.reader.equal(bound, size)
+        """Whether it stays inside because the naturals stay below the bounds of their types."""
+        if len(index.terms) == 1 and index.constant == ZERO:
+            ((variable, coefficient),) = index.terms
+            bound = variable.wire.type.kind.bound if isinstance(variable, Gathered) else None
+            if bound is not None and coefficient == ONE and self.reader.equal(bound, size):
+                return True
+        return isinstance(prove_inside(index, size, (), facts_of(self.diagram)), Inside)
 
     # ---- what is written into -------------------------------------------------------------------
 
