@@ -8,7 +8,7 @@ through a box that way. y grows downwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -115,13 +115,15 @@ class Element:
     """A part of a part: the ports of one pictogram, or one strand that passes.
 
     `ins` and `outs` are bundles, one for each array; a dashed line separates them. Where `fixed`
-    is given it says where the ports are (those of a frame), below the top of the element.
+    is given it says where the ports are (those of a frame), below the top of the element. One that
+    `is_open` is a sketch of a frame: arrays enter and leave it in any order.
     """
 
     ins: list[list[Port]]
     outs: list[list[Port]]
     picture: Picture | None = None
     fixed: dict[Port, float] | None = None
+    is_open: bool = False
     top: float = 0.0
     height: float = 0.0
 
@@ -244,6 +246,7 @@ class Circuit:
     """A diagram, or what a frame holds: its first node gives the inputs, its last takes results.
 
     `inputs` and `outputs` are the ports of the arrays that come in and go out, in order.
+    `wanted` are the same ports in the order, from the top, that suits what is round a frame.
     """
 
     nodes: list[Node]
@@ -253,6 +256,7 @@ class Circuit:
     sink: Node
     inputs: list[list[Port]]
     outputs: list[list[Port]]
+    wanted: tuple[Sequence[Port], Sequence[Port]] = ((), ())
 
 
 def _bundled(elements: list[list[list[Port]]]) -> list[list[Port]]:

@@ -47,7 +47,7 @@ def lay_out(circuit: Circuit, font: str, *, is_frame: bool, width: float = 0.0) 
     A frame has room for its title at the top.
     """
     found = columns(circuit)
-    order_rows(found)
+    order_rows(found, circuit.wanted)
     place_rows(found)
     return _Painter(found, circuit, font, is_frame, width).scene()
 

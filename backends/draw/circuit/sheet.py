@@ -44,6 +44,7 @@ class Spec:
     picture: Picture | None = None
     fixed_ins: dict[Key, float] = field(default_factory=dict[Key, float])
     fixed_outs: dict[Key, float] = field(default_factory=dict[Key, float])
+    is_open: bool = False
 
 
 def through(key: Key) -> Spec:
@@ -248,4 +249,4 @@ def _element(spec: Spec, ins: list[list[Port]], outs: list[list[Port]]) -> Eleme
             for key, port in zip(keys, ports, strict=True)
         }
     ins, outs = [b for b in ins if b], [b for b in outs if b]
-    return Element(ins, outs, spec.picture, fixed)
+    return Element(ins, outs, spec.picture, fixed, spec.is_open)
