@@ -14,14 +14,16 @@ from xml.etree import ElementTree
 import pytest
 from ncdlang.backends.draw.circuit.build import Context, circuit
 from ncdlang.backends.draw.circuit.colours import DARK, LIGHT, Colours
-from ncdlang.backends.draw.circuit.drawing import draw_scene
+from ncdlang.backends.draw.circuit.drawing import draw_scene, stages_scene
 from ncdlang.backends.draw.circuit.ids import Ids
 from ncdlang.backends.draw.circuit.layers import columns
+from ncdlang.backends.draw.circuit.measure import crossings
 from ncdlang.backends.draw.circuit.metrics import text_width
 from ncdlang.backends.draw.circuit.model import Circuit, Element, Picture, Port
 from ncdlang.backends.draw.circuit.paint import lay_out
 from ncdlang.backends.draw.circuit.pictograms import Pictograms
-from ncdlang.backends.draw.circuit.scene import Scene
+from ncdlang.backends.draw.circuit.scene import Scene, Shape
+from ncdlang.backends.draw.circuit.stages import stages
 from ncdlang.backends.draw.notation import Notation
 from ncdlang.backends.draw.options import parse_options
 
@@ -30,6 +32,7 @@ from ncdlang.ir.lower import lower
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 ATTENTION = (EXAMPLES / "attention.ncd").read_text(encoding="utf-8")
+CONVOLUTION = (EXAMPLES / "convolution.ncd").read_text(encoding="utf-8")
 TRANSFORMER = (EXAMPLES / "transformer.ncd").read_text(encoding="utf-8")
 SVG = "{http://www.w3.org/2000/svg}"
 needs_graphviz = pytest.mark.skipif(
@@ -429,3 +432,76 @@ def test_text_and_wires_stand_out(colours: Colours) -> None:
         assert contrast(colours.ink, ground) >= 7
         assert contrast(colours.muted, ground) >= 4.5
     assert contrast(colours.visible, colours.masked) >= 1.9
+
+
+# ---- derived graphs -----------------------------------------------------------------------------
+
+
+def stages_of(text: str, name: str, rewrite: str, **options: str) -> Scene:
+    found = ncdlang.loads(text).program.diagram(name)
+    assert found is not None
+    chosen = parse_options({"rewrite": rewrite, **options})
+    return stages_scene(stages(lower(found), rewrite, {}), chosen, Notation(chosen.labels))
+
+
+def test_the_stages_of_a_rewrite_stand_side_by_side() -> None:
+    drawn = stages_of(CONVOLUTION, "conv1d", "matrix-product")
+    before, after = (shape for shape in drawn.shapes if shape.is_frame)
+    assert [shape.labels[0].text for shape in (before, after)] == [
+        "before",
+        "after matrix-product: Y as a matrix product",
+    ]
+    assert after.box.left > before.box.right
+    assert sum("hexagon" in shape.id or "(j c)" in _words(shape) for shape in drawn.shapes) == 2
+    narrow = stages_of(CONVOLUTION, "conv1d", "matrix-product", width="500")
+    before, after = (shape for shape in narrow.shapes if shape.is_frame)
+    assert after.box.top > before.box.bottom
+    assert narrow.width <= 500
+
+
+def _words(shape: Shape) -> str:
+    return " ".join(label.text for label in shape.labels)
+
+
+def test_a_rewrite_that_does_nothing_says_so() -> None:
+    drawn = stages_of(CONVOLUTION, "flip", "matrix-product")
+    (only,) = (shape for shape in drawn.shapes if shape.is_frame)
+    assert only.labels[0].text == "matrix-product: applies nowhere"
+
+
+def test_each_rewrite_of_the_pipeline_that_does_something_is_a_stage() -> None:
+    body = "Y[i] = tanh(X[i]) + tanh(X[i])\nZ = exp(X)\nreturn Y"
+    drawn = stages_of(diagram("(X: [i]) -> [i]", body), "f", "pipeline")
+    titles = [shape.labels[0].text.partition(":")[0] for shape in drawn.shapes if shape.is_frame]
+    assert titles == ["before", "after common-subterms", "after dead-wires"]
+
+
+def test_an_unknown_rewrite_is_refused() -> None:
+    with pytest.raises(ncdlang.NcdError, match="there is no rewrite `nonsense`; the rewrites are"):
+        ncdlang.loads(ATTENTION).draw(rewrite="nonsense").gv()
+    with pytest.raises(ncdlang.NcdError, match="`rewrite` is drawn in the style circuit"):
+        ncdlang.loads(ATTENTION).draw(style="graph", rewrite="search").gv()
+
+
+def test_composite_axes_that_nothing_takes_apart_stay_whole() -> None:
+    drawn = Drawn(diagram("(X: [x, (h k)]) -> [x, (h k)]", "return relu(X)"))
+    assert drawn.words() == ["relu"]
+    (pill,) = drawn.pictured("pill")
+    assert labels(pill.ins) == labels(pill.outs) == [["(h k)"]]
+
+
+def test_a_gradient_is_drawn() -> None:
+    library = ncdlang.loads(ncdlang.loads(ATTENTION).gradient("attention"))
+    drawn = Drawn(str(library.program.source.text))
+    assert sorted(p.text for p in drawn.pictures() if p.inner) == ["Backward", "Forward"]
+    names = [[port.name for port in ports if port.name] for ports in drawn.circuits[0].outputs]
+    assert names == [["dQ"], ["dK"], ["dV"]]
+
+
+def test_wires_enter_a_frame_in_the_order_that_suits_what_is_round_it() -> None:
+    body = (
+        'block "inside" {\n  P = tanh(A)\n  Q = exp(B)\n}\nR[i] = exp(Q[i])\nS[j] = tanh(P[j])\n'
+        "return R, S"
+    )
+    drawn = scene(diagram("(B: [i], A: [j]) -> ([i], [j])", body))
+    assert crossings(drawn) == 0

@@ -7,8 +7,9 @@ from ncdlang.semantics.program import CheckedDiagram, signature
 from ncdlang.semantics.size import Size, Symbol, constant
 from ncdlang.targets import Artifact, Request
 
-from .circuit.drawing import draw
+from .circuit.drawing import draw, draw_stages
 from .circuit.gv import grouped
+from .circuit.stages import stages
 from .dataflow import dataflow
 from .dot import dot_text, tooltips
 from .notation import Notation
@@ -39,7 +40,12 @@ class DrawBackend:
         return _artifact(render(gv, options.format, tooltips(picture)), options)
 
     def _circuit(self, request: Request, options: Options, notation: Notation) -> Artifact:
-        sheet = draw(lower(request.diagram), options, notation)
+        graph = lower(request.diagram)
+        if options.rewrite:
+            made = stages(graph, options.rewrite, request.sizes, is_opened=options.opens_library)
+            sheet = draw_stages(made, options, notation)
+        else:
+            sheet = draw(graph, options, notation)
         if options.format == "gv":
             return Artifact(sheet.text, ".gv")
         content = render(sheet.text, options.format, sheet.titles, is_placed=True)

@@ -29,6 +29,7 @@ from ..notation import Notation
 from ..options import Options
 from ..text import clean
 from .cells import Cells, by_place, reads, told
+from .composites import left_whole
 from .folding import circuit_groups, is_elementwise
 from .frames import UNORDERED, Order, Sides, called_sides, sketched_orders, whole_sides
 from .ids import Ids
@@ -189,7 +190,7 @@ class _Builder:
         """Operations in order; those of a block, and copies of one layer, become a frame."""
         runs = [
             (block, tuple(run))
-            for block, run in groupby(edges, key=lambda e: _block(e, self.level))
+            for block, run in groupby(map(left_whole, edges), key=lambda e: _block(e, self.level))
         ]
         for position, (block, run) in enumerate(runs):
             later = {w for _, rest in runs[position + 1 :] for e in rest for w in reads(e)}
