@@ -7,7 +7,7 @@ from ncdlang.semantics.program import CheckedDiagram, signature
 from ncdlang.semantics.size import Size, Symbol, constant
 from ncdlang.targets import Artifact, Request
 
-from .circuit.drawing import draw, draw_stages
+from .circuit.drawing import draw, draw_stages, draw_streams
 from .circuit.gv import grouped
 from .circuit.stages import stages
 from .dataflow import dataflow
@@ -40,12 +40,16 @@ class DrawBackend:
         return _artifact(render(gv, options.format, tooltips(picture)), options)
 
     def _circuit(self, request: Request, options: Options, notation: Notation) -> Artifact:
-        graph = lower(request.diagram)
+        diagram, sizes = request.diagram, request.sizes
         if options.rewrite:
-            made = stages(graph, options.rewrite, request.sizes, is_opened=options.opens_library)
-            sheet = draw_stages(made, options, notation)
+            graph, opens = lower(diagram), options.opens_library
+            made = stages(graph, options.rewrite, sizes, is_opened=opens)
+            drawn = draw_stages(made, options, notation)
+        elif options.streams:
+            drawn = draw_streams(diagram, sizes, options, notation)
         else:
-            sheet = draw(graph, options, notation)
+            drawn = draw(lower(diagram), options, notation)
+        sheet = drawn.sheet(diagram.name, options)
         if options.format == "gv":
             return Artifact(sheet.text, ".gv")
         content = render(sheet.text, options.format, sheet.titles, is_placed=True)

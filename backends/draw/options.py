@@ -21,6 +21,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "labels": ("names", "sizes", "both"),
     "detail": ("equations", "ops"),
     "library": ("closed", "open"),
+    "streams": ("off", "on"),
 }
 _FREE = ("depth", "font", "width", "rewrite")
 _DEEPEST = 64
@@ -34,6 +35,7 @@ class Options:
     draws one box for each equation and call, or one for each broadcasted operation. `depth` is
     the number of levels of calls that are drawn opened; boxes of the standard library stay
     closed unless `opens_library`. `rewrite` is the name of one whose stages are drawn.
+    `streams` colours wires by the memory that holds them, and tells the tiles of kernels.
     """
 
     style: Style = "circuit"
@@ -46,6 +48,7 @@ class Options:
     font: str = "Times"
     width: float = 0.0
     rewrite: str = ""
+    streams: bool = False
 
 
 def parse_options(options: Mapping[str, str]) -> Options:
@@ -62,7 +65,9 @@ def parse_options(options: Mapping[str, str]) -> Options:
         chosen[name] = value
     depth = _depth(options["depth"]) if "depth" in options else None
     rewrite = options.get("rewrite", "")
-    for name in ("rewrite",):
+    if rewrite and chosen["streams"] == "on":
+        raise TargetError("`rewrite` draws graphs that have no kernels yet: leave out `streams`")
+    for name in ("rewrite", "streams"):
         if name in options and chosen["style"] != "circuit":
             raise TargetError(f"`{name}` is drawn in the style circuit, not `{chosen['style']}`")
     return Options(
@@ -76,6 +81,7 @@ def parse_options(options: Mapping[str, str]) -> Options:
         font=_font(options.get("font", Options.font)),
         width=_width(options["width"]) if "width" in options else 0.0,
         rewrite=rewrite,
+        streams=chosen["streams"] == "on",
     )
 
 

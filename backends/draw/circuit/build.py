@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from ncdlang.analysis.levels import Levels
 from ncdlang.ir.diagram import (
     Block,
     Contraction,
@@ -19,7 +20,7 @@ from ncdlang.ir.diagram import (
 )
 from ncdlang.ir.lower import lower
 from ncdlang.semantics.naming import is_anonymous
-from ncdlang.semantics.program import signature
+from ncdlang.semantics.program import CheckedDiagram, signature
 from ncdlang.semantics.types import Wire
 
 from ..boxes import told as only_read
@@ -35,6 +36,7 @@ from .frames import UNORDERED, Order, Sides, called_sides, sketched_orders, whol
 from .ids import Ids
 from .keys import Datum, Made, Target
 from .model import Array, Circuit, Element, Node, Part, Picture, Port, Use
+from .overlay import Overlay
 from .pictograms import Pictograms
 from .reindexings import is_rearrangement, reindex, scatter
 from .repeats import Repeat, repeats
@@ -47,12 +49,16 @@ Lay = Callable[[Circuit, int], Scene]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What all circuits of one drawing share; `lay` draws the inside of a frame."""
+    """What all circuits of one drawing share.
+
+    `lay` draws the inside of a frame, `lowered` makes the graph of a call.
+    """
 
     options: Options
     ids: Ids
     pictograms: Pictograms
     lay: Lay
+    lowered: Callable[[CheckedDiagram], Graph] = lower
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +70,13 @@ class _Inside:
     edges: tuple[Edge, ...]
 
 
-def circuit(graph: Graph, context: Context, notation: Notation) -> Circuit:
+def circuit(
+    graph: Graph, context: Context, notation: Notation, levels: Levels | None = None
+) -> Circuit:
     """The circuit of a whole diagram, its inputs and outputs in the order of the signature."""
+    overlay = Overlay(levels)
     inside = _Inside(graph.inputs, graph.outputs, graph.edges)
-    builder = _Builder(graph, context, notation, (graph.name,), context.options.depth)
+    builder = _Builder(graph, context, notation, (graph.name,), context.options.depth, overlay)
     return builder.circuit(inside, is_free=False)
 
 
@@ -81,6 +90,7 @@ class _Builder:
         notation: Notation,
         path: tuple[str, ...],
         depth: int,
+        overlay: Overlay,
         level: int = 0,
         frames: int = 0,
         *,
@@ -93,7 +103,8 @@ class _Builder:
         self.level = level
         self.frames = frames
         self.is_sketch = is_sketch
-        self.sheet = Sheet(notation)
+        self.overlay = overlay
+        self.sheet = Sheet(notation, overlay)
         self.cells = Cells(self.sheet, context.pictograms, path)
         self.orders: list[Order] = []
         self.sketches: list[tuple[Picture, Sides]] = []
@@ -120,7 +131,7 @@ class _Builder:
         pictograms = Pictograms(ids, self.context.options.font)
         sketch = _Builder(
             self.graph, replace(self.context, ids=ids, pictograms=pictograms), self.sheet.notation,
-            self.path, self.depth, self.level, self.frames, is_sketch=True,
+            self.path, self.depth, self.overlay, self.level, self.frames, is_sketch=True,
         )  # fmt: skip
         drawn = sketch.circuit(inside, is_free=is_free, order=order)
         return sketched_orders(drawn, sketch.sketches)
@@ -213,6 +224,7 @@ class _Builder:
     def _group(self, group: Group) -> None:
         edge = group.root
         operator = edge.operator
+        self.overlay.enter(edge)
         if isinstance(operator, Contraction):
             self.cells.contraction(group)
         elif isinstance(operator, Reduction):
@@ -257,10 +269,16 @@ class _Builder:
     # ---- frames ---------------------------------------------------------------------------------
 
     def _inner(
-        self, graph: Graph, notation: Notation, path: tuple[str, ...], level: int
+        self,
+        graph: Graph,
+        notation: Notation,
+        path: tuple[str, ...],
+        level: int,
+        overlay: Overlay | None = None,
     ) -> _Builder:
-        frames = self.frames + 1
-        return _Builder(graph, self.context, notation, path, self.depth - 1, level, frames)
+        frames, depth = self.frames + 1, self.depth - 1
+        overlay = overlay or self.overlay
+        return _Builder(graph, self.context, notation, path, depth, overlay, level, frames)
 
     def _circuit_in(self, builder: _Builder, inside: _Inside) -> Circuit | None:
         """The circuit in a frame, None in a sketch."""
@@ -341,9 +359,10 @@ class _Builder:
         """A call that is opened: its targets enter the frame, its tiled axes pass over it."""
         name = operator.instance.name if operator.instance is not None else operator.callee.name
         name = name.partition(".")[0] if count > 1 else name
-        graph = lower(operator.callee)
+        graph = self.context.lowered(operator.callee)
         notation = self.sheet.notation.inside(operator.binding)
-        builder = self._inner(graph, notation, (*self.path, name), 0)
+        overlay = self.overlay.inside(edge)
+        builder = self._inner(graph, notation, (*self.path, name), 0, overlay)
         inner = self._circuit_in(builder, _Inside(graph.inputs, graph.outputs, graph.edges))
         words = _count_title(call_title(edge, operator), name, count)
         title = f"{signature(operator.callee)}\n{told(edge)}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from .scene import Scene
@@ -30,6 +30,10 @@ SIGN_GAP = 2.0
 
 OVERHANG = 22.0
 """How much higher than its rows a pictogram may be."""
+
+
+Level = Literal["", "shared", "registers"]
+"""A level of memory, global memory being none: it is drawn as any wire."""
 
 
 class Box(NamedTuple):
@@ -59,11 +63,16 @@ class Box(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Strand:
-    """One wire of an array: an axis, or its datatype. `key` tells it apart in its array."""
+    """One wire of an array: an axis, or its datatype. `key` tells it apart in its array.
+
+    `level` is the memory that holds the array, and `tile` what is taken of the axis at a time.
+    """
 
     key: object
     label: str
     is_datum: bool = False
+    level: Level = ""
+    tile: str = ""
 
 
 @dataclass(slots=True, eq=False)
