@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from ncdlang.semantics.program import CheckedDiagram
@@ -137,16 +137,22 @@ def _solve(places: list[Place], built: set[Symbol]) -> list[Solution]:
 
 def _isolate(place: Place, known: set[Symbol]) -> Solution | None:
     """The one unknown of the place's size, if that is linear in it."""
-    unknown = place.axis.size.symbols() - known
+    found = isolated(place.axis.size, known)
+    return Solution(found[0], place, *found[1:]) if found is not None else None
+
+
+def isolated(size: Size, known: Collection[Symbol]) -> tuple[Symbol, Size, Size] | None:
+    """The one unknown of a size that is linear in it: the size is `factor * unknown + rest`."""
+    unknown = size.symbols() - frozenset(known)
     if len(unknown) != 1:
         return None
     (symbol,) = unknown
     factor, rest = constant(0), constant(0)
-    for monomial, coefficient in place.axis.size.terms:
+    for monomial, coefficient in size.terms:
         powers = dict(monomial)
         power = powers.pop(symbol, 0)
         term = Size({tuple(powers.items()): coefficient})
         if power > 1 or symbol in term.symbols():
             return None
         factor, rest = (factor + term, rest) if power else (factor, rest + term)
-    return Solution(symbol, place, factor, rest)
+    return symbol, factor, rest
