@@ -9,6 +9,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from io import FileIO
 
 from ncdlang.resources import stdlib_root
@@ -105,13 +106,19 @@ class Project:
             return None
         # Named by its place in the library, so that messages are the same on every machine.
         name = f"<{LIBRARY}>/{relative[len(LIBRARY) + 1 :].replace(os.sep, '/')}"
-        source = Source(name, _decode(path, _read(path, pipes=False)))
+        source = _library_source(name, _read(path, pipes=False))
         return self._keep(real, source, self._library)
 
     def _keep(self, key: str, source: Source, folder: str) -> Source:
         self._sources[key] = source
         self._folders[source] = folder
         return source
+
+
+@lru_cache(maxsize=64)
+def _library_source(name: str, data: bytes) -> Source:
+    """A file of the standard library: one object, so that it is parsed once in a process."""
+    return Source(name, _decode(name, data), is_library=True)
 
 
 def _is_module_name(part: str) -> bool:
