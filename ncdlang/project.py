@@ -8,7 +8,7 @@ import select
 import stat
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from io import FileIO
 
@@ -29,11 +29,18 @@ class Project:
     """Opens files and finds the modules that they use.
 
     A file is read once: asking for it again, under any path, gives the same `Source`. `include`
-    are the folders of `-I`, searched in order after the importing file's own folder.
+    are the folders of `-I`, searched in order after the importing file's own folder. `buffers` are
+    the texts of files that are open in an editor, by their real paths: they stand for what is on
+    the disk, and for files that are not there yet.
     """
 
-    def __init__(self, include: Iterable[str | os.PathLike[str]] = ()) -> None:
+    def __init__(
+        self,
+        include: Iterable[str | os.PathLike[str]] = (),
+        buffers: Mapping[str, Source] | None = None,
+    ) -> None:
         self.include = tuple(os.fspath(folder) for folder in include)
+        self._buffers = buffers or {}
         self._library = os.path.realpath(stdlib_root())
         self._sources: dict[str, Source] = {}
         self._folders: dict[Source, str] = {}
@@ -48,6 +55,8 @@ class Project:
         key = STDIN if name == STDIN else _real(name)
         if key in self._sources:
             return self._sources[key]
+        if key in self._buffers:
+            return self._keep(key, self._buffers[key], os.path.dirname(name))
         if name == STDIN:
             return self._keep(key, Source("<stdin>", _decode("<stdin>", _read_stdin())), "")
         data = _read(name, pipes=True)
@@ -69,7 +78,7 @@ class Project:
             return self._find_in_library(relative)
         for folder in self._search(importer):
             path = os.path.join(folder, relative)
-            if os.path.lexists(path):
+            if os.path.lexists(path) or _real(path) in self._buffers:
                 return self._open_inside(folder, path)
         return None
 
@@ -84,6 +93,24 @@ class Project:
         """A text for the file of `source`: with a byte order mark if the file began with one."""
         return (codecs.BOM_UTF8 if source.name in self._marked else b"") + text.encode()
 
+    def files(self, folder: str | os.PathLike[str], most: int) -> Iterator[str]:
+        """The paths of the `.ncd` files in a folder and below, links and hidden folders aside.
+
+        Folders are read until `most` files are found or a hundred times as many names are seen.
+        """
+        left, seen = most, 100 * most
+        for parent, folders, names in os.walk(folder):
+            folders[:] = sorted(
+                name for name in folders if not name.startswith((".", "node_modules"))
+            )
+            seen -= len(names) + len(folders)
+            for name in sorted(names):
+                if name.endswith(".ncd") and left > 0:
+                    left -= 1
+                    yield os.path.join(parent, name)
+            if left <= 0 or seen < 0:
+                return
+
     def _search(self, importer: Source) -> Iterable[str]:
         folder = self._folders.get(importer)
         return self.include if folder is None else (folder, *self.include)
@@ -92,6 +119,8 @@ class Project:
         real = _real(path)
         if not _is_inside(real, _real(folder or os.curdir)):
             raise ProjectError(f"cannot read {path}: it is a link that leaves its folder")
+        if real in self._buffers:
+            return self._keep(real, self._buffers[real], os.path.dirname(path))
         if real not in self._sources:
             text = _decode(path, _read(path, pipes=False))
             return self._keep(real, Source(path, text), os.path.dirname(path))

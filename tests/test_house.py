@@ -39,6 +39,8 @@ THIRD_PARTY: dict[str, tuple[tuple[str, ...], bool]] = {
     "torch": (("ncdlang/cli/execution.py", "backends"), True),
     "triton": (("backends/kernels",), True),
     "pygments": (("ncdlang/pygments.py",), False),
+    "pygls": (("ncdlang/lsp",), False),
+    "lsprotocol": (("ncdlang/lsp",), False),
     "sympy": (("ncdlang/analysis",), True),
 }
 READERS = ("project.py", "resources.py", "syntax/cache.py")

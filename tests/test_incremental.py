@@ -153,7 +153,9 @@ def told(
     result: tuple[CheckedProgram, tuple[Diagnostic, ...]], files: Mapping[str, Source]
 ) -> tuple[Any, ...]:
     program, found = result
-    return [flat(each, files) for each in found], [render_checked(diagram) for diagram in program.diagrams]
+    return [flat(each, files) for each in found], [
+        render_checked(diagram) for diagram in program.diagrams
+    ]
 
 
 def agree(texts: Mapping[str, str], main: str, memory: Memory) -> None:
@@ -185,7 +187,9 @@ def test_after_random_edits_findings_are_those_of_a_fresh_check(
             agree({**texts, file: before}, "main.ncd", memory)
 
 
-@pytest.mark.parametrize(("stem", "name"), [(stem, each.name) for stem, each in CASES[::1 if FULL else 12]])
+@pytest.mark.parametrize(
+    ("stem", "name"), [(stem, each.name) for stem, each in CASES[:: 1 if FULL else 12]]
+)
 def test_cases_of_the_suite_one_after_the_other(stem: str, name: str) -> None:
     given = next(each for other, each in CASES if (other, each.name) == (stem, name))
     memory = Memory()

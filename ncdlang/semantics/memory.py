@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ncdlang.diagnostics import Diagnostic
 from ncdlang.records import field, fields, record
@@ -52,8 +52,9 @@ class Outcome:
 
     `scope` has the names of the body, as far as it was checked; `place` is where the diagram stood.
     `bound` are the names that the signature gives a meaning. `commoner` says of pairs of names
-    whether the file had the first more often. `told` are the names that were known to be unknown before, if that mattered, and `telling` those
-    added to them.
+    whether the file had the first more often. `told` are the names that were known to be unknown
+    before, if that mattered, and `telling` those added to them. `anchors` are the declarations
+    that findings point to: the place then, the file and the text.
     """
 
     template: Template | None
@@ -95,10 +96,12 @@ class Asked(dict[str, Any]):
         self.listed = False
 
     def get(self, key: str, default: Any = None) -> Any:
+        """Nothing; that it was asked for is noted."""
         self.seen.add(key)
         return default
 
     def items(self) -> Any:
+        """Nothing; that all names were asked for is noted."""
         self.listed = True
         return super().items()
 
@@ -137,7 +140,7 @@ class Moves:
         if type(value) is Span:
             return self.span(value)
         if type(value) is tuple:
-            return tuple([self._moved(item) for item in value])
+            return tuple([self._moved(item) for item in cast("tuple[object, ...]", value)])
         names = fields(value)
         if not names:
             return value
@@ -162,7 +165,9 @@ class FileMemory:
             d.span.text for d in file.declarations if isinstance(d, (tree.Assert, tree.Op))
         )
         axes = tuple(
-            d.span.text for d in file.declarations if isinstance(d, (tree.AxisStatement, tree.Const))
+            d.span.text
+            for d in file.declarations
+            if isinstance(d, (tree.AxisStatement, tree.Const))
         )
         if stated != self._ground[0]:
             self.outcomes.clear()
@@ -282,23 +287,21 @@ def recalled(module: ModuleChecker, declaration: tree.Diagram, key: InstanceKey)
 
 
 def _holds(module: ModuleChecker, outcome: Outcome) -> bool:
-    if outcome.told is not None and outcome.told != module.told:
+    if outcome.told is not None and set(outcome.told) != module.told:
         return False
     scope = module.scope
     if any(answer(scope, n, outcome.bound) != known for n, known in outcome.names.items()):
         return False
     if outcome.all_names is not None and outcome.all_names != all_names(scope):
         return False
-    if any(
-        is_commoner(*pair, module.source) != known for pair, known in outcome.commoner.items()
-    ):
+    if any(is_commoner(*pair, module.source) != known for pair, known in outcome.commoner.items()):
         return False
     if any(_anchor(module, file, text) is None for _, file, text in outcome.anchors):
         return False
     return all(_again(module, use) is use.template for use in outcome.uses)
 
 
-def _again(module: ModuleChecker, use: Use) -> Template | None | object:
+def _again(module: ModuleChecker, use: Use) -> Template | object | None:
     """What a form of a diagram is now."""
     other = module.compilation.modules.get(use.file)
     entry = other.exports.local(use.name) if other is not None else None

@@ -6,15 +6,15 @@ from collections.abc import Callable, Generator, Mapping
 from itertools import count
 from typing import overload
 
-from ncdlang.diagnostics import Diagnostic, Label, Sink
+from ncdlang.diagnostics import Label, Sink
 from ncdlang.semantics.assertions import Assertion, assert_in_file
 from ncdlang.semantics.binding import InstanceKey, Template, is_complete, needs_settings
 from ncdlang.semantics.body import Body
 from ncdlang.semantics.configs import Configs
 from ncdlang.semantics.memory import FileMemory, Memory, Moves, Outcome, Recording, Use
 from ncdlang.semantics.numbers import check_size, evaluate
-from ncdlang.semantics.outcomes import at_use, outcome_of
 from ncdlang.semantics.order import callees_first, named
+from ncdlang.semantics.outcomes import at_use, outcome_of
 from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.proofs import Symmetry, prove
 from ncdlang.semantics.remedies import is_commoner
@@ -132,7 +132,11 @@ class ModuleChecker(Reporter):
     def watched_scope(self) -> Scope:
         """The names of the file for one diagram; what it looks up is recorded."""
         recordings = self.compilation.recordings
-        return self.scope if self.memory is None or not recordings else recordings[-1].watched(self.scope)
+        return (
+            self.scope
+            if self.memory is None or not recordings
+            else recordings[-1].watched(self.scope)
+        )
 
     def is_unrepeatable(self) -> None:
         """What is being checked depends on what can't be asked again: it is not remembered."""

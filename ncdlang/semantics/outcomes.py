@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Diagnostic, Label, Sink
-from ncdlang.semantics.binding import InstanceKey, Template
+from ncdlang.semantics.binding import InstanceKey
 from ncdlang.semantics.body import Body
 from ncdlang.semantics.memory import (
     Outcome,
@@ -85,11 +85,7 @@ def _keep(
     recording: Recording,
 ) -> None:
     """Remember an outcome together with what it depends on."""
-    if (
-        module.memory is None
-        or not recording.is_final
-        or module.has_broken(declaration.span)
-    ):
+    if module.memory is None or not recording.is_final or module.has_broken(declaration.span):
         return
     outside = anchors(module, declaration, outcome.found)
     if outside is None:

@@ -9,6 +9,7 @@ alone.
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from ncdlang.diagnostics import Diagnostic
@@ -18,9 +19,7 @@ from ncdlang.syntax import tree
 from ncdlang.syntax.moving import moved, moved_finding, moved_span
 from ncdlang.syntax.parser import MOST_DIAGNOSTICS, Parsed, parse
 
-_START = re.compile(
-    r"^(?:##[^\n]*\n)*(?:use|axis|const|config|op|diagram|assert)\b", re.MULTILINE
-)
+_START = re.compile(r"^(?:##[^\n]*\n)*(?:use|axis|const|config|op|diagram|assert)\b", re.MULTILINE)
 _SETTLED = 2
 """How many pieces as they are alone show that the parser has got over a mistake."""
 
@@ -53,9 +52,7 @@ class Parser:
         text = source.text
         cuts = [0, *(match.start() for match in _START.finditer(text) if match.start()), len(text)]
         self._round += 1
-        pieces = [
-            self._piece(source.name, text[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)
-        ]
+        pieces = [self._piece(source.name, text[a:b]) for a, b in itertools.pairwise(cuts)]
         if not all(piece.is_clean for piece in pieces) and any(
             piece.parsed.has_odd_brace for piece in pieces
         ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from ncdlang.diagnostics import Diagnostic
 from ncdlang.records import fields
@@ -55,7 +55,7 @@ def _moved(value: Any, to: Source, by: int) -> Any:
     if type(value) is Span:
         return moved_span(value, to, by)
     if type(value) is tuple:
-        return tuple([_moved(item, to, by) for item in value])
+        return tuple([_moved(item, to, by) for item in cast("tuple[object, ...]", value)])
     names = fields(value)
     if not names:
         return value
