@@ -44,6 +44,7 @@ class Project:
         self._library = os.path.realpath(stdlib_root())
         self._sources: dict[str, Source] = {}
         self._folders: dict[Source, str] = {}
+        self._places: dict[str, str] = {}  # of texts that are tried in place of those that were read
         self._marked: set[str] = set()
 
     def open(self, path: str | os.PathLike[str]) -> Source:
@@ -112,7 +113,7 @@ class Project:
                 return
 
     def _search(self, importer: Source) -> Iterable[str]:
-        folder = self._folders.get(importer)
+        folder = self._folders.get(importer, self._places.get(importer.name))
         return self.include if folder is None else (folder, *self.include)
 
     def _open_inside(self, folder: str, path: str) -> Source:
@@ -140,7 +141,7 @@ class Project:
 
     def _keep(self, key: str, source: Source, folder: str) -> Source:
         self._sources[key] = source
-        self._folders[source] = folder
+        self._folders[source] = self._places[source.name] = folder
         return source
 
 

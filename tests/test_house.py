@@ -27,7 +27,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("project",),
     ("report", "vocabulary"),
     ("api",),
-    ("cli", "lsp", "jupyter", "pygments"),
+    ("lsp",),
+    ("cli", "jupyter", "pygments"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

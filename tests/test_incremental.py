@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from ncdlang.diagnostics import Diagnostic
 from ncdlang.project import Project
 from ncdlang.semantics.check import check_source, check_steps
+from ncdlang.semantics.compilation import Compilation
 from ncdlang.semantics.memory import Memory
-from ncdlang.semantics.module import Compilation
 from ncdlang.semantics.program import CheckedProgram
 from ncdlang.semantics.text import render_checked
 from ncdlang.source import Source, Span
@@ -60,9 +60,9 @@ diagram layer[k](X: [x m]) -> [x m] {
   return X + scaled(attend(N))
 }
 
-diagram stack[k](X: [x m]) -> [x m] = layer^depth
+diagram stack[k] : [x m] -> [x m] = layer^depth
 
-diagram table(T: N(v)[n]) -> [n m] {
+diagram table[m](T: N(v)[n]) -> [n m] {
   learn E: [v m]
   return Y[n m] = E[T[n], m]
 }
@@ -84,7 +84,7 @@ config large { v = 20, w = 3 }
     "layers.ncd": """axis h = 4
 
 ## Half of it.
-diagram scaled(X: [x]) -> [x] { return 0.5 * X }
+diagram scaled(X: [n]) -> [n] { return 0.5 * X }
 
 diagram wide(X: [x h]) -> [x] {
   return Y[x] = sum[h](X)

@@ -1,4 +1,4 @@
-"""What is not written and yet there: types of wires, sizes of axes, the axes calls are lifted over."""
+"""What is not written and yet there: types of wires, sizes of axes, axes that calls repeat over."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from unicodedata import normalize
 
 from ncdlang.fixing import edited
@@ -13,7 +14,7 @@ from ncdlang.semantics.check import check_source
 from ncdlang.semantics.names import BUILTIN_NAMES
 from ncdlang.semantics.primitives import STAGES
 from ncdlang.semantics.program import signature
-from ncdlang.source import Source, Span
+from ncdlang.source import Span
 from ncdlang.syntax.language import language
 
 _NAME = re.compile(r"[^\W\d][\w\u0300-\u036f]*'*")
@@ -38,11 +39,15 @@ def rename(workspace: Workspace, document: Document, offset: int, name: str) -> 
     if name == symbol.name:
         return name, []
     places: Edits = [(where, each.span) for where, each in occurrences(workspace, document, symbol)]
+    changed: dict[Document, Document] = {}
     for where in dict.fromkeys(where for where, _ in places):
         if workspace.is_library(where):
             raise RenameError(f"`{symbol.name}` belongs to the standard library")
         _check_unused(workspace, where, symbol, name)
-        _check_meaning(workspace, where, [s for w, s in places if w is where], symbol.name, name)
+        text = edited(where.source, ((span, name) for w, span in places if w is where))
+        changed[where] = Document(where.uri, text, None)
+    for where in changed:
+        _check_meaning(workspace, where, changed, symbol.name, name)
     return name, places
 
 
@@ -86,21 +91,29 @@ def _check_unused(workspace: Workspace, where: Document, symbol: Symbol, name: s
 
 
 def _check_meaning(
-    workspace: Workspace, where: Document, spans: list[Span], old: str, name: str
+    workspace: Workspace,
+    where: Document,
+    changed: Mapping[Document, Document],
+    old: str,
+    name: str,
 ) -> None:
     """A free axis that is not bound is the caller's of the same name: where a diagram is tied to
     another like that, a new name would part them."""
     before = workspace.analysis(where)
-    if before is None or before.diagnostics:
+    if before is None:
         return
-    text = edited(where.source, ((span, name) for span in spans))
-    project = workspace.project_of(where)
-    program, _ = check_source(Source(where.source.name, text), project.find)
+    project = workspace.project_of(changed[where], changed.values())
+    program, found = check_source(changed[where].source, project.find)
     word = re.compile(rf"(?<![\w']){re.escape(old)}(?![\w'])")
-    known = {word.sub(name, signature(each)) for each in before.program.diagrams}
+    known = {
+        word.sub(name, each.name): word.sub(name, signature(each))
+        for each in before.program.diagrams
+    }
     for each in program.diagrams:
-        if word.sub(name, signature(each)) not in known:
+        if each.name in known and word.sub(name, signature(each)) != known[each.name]:
             raise RenameError(
                 f"`{each.name}` leaves `{old}` open for its callers: bind it there first, "
                 f"`[{old} = {old}]`"
             )
+    if len(found) > len(before.diagnostics):
+        raise RenameError(f"`{old}` can't be called `{name}`: {found[0].message}")

@@ -7,13 +7,15 @@ import functools
 import gc
 import logging
 import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any, TypeVar, cast
 
 from lsprotocol import types
 from pygls.capabilities import ServerCapabilitiesBuilder
-from pygls.exceptions import JsonRpcException
+from pygls.exceptions import FeatureRequestError, JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 from ncdlang.diagnostics import Diagnostic
@@ -99,7 +101,8 @@ class Server(LanguageServer):
 
     def report_server_error(self, error: Exception, source: Any) -> None:
         """A message that can't be read, or a failure in pygls: logged, and no window is opened."""
-        del source
+        if source is FeatureRequestError:
+            return
         if isinstance(error, JsonRpcException):
             self.note(f"the message can't be answered: {error}".split("\n")[0])
         else:
@@ -146,4 +149,8 @@ def serve(include: Sequence[str] = ()) -> None:
     register(server)
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    server.start_io()
+    # What else is printed, by whatever library, must not come between the messages.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as output:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        with suppress(ValueError):  # pygls closes it when the editor says goodbye
+            server.start_io(stdout=output)

@@ -19,8 +19,9 @@ from ncdlang.records import record
 from ncdlang.resources import stdlib_root
 from ncdlang.semantics.binding import InstanceKey
 from ncdlang.semantics.check import check_steps
+from ncdlang.semantics.compilation import Compilation
 from ncdlang.semantics.memory import Memory, Moves, Outcome
-from ncdlang.semantics.module import Compilation, ModuleChecker
+from ncdlang.semantics.module import ModuleChecker
 from ncdlang.semantics.program import CheckedProgram
 from ncdlang.source import Source
 from ncdlang.syntax import tree
@@ -143,11 +144,11 @@ class Workspace:
         """Whether a document is a file of the standard library: these are not checked alone."""
         return os.path.realpath(document.name).startswith(os.path.join(self._library, LIBRARY, ""))
 
-    def project(self) -> Project:
-        """How files are found now."""
+    def project(self, changed: Iterable[Document] = ()) -> Project:
+        """How files are found now, or would be after changes."""
         buffers = {
             os.path.realpath(each.name): each.source
-            for each in self.documents.values()
+            for each in (*self.documents.values(), *changed)
             if path_of(each.uri) is not None and not self.is_library(each)
         }
         return Project(self.include, buffers)
@@ -196,9 +197,9 @@ class Workspace:
             self._forget()
         return made
 
-    def project_of(self, document: Document) -> Project:
+    def project_of(self, document: Document, changed: Iterable[Document] = ()) -> Project:
         """A project that has read a document: modules are looked for beside it."""
-        project = self.project()
+        project = self.project(changed)
         if path_of(document.uri) is not None and not self.is_library(document):
             project.open(document.name)
         return project

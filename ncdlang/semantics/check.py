@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from ncdlang.diagnostics import Diagnostic, Label, Sink
-from ncdlang.semantics.module import Compilation, Find, ModuleChecker
+from ncdlang.semantics.compilation import Compilation, Find
+from ncdlang.semantics.module import ModuleChecker
 from ncdlang.semantics.program import CheckedProgram
 from ncdlang.source import Source, Span
 

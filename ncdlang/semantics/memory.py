@@ -26,7 +26,8 @@ from ncdlang.syntax.parser import Parsed
 
 if TYPE_CHECKING:
     from ncdlang.semantics.binding import InstanceKey, Template
-    from ncdlang.semantics.module import Compilation, Find, ModuleChecker
+    from ncdlang.semantics.compilation import Compilation, Find
+    from ncdlang.semantics.module import ModuleChecker
 
 Overrides: TypeAlias = Mapping[str, int | float]
 Answer: TypeAlias = tuple[Any, ...] | None
@@ -224,7 +225,7 @@ class Memory:
     def library(self, find: Find) -> Compilation:
         """The run in which the modules of the standard library are checked, once for all."""
         if self._library is None:
-            from ncdlang.semantics.module import Compilation
+            from ncdlang.semantics.compilation import Compilation
 
             self._library = Compilation(find, {}, memory=self)
         return self._library

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from itertools import count
+from collections.abc import Generator
 from typing import overload
 
 from ncdlang.diagnostics import Label, Sink
 from ncdlang.semantics.assertions import Assertion, assert_in_file
 from ncdlang.semantics.binding import InstanceKey, Template, is_complete, needs_settings
 from ncdlang.semantics.body import Body
+from ncdlang.semantics.compilation import PRELUDE, Compilation
 from ncdlang.semantics.configs import Configs
-from ncdlang.semantics.memory import FileMemory, Memory, Moves, Outcome, Recording, Use
+from ncdlang.semantics.memory import FileMemory, Outcome, Use
 from ncdlang.semantics.numbers import check_size, evaluate
 from ncdlang.semantics.order import callees_first, named
 from ncdlang.semantics.outcomes import at_use, outcome_of
@@ -20,72 +20,12 @@ from ncdlang.semantics.proofs import Symmetry, prove
 from ncdlang.semantics.remedies import is_commoner
 from ncdlang.semantics.report import Reported, Reporter, listed, rename
 from ncdlang.semantics.scope import Broken, DiagramRef, Meaning, Scope, closest
-from ncdlang.semantics.size import Size, Symbol, TooComplexError, constant
+from ncdlang.semantics.size import Size, TooComplexError, constant
 from ncdlang.semantics.types import Axis
 from ncdlang.source import Source, Span
 from ncdlang.syntax import tree
-from ncdlang.syntax.parser import Parsed, parse, parse_library
 
-Find = Callable[[Source, tuple[str, ...]], Source | None]
-PRELUDE = ("std", "prelude")
 PROPERTIES = ("linear", "elementwise", "monotone", "random", "stateful", "pictogram")
-
-
-class Compilation:
-    """What all files of one run share: the modules read so far, and the numbering of unknowns."""
-
-    def __init__(
-        self,
-        find: Find,
-        overrides: Mapping[str, int | float],
-        target: str | None = None,
-        memory: Memory | None = None,
-    ) -> None:
-        self.find = find
-        self.memory = memory
-        self.moves = Moves()
-        self.recordings: list[Recording] = []
-        self.overrides = overrides
-        self.target = target
-        self.modules: dict[str, ModuleChecker] = {}
-        self.open_files: list[str] = []
-        self.open_diagrams: list[tuple[tree.Diagram, str]] = []
-        self._numbers = count(1) if memory is None else memory.numbers
-        self._parsed: dict[Source, Parsed] = {}
-
-    def overridden(self, overrides: Mapping[str, int | float]) -> Compilation:
-        """The same files with other sizes and consts; what those can't change is kept."""
-        other = Compilation(self.find, overrides, memory=self.memory)
-        other.moves = self.moves
-        other._numbers = self._numbers
-        other._parsed = self._parsed
-        other.modules = {name: m for name, m in self.modules.items() if m.library}
-        return other
-
-    def parsed(self, source: Source) -> Parsed:
-        """The tree of a source, parsed once."""
-        if source not in self._parsed:
-            if source.is_library:
-                self._parsed[source] = parse_library(source)
-            else:
-                self._parsed[source] = self.memory.parsed(source) if self.memory else parse(source)
-        return self._parsed[source]
-
-    def symbol(self, name: str) -> Symbol:
-        """A new unknown."""
-        return Symbol(name, next(self._numbers))
-
-    def module(self, source: Source, library: str) -> ModuleChecker:
-        """The checker of a file, the same one each time."""
-        if library and self.memory is not None:
-            common = self.memory.library(self.find)
-            if common is not self:
-                return common.module(source, library)
-        if source.name not in self.modules:
-            self.open_files.append(source.name)
-            self.modules[source.name] = ModuleChecker(self, source, library)
-            self.open_files.pop()
-        return self.modules[source.name]
 
 
 class ModuleChecker(Reporter):
