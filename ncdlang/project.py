@@ -37,6 +37,8 @@ class Project:
         self._sources: dict[str, Source] = {}
         self._folders: dict[Source, str] = {}
         self._marked: set[str] = set()
+        self.asked: dict[str, None] = {}
+        """The files that were opened and, before a module was found, those looked for."""
 
     def open(self, path: str | os.PathLike[str]) -> Source:
         """The text of a file, named as the user named it; `-` is standard input.
@@ -44,6 +46,7 @@ class Project:
         Raises ProjectError for what can't be read, is no UTF-8 or is larger than 10 MB.
         """
         name = os.fspath(path)
+        self.asked[name] = None
         key = STDIN if name == STDIN else _real(name)
         if key in self._sources:
             return self._sources[key]
@@ -68,6 +71,7 @@ class Project:
             return self._find_in_library(relative)
         for folder in self._search(importer):
             path = os.path.join(folder, relative)
+            self.asked[path] = None
             if os.path.lexists(path):
                 return self._open_inside(folder, path)
         return None

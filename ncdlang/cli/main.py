@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import TextIOWrapper
 
@@ -41,16 +41,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     _prepare_streams()
     try:
-        code = _dispatch(arguments)
-        sys.stdout.flush()
-        return code
-    except SystemExit as request:
-        return request.code if isinstance(request.code, int) else 0
+        return _guarded(lambda: _dispatch(arguments))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         _silence()
         return BROKEN_PIPE
+
+
+def _guarded(run: Callable[[], int]) -> int:
+    """The exit code of a run. What goes wrong in it becomes a message, but not an interrupt."""
+    try:
+        code = run()
+        sys.stdout.flush()
+        return code
+    except SystemExit as request:
+        return request.code if isinstance(request.code, int) else 0
+    except BrokenPipeError:
+        raise
     except CommandError as error:
         complain(error)
         return 2
@@ -84,7 +92,12 @@ def _dispatch(arguments: list[str]) -> int:
         allow_abbrev=False,
     )
     command.configure(parser)
-    return command.run(parser.parse_args(rest))
+    options = parser.parse_args(rest)
+    if getattr(options, "watch", False):
+        from ncdlang.cli.watching import watch
+
+        return watch(command.run, options, _guarded)
+    return command.run(options)
 
 
 def _without_command(arguments: list[str]) -> int:
