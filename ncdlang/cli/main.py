@@ -27,6 +27,7 @@ COMMANDS = {
     "fmt": "format files",
     "explain": "say what the code of an error means, or how a diagram's kernels are derived",
     "cost": "predict transfers, operations and time of a diagram on a device",
+    "completion": "print a script that completes ncdc's arguments in a shell",
 }
 # Commands whose name no module can have.
 MODULES = {"import": "importing"}
@@ -73,6 +74,11 @@ def _guarded(run: Callable[[], int]) -> int:
         return _internal(error)
 
 
+def module_of(command: str) -> str:
+    """The module that carries a command out."""
+    return f"ncdlang.cli.{MODULES.get(command, command)}"
+
+
 class _Help(RawDescriptionHelpFormatter):
     """Help of a fixed width: to ask the terminal, argparse imports what a check has no use for."""
 
@@ -84,7 +90,7 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in COMMANDS:
         return _without_command(arguments)
     name, *rest = arguments
-    command = import_module(f"ncdlang.cli.{MODULES.get(name, name)}")
+    command = import_module(module_of(name))
     parser = ArgumentParser(
         prog=f"ncdc {name}",
         description=command.__doc__,
@@ -101,7 +107,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _without_command(arguments: list[str]) -> int:
-    listed = "\n".join(f"  {name:8} {text}" for name, text in COMMANDS.items())
+    listed = "\n".join(f"  {name:10} {text}" for name, text in COMMANDS.items())
     parser = ArgumentParser(
         prog="ncdc",
         usage="ncdc COMMAND ...",
