@@ -62,7 +62,7 @@ def _guarded(run: Callable[[], int]) -> int:
         raise
     except CommandError as error:
         complain(error)
-        return 2
+        return error.exit_code
     except OSError as error:
         _silence()
         complain(CommandError(f"cannot write the output: {error.strerror or error}"))
