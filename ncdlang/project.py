@@ -52,10 +52,11 @@ class Project:
         self._library = os.path.realpath(stdlib_root())
         self._sources: dict[str, Source] = {}
         self._folders: dict[Source, str] = {}
-        self._places: dict[
-            str, str
-        ] = {}  # of texts that are tried in place of those that were read
+        # Of texts that are tried in place of those that were read.
+        self._places: dict[str, str] = {}
         self._marked: set[str] = set()
+        self.asked: dict[str, None] = {}
+        """The files that were opened and, before a module was found, those looked for."""
 
     def open(self, path: str | os.PathLike[str]) -> Source:
         """The text of a file, named as the user named it; `-` is standard input.
@@ -63,6 +64,7 @@ class Project:
         Raises ProjectError for what can't be read, is no UTF-8 or is larger than 10 MB.
         """
         name = os.fspath(path)
+        self.asked[name] = None
         key = STDIN if name == STDIN else _real(name)
         if key in self._sources:
             return self._sources[key]
@@ -89,6 +91,7 @@ class Project:
             return self._find_in_library(relative)
         for folder in self._search(importer):
             path = os.path.join(folder, relative)
+            self.asked[path] = None
             if os.path.lexists(path) or _real(path) in self._buffers:
                 return self._open_inside(folder, path)
         return None
