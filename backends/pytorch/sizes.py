@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from ncdlang.semantics.program import CheckedDiagram, Requirement
@@ -148,7 +148,18 @@ def _solve(places: list[Place], required: list[Requirement], built: set[Symbol])
 def _isolate(place: Place | Requirement, known: set[Symbol]) -> Solution | None:
     """The one unknown of the place's size, if that is linear in it."""
     size = place.axis.size if isinstance(place, Place) else place.left - place.right
-    unknown = size.symbols() - known
+    found = isolated(size, known)
+    if found is None:
+        return None
+    symbol, factor, rest = found
+    if isinstance(place, Requirement) and all(coefficient < 0 for _, coefficient in factor.terms):
+        factor, rest = -factor, -rest
+    return Solution(symbol, place, factor, rest)
+
+
+def isolated(size: Size, known: Collection[Symbol]) -> tuple[Symbol, Size, Size] | None:
+    """The one unknown of a size that is linear in it: the size is `factor * unknown + rest`."""
+    unknown = size.symbols() - frozenset(known)
     if len(unknown) != 1:
         return None
     (symbol,) = unknown
@@ -160,6 +171,4 @@ def _isolate(place: Place | Requirement, known: set[Symbol]) -> Solution | None:
         if power > 1 or symbol in term.symbols():
             return None
         factor, rest = (factor + term, rest) if power else (factor, rest + term)
-    if isinstance(place, Requirement) and all(coefficient < 0 for _, coefficient in factor.terms):
-        factor, rest = -factor, -rest
-    return Solution(symbol, place, factor, rest)
+    return symbol, factor, rest
