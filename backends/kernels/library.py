@@ -222,7 +222,7 @@ class TorchWriter:
             return Named(name, tuple(plain), False, True)
         indices, axes = self._joined([self.value(arg) for arg in term.args])
         listed = ", ".join(index.text for index in indices)
-        return Named(f"_gather({name}, {listed})", axes, False, True)
+        return Named(f"_taken({name}, {listed})", axes, False, True)
 
     # ---- folds -----------------------------------------------------------------------------------
 

@@ -167,9 +167,12 @@ class Launch:
             blocks[dim] = function.scope.claim_numbered(dim.block)
             lines.append(f"{blocks[dim]} = {fit}")
         count = ["lift", *(_factor(self.sizes.text(axis.size)) for axis in kernel.batch)]
-        tiled = [kernel.rows] if kernel.rows.axes else []
-        tiled += kernel.columns if len(kernel.columns) == 1 else ()
-        count += [f"-(-{_factor(self._length(dim))} // {blocks[dim]})" for dim in tiled]
+        if kernel.rows.axes:
+            count.append(f"-(-{_factor(self._length(kernel.rows))} // {blocks[kernel.rows]})")
+        if len(kernel.columns) == 1:
+            (only,) = kernel.columns
+            # What has no columns is made even where there are none.
+            count.append(f"max(-(-{_factor(self._length(only))} // {blocks[only]}), 1)")
         lines.append(f"programs = {' * '.join(count)}")
         lines.append("_launch(")
         lines.append(f"    {kernel.name},")
