@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import copy
 import importlib.util
-import json
 import os
 import pickle
 import re
@@ -286,12 +285,8 @@ def test_measured_rows_choose_on_a_gpu(tmp_path, monkeypatch: pytest.MonkeyPatch
     mark = dispatch.fingerprint(Runner(make_plan(open_diagram(diagram)), {}))
     row = {"program": mark, "capability": [9, 0], "format": "bfloat16", "sizes": [3, 2, 3, 3, 2]}
     rows = [row | {"library": 1.0, "derived": 2.0}]
-    path = tmp_path / "winners.json"
-    path.write_text(json.dumps({"rows": rows}))
-    monkeypatch.setattr(dispatch, "TABLE", path)
-    dispatch.table.cache_clear()
+    monkeypatch.setattr(dispatch, "ROWS", rows)
     module = imported(library.source(backend="triton"), tmp_path)
-    dispatch.table.cache_clear()
     assert len(module.MEASURED) == 1
 
     class Fake:

@@ -20,17 +20,11 @@ from ..pytorch.names import Scope
 from ..pytorch.sizes import isolated
 from .dispatch import choice, default_text
 from .helpers import NAMES, used
-from .operations import (
-    Function,
-    Launch,
-    Operation,
-    Sizes,
-    anchor,
-    library_lines,
-    plain,
-)
+from .launching import Launch
+from .operations import Operation, library_lines
 from .runner import label
 from .training import Runner
+from .variables import Function, Sizes, anchor, plain
 
 _PLACEHOLDER = "\N{REPLACEMENT CHARACTER}"
 
