@@ -395,7 +395,7 @@ def test_no_lifted_index_and_expanded_ones(tmp_path) -> None:
 
 
 def test_threads_load_a_file_once(without_interpreter) -> None:
-    from ncdlang.backends.kernels.launch import loaded
+    from ncdlang.backends.kernels.loading import loaded
 
     source = program("without_heads").source("without_heads", backend="triton")
     q, k, v = torch.randn(9, 4), torch.randn(8, 4), torch.randn(8, 3)

@@ -15,9 +15,9 @@ from ncdlang.analysis.terms import Array, Term, reads
 
 from ..pytorch.names import comment
 from .launching import Launch
-from .library import TorchWriter, sizes_of
 from .runner import Launcher, Program, pieces
 from .source import Kernel
+from .torch_text import TorchWriter, sizes_of
 from .training import Backward
 from .variables import Function, Sizes, anchor, format_of, room_for
 

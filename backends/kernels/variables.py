@@ -12,7 +12,7 @@ from ncdlang.semantics.size import Size, Symbol
 from ..pytorch.names import Scope, local_scope
 from ..pytorch.sizes import Code, size_code
 from .helpers import NAMES
-from .library import TorchWriter
+from .torch_text import TorchWriter
 
 LETTERS = re.compile(r"[^0-9A-Za-z_]")
 
