@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ncdlang.analysis.plan import RESIDENT, Region
+from ncdlang.analysis.plan import RESIDENT, Library, Region
 from ncdlang.analysis.terms import Array
 from ncdlang.ir.lower import lower
 from ncdlang.semantics.program import CheckedDiagram
@@ -19,18 +19,13 @@ from ..pytorch.emitter import Emitted, emit_module
 from ..pytorch.names import Scope
 from ..pytorch.sizes import isolated
 from .dispatch import choice, default_text
+from .expressions import Unsupported
 from .helpers import NAMES, used
-from .operations import (
-    Function,
-    Launch,
-    Operation,
-    Sizes,
-    anchor,
-    library_lines,
-    plain,
-)
+from .launching import Launch
+from .operations import Operation, library_lines
 from .runner import label
 from .training import Runner
+from .variables import Function, Sizes, anchor, plain
 
 _PLACEHOLDER = "\N{REPLACEMENT CHARACTER}"
 
@@ -46,7 +41,16 @@ class File:
 
 
 def write_file(request: Request, runner: Runner, suffix: str = "") -> File:
-    """The file of a request. `suffix` keeps its operations apart from those of another one."""
+    """The file of a request. `suffix` keeps its operations apart from those of another one.
+
+    Raises Unsupported where a step is neither a region of real numbers nor the library's.
+    """
+    for step in runner.plan.steps:
+        if not isinstance(step, Region | Library):
+            raise Unsupported("a step is no region")
+        launcher = runner.program.launchers.get(step)
+        if launcher is not None and anchor(launcher.inputs) is None:
+            raise Unsupported("a region reads no real numbers")
     eager = emit_module(request.diagram, request.program.source.name, request.sizes, lower)
     return _Writer(request, runner, eager, suffix).write()
 
