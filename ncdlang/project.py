@@ -44,7 +44,9 @@ class Project:
         self._library = os.path.realpath(stdlib_root())
         self._sources: dict[str, Source] = {}
         self._folders: dict[Source, str] = {}
-        self._places: dict[str, str] = {}  # of texts that are tried in place of those that were read
+        self._places: dict[
+            str, str
+        ] = {}  # of texts that are tried in place of those that were read
         self._marked: set[str] = set()
 
     def open(self, path: str | os.PathLike[str]) -> Source:
