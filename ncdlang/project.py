@@ -24,6 +24,14 @@ LIBRARY = "std"
 class ProjectError(OSError):
     """A file can't be read, or may not be; the message is for the user and names the file."""
 
+    exit_code = 2
+
+
+class NotText(ProjectError):
+    """A file can be read, but what is in it is not UTF-8: a mistake in the file itself."""
+
+    exit_code = 1
+
 
 class Project:
     """Opens files and finds the modules that they use.
@@ -44,10 +52,11 @@ class Project:
         self._library = os.path.realpath(stdlib_root())
         self._sources: dict[str, Source] = {}
         self._folders: dict[Source, str] = {}
-        self._places: dict[
-            str, str
-        ] = {}  # of texts that are tried in place of those that were read
+        # Of texts that are tried in place of those that were read.
+        self._places: dict[str, str] = {}
         self._marked: set[str] = set()
+        self.asked: dict[str, None] = {}
+        """The files that were opened and, before a module was found, those looked for."""
 
     def open(self, path: str | os.PathLike[str]) -> Source:
         """The text of a file, named as the user named it; `-` is standard input.
@@ -55,6 +64,7 @@ class Project:
         Raises ProjectError for what can't be read, is no UTF-8 or is larger than 10 MB.
         """
         name = os.fspath(path)
+        self.asked[name] = None
         key = STDIN if name == STDIN else _real(name)
         if key in self._sources:
             return self._sources[key]
@@ -81,6 +91,7 @@ class Project:
             return self._find_in_library(relative)
         for folder in self._search(importer):
             path = os.path.join(folder, relative)
+            self.asked[path] = None
             if os.path.lexists(path) or _real(path) in self._buffers:
                 return self._open_inside(folder, path)
         return None
@@ -240,6 +251,6 @@ def _decode(name: str, data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ProjectError(
+        raise NotText(
             f"cannot read {name}: it is not UTF-8 (byte 0x{data[error.start]:02x} in line {line})"
         ) from error
