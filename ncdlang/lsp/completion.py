@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 
+from ncdlang.lsp.bodies import Kind, Symbol
 from ncdlang.lsp.context import Context, Opened, context_at
 from ncdlang.lsp.describing import builtin, declaration_of, describe, header_of, meaning_of, typed
-from ncdlang.lsp.names import FileNames, Kind, Symbol
+from ncdlang.lsp.names import FileNames
 from ncdlang.lsp.workspace import MOST_FILES, Analysis, Document, Workspace, path_of
 from ncdlang.project import LIBRARY, Project
 from ncdlang.records import record
@@ -159,7 +160,7 @@ class _Completer:
         found = [s for s in self._names.symbols.values() if s.kind in ("axis", "const")]
         found += [
             symbol
-            for table in self._names.local.values()
+            for _, table in self._names.locals()
             for symbol in table.values()
             if symbol.kind in ("axis", "setting")
         ]
@@ -195,7 +196,7 @@ class _Completer:
                 detail = f"{kind} {entry.name.text}{default} of {diagram}"
                 label = f"{entry.name.text} = "
                 yield Item(label, kind, detail, 2, label)
-        for name, symbol in names.local.get(diagram, {}).items():
+        for name, symbol in names.local(diagram).items():
             if symbol.kind == "axis" and name not in listed and declared is not None:
                 if symbol.span.end <= header_end(declared):
                     yield Item(f"{name} = ", "axis", f"axis {name} of {diagram}", 3, f"{name} = ")
@@ -207,7 +208,7 @@ class _Completer:
                 yield Item(symbol.name, "axis", self._detail(symbol), 2, symbol=symbol)
 
     def _local(self, kinds: Iterable[Kind], rank: int = 2) -> Iterator[Item]:
-        for symbol in self._names.local.get(self._owner, {}).values():
+        for symbol in self._names.local(self._owner).values():
             is_typed = symbol.span.start <= self._context.start < symbol.span.end
             if symbol.kind in kinds and not is_typed:
                 order = rank + (symbol.kind == "axis" and "wire" in kinds)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from lsprotocol import types
 
 from ncdlang.diagnostics import Diagnostic
+from ncdlang.lsp.bodies import Kind
 from ncdlang.lsp.completion import Completion, Item, ItemKind
-from ncdlang.lsp.names import Kind
 from ncdlang.lsp.symbols import Entry
 from ncdlang.lsp.tokens import MODIFIERS, TYPES, Token
 from ncdlang.lsp.workspace import Workspace

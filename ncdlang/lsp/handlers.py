@@ -65,7 +65,9 @@ def _documents(server: Server) -> None:
         server.publisher.closed(params.text_document.uri)
         server.publisher.all_changed()
 
-    def files_changed(params: object) -> None:
+    def files_changed(
+        params: types.DidSaveTextDocumentParams | types.DidChangeWatchedFilesParams,
+    ) -> None:
         del params
         server.files.disk_changed()
         server.publisher.all_changed()
