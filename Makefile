@@ -33,7 +33,7 @@ docs: ready
 
 # Writes what editors and Pygments colour programs by, from the grammar and the library.
 grammars: ready
-	$(BIN)/python -m pytest -q tests/test_highlight.py --update-golden
+	$(BIN)/python -m pytest -q tests/test_highlight.py tests/test_editors.py --update-golden
 
 # Packs the extension for Visual Studio Code into dist/, and looks at what it packed; needs npm.
 vscode: ready
