@@ -67,4 +67,5 @@ def check_source(
         sink.extend(checked.sink)
     if not overrides and only is None and not sink.has_errors:
         sink.extend(_misfits(compilation, module))
-    return CheckedProgram(source, diagrams, tuple(module.configs)), tuple(sink)
+    claims = [claim for checked in compilation.modules.values() for claim in checked.claims]
+    return CheckedProgram(source, diagrams, tuple(module.configs), tuple(claims)), tuple(sink)

@@ -13,7 +13,7 @@ from ncdlang.semantics.body import Body
 from ncdlang.semantics.configs import Configs
 from ncdlang.semantics.numbers import check_size, evaluate
 from ncdlang.semantics.order import callees_first
-from ncdlang.semantics.program import CheckedDiagram
+from ncdlang.semantics.program import CheckedDiagram, Claim
 from ncdlang.semantics.proofs import Symmetry, prove
 from ncdlang.semantics.report import Reported, Reporter, listed, rename
 from ncdlang.semantics.scope import Broken, DiagramRef, Meaning, Scope, closest
@@ -88,6 +88,7 @@ class ModuleChecker(Reporter):
         self.properties: dict[str, tuple[str, ...]] = {}
         self.assertions: list[Assertion] = []
         self.symmetries: dict[Span, Symmetry] = {}
+        self.claims: list[Claim] = []
         self.required: dict[str, list[tree.Expr]] = {}
         self.configs: list[tuple[str, tuple[tuple[str, float | int], ...]]] = []
         self.config_names: dict[str, Span] = {}
