@@ -23,6 +23,14 @@ LIBRARY = "std"
 class ProjectError(OSError):
     """A file can't be read, or may not be; the message is for the user and names the file."""
 
+    exit_code = 2
+
+
+class NotText(ProjectError):
+    """A file can be read, but what is in it is not UTF-8: a mistake in the file itself."""
+
+    exit_code = 1
+
 
 class Project:
     """Opens files and finds the modules that they use.
@@ -201,6 +209,6 @@ def _decode(name: str, data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ProjectError(
+        raise NotText(
             f"cannot read {name}: it is not UTF-8 (byte 0x{data[error.start]:02x} in line {line})"
         ) from error

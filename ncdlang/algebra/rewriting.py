@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from ncdlang.algebra.strides import Places, axes_of, gathered
+from ncdlang.algebra.strides import Places, axes_of
 from ncdlang.ir.diagram import (
     Block,
     Edge,
@@ -33,6 +33,7 @@ from ncdlang.semantics.types import (
     Kind,
     Mod,
     Wire,
+    gathered,
     plain_index,
 )
 from ncdlang.source import Span
@@ -198,7 +199,7 @@ def with_wires(edge: Edge, renamed: Mapping[Wire, Wire]) -> Edge:
 
 
 def _renamed_place(place: Affine, renamed: Mapping[Wire, Wire]) -> Affine:
-    if not gathered((place,)):
+    if not any(gathered((place,))):
         return place
     terms = tuple((_renamed_variable(v, renamed), c) for v, c in place.terms)
     return replace(place, terms=terms)
@@ -273,7 +274,7 @@ class Site:
             for axis, place, is_target in zip(own, places, weave, strict=True)
         )
         seen = [place.axis for place, is_target in zip(places, weave, strict=True) if is_target]
-        if fits and len(set(seen)) == len(seen) and not gathered(places) and not guarded:
+        if fits and len(set(seen)) == len(seen) and not any(gathered(places)) and not guarded:
             tiled = tuple(p for p, is_target in zip(places, weave, strict=True) if not is_target)
             return (), Operand(source, weave, tiled)
         edge = self.reindex(source, places, tuple(used), guarded)
@@ -292,7 +293,10 @@ def plain_operand(wire: Wire, targets: Iterable[Axis] = ()) -> Operand:
 
 def reindex_operands(source: Wire, places: Places) -> tuple[Operand, ...]:
     """The operands of a reindexing: the source, then the arrays that it gathers from."""
-    further = [Operand(g.wire, (False,) * len(g.indices), g.indices) for g in gathered(places)]
+    further = [
+        Operand(g.wire, (False,) * len(g.indices), g.indices)
+        for g in dict.fromkeys(gathered(places))
+    ]
     return (Operand(source, (False,) * len(places), places), *further)
 
 

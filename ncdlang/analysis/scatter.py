@@ -19,7 +19,7 @@ from ncdlang.semantics.facts import Collision, Facts, Unknown
 from ncdlang.semantics.program import CheckedDiagram, Invoke, Scatter, Write, walk
 from ncdlang.semantics.size import ONE, ZERO, Size, product
 from ncdlang.semantics.sizes import composite_index
-from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, Mod, Wire, plain_index
+from ncdlang.semantics.types import Affine, Axis, Wire, gathered, plain_index
 from ncdlang.semantics.uniqueness import one_to_one
 
 Class = Literal["slice", "entangled", "index", "dropped"]
@@ -164,7 +164,7 @@ class Variator:
         """The arrays of naturals that places are looked up in."""
         found: dict[Wire, None] = {}
         for dimension in self.dimensions:
-            found.update(dict.fromkeys(_tables(dimension.index)))
+            found.update(dict.fromkeys(each.wire for each in gathered((dimension.index,))))
         return tuple(found)
 
 
@@ -233,19 +233,6 @@ def _stride(axis: Axis, index: Affine) -> Size | None:
         elif axis in Affine(ZERO, ((variable, ONE),)).axes():
             return None
     return found
-
-
-def _tables(index: Affine) -> Iterator[Wire]:
-    for variable, _ in index.terms:
-        match variable:
-            case Gathered():
-                yield variable.wire
-                for inner in variable.indices:
-                    yield from _tables(inner)
-            case Floor() | Mod():
-                yield from _tables(variable.numerator)
-            case _:
-                pass
 
 
 # ---- the writes of a diagram -------------------------------------------------------------------

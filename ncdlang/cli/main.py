@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except CommandError as error:
         complain(error)
-        return 2
+        return error.exit_code
     except OSError as error:
         _silence()
         complain(CommandError(f"cannot write the output: {error.strerror or error}"))

@@ -74,7 +74,7 @@ def open_file(options: Namespace, project: Project) -> Source:
     try:
         return project.open(options.file)
     except ProjectError as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(str(error), exit_code=error.exit_code) from error
 
 
 def load(options: Namespace) -> api.Checked:

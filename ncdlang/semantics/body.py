@@ -394,7 +394,3 @@ class Body(Names):
         indices = tuple(plain_index(axis) for axis in axes)
         self.add(Define(same, Read(wire, indices, wire.type.kind, axes, span), span))
         return same
-
-    def plain_indices(self, wire: Wire) -> tuple[Affine, ...]:
-        """The coordinates of the whole array."""
-        return tuple(plain_index(axis) for axis in wire.type.axes)

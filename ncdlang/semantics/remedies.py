@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Fix, Label
+from ncdlang.semantics.naming import is_anonymous
 from ncdlang.semantics.primitives import REDUCTIONS
 from ncdlang.semantics.report import listed
 from ncdlang.semantics.scope import Scope
@@ -315,6 +316,19 @@ def naming(axes: Iterable[Axis], guess: str | None) -> str:
             "name the axes of the array on the left where it is made, `Y[...] = ...`"
         )
     return f"did you mean `{guess}`?" if guess else ""
+
+
+def splitting(wire: Wire, part: Axis) -> str:
+    """How to split the composite axis of a wire that an axis is a part of; "" if there is none."""
+    axes = wire.type.axes
+    if not any(part in axis.atoms for axis in axes if axis.parts):
+        return ""
+    split = " ".join(atom.name for axis in axes for atom in axis.atoms)
+    # A value without a name in the program has to get one first.
+    read = f"{wire.name}[{', '.join(str(axis) for axis in axes)}]"
+    if is_anonymous(wire):
+        return f"split the composite axis first: write the array as `[{split}]`"
+    return f"split the composite axis first: `Y[{split}] = {read}`"
 
 
 def unnamed(name: str, scope: Scope) -> str:
