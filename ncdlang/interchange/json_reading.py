@@ -6,7 +6,8 @@ import types
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
 from ncdlang.interchange.json_values import Value, parsed
-from ncdlang.interchange.schema import FORMAT, RECORDS, VERSION, hints
+from ncdlang.interchange.schema import FORMAT, RECORDS, VERSION, WORDS, hints
+from ncdlang.semantics.primitives import ELEMENTWISE
 from ncdlang.semantics.program import CheckedDiagram, CheckedProgram
 from ncdlang.semantics.size import Atom, Monomial, Quotient, Size, Symbol, TooComplexError
 from ncdlang.source import Source, Span
@@ -75,6 +76,12 @@ class _Reading:
             if member != "is" and member not in known:
                 raise inner.fail(f"`{name}` has no such field")
         given = {field: self.expected(value.get(field), hint) for field, hint in known.items()}
+        for field, allowed in WORDS.get(name, {}).items():
+            if given[field] not in allowed:
+                raise value.get(field).fail(f"`{name}` has no such `{field}`")
+        if name == "Apply" and len(given["arguments"]) != ELEMENTWISE[given["op"]]:
+            count = ELEMENTWISE[given["op"]]
+            raise value.get("arguments").fail(f"`{given['op']}` takes {count}")
         return RECORDS[name](**given)
 
     # ---- values --------------------------------------------------------------------------------
