@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
+from ncdlang.interchange.json_consistency import misfit
 from ncdlang.interchange.json_values import Value, parsed
 from ncdlang.interchange.schema import FORMAT, RECORDS, VERSION, WORDS, hints
 from ncdlang.semantics.primitives import ELEMENTWISE
@@ -82,7 +83,11 @@ class _Reading:
         if name == "Apply" and len(given["arguments"]) != ELEMENTWISE[given["op"]]:
             count = ELEMENTWISE[given["op"]]
             raise value.get("arguments").fail(f"`{given['op']}` takes {count}")
-        return RECORDS[name](**given)
+        made = RECORDS[name](**given)
+        told = misfit(made) if isinstance(made, CheckedDiagram) else None
+        if told is not None:
+            raise value.fail(f"the records of `{made.name}` do not fit together: {told}")
+        return made
 
     # ---- values --------------------------------------------------------------------------------
 
