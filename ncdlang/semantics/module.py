@@ -15,7 +15,7 @@ from ncdlang.semantics.memory import FileMemory, Outcome, Use
 from ncdlang.semantics.numbers import check_size, evaluate
 from ncdlang.semantics.order import callees_first, named
 from ncdlang.semantics.outcomes import at_use, outcome_of
-from ncdlang.semantics.program import CheckedDiagram
+from ncdlang.semantics.program import CheckedDiagram, Claim
 from ncdlang.semantics.proofs import Symmetry, prove
 from ncdlang.semantics.remedies import is_commoner
 from ncdlang.semantics.report import Reported, Reporter, listed, rename
@@ -52,6 +52,7 @@ class ModuleChecker(Reporter):
         self.properties: dict[str, tuple[str, ...]] = {}
         self.assertions: list[Assertion] = []
         self.symmetries: dict[Span, Symmetry] = {}
+        self.claims: list[Claim] = []
         self.required: dict[str, list[tree.Expr]] = {}
         self.configs: list[tuple[str, tuple[tuple[str, float | int], ...]]] = []
         self.config_names: dict[str, Span] = {}

@@ -94,7 +94,7 @@ def _diagrams_of(module: ModuleChecker, path: tuple[str, ...]) -> set[str]:
     if source is None:
         return set()
     declarations = module.compilation.parsed(source).file.declarations
-    return {d.name.text for d in declarations if isinstance(d, tree.Diagram)}
+    return {d.name.text for d in declarations if isinstance(d, (tree.Diagram, tree.Op))}
 
 
 def _unknown_calls(module: ModuleChecker, names: set[str]) -> Iterator[str]:
