@@ -71,12 +71,15 @@ class _Inside:
 
 
 def circuit(
-    graph: Graph, context: Context, notation: Notation, levels: Levels | None = None
+    graph: Graph, context: Context, notation: Notation, depth: int, levels: Levels | None = None
 ) -> Circuit:
-    """The circuit of a whole diagram, its inputs and outputs in the order of the signature."""
+    """The circuit of a whole diagram, its inputs and outputs in the order of the signature.
+
+    So many levels of calls and blocks are opened as `depth` says.
+    """
     overlay = Overlay(levels)
     inside = _Inside(graph.inputs, graph.outputs, graph.edges)
-    builder = _Builder(graph, context, notation, (graph.name,), context.options.depth, overlay)
+    builder = _Builder(graph, context, notation, (graph.name,), depth, overlay)
     return builder.circuit(inside, is_free=False)
 
 
