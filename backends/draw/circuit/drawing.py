@@ -44,9 +44,10 @@ def written(drawn: Drawn, name: str, options: Options) -> Sheet:
 def draw(graph: Graph, options: Options, notation: Notation) -> Drawn:
     """A graph as a circuit: of a diagram that is lowered, or a derived one."""
 
-    def make(depth: int, width: float) -> Drawn:
+    def make(depth: int, width: float, variant: int) -> Drawn:
         ids = Ids()
-        return Drawn(_scene(graph, replace(options, width=width), depth, notation, ids), ids)
+        inside = replace(options, width=width)
+        return Drawn(_scene(graph, inside, depth, notation, ids, variant), ids)
 
     return fitted(make, options)
 
@@ -54,12 +55,12 @@ def draw(graph: Graph, options: Options, notation: Notation) -> Drawn:
 def draw_stages(stages: Sequence[Stage], options: Options, notation: Notation) -> Drawn:
     """The stages of a rewrite, each in a panel."""
 
-    def make(depth: int, width: float) -> Drawn:
+    def make(depth: int, width: float, variant: int) -> Drawn:
         ids = Ids()
         inside = replace(options, width=max(width - MARGINS, _NARROWEST) if width else 0.0)
         panels = [
-            Panel(stage.title, stage.told, _scene(stage.graph, inside, depth, notation, ids))
-            for stage in stages
+            Panel(each.title, each.told, _scene(each.graph, inside, depth, notation, ids, variant))
+            for each in stages
         ]
         return Drawn(side_by_side(panels, options.font, ids, width), ids)
 
@@ -89,10 +90,10 @@ def draw_streams(
         raise TargetError(f"{diagram.name} has no kernels: {opaque.what} ({place})") from None
     machine = f"{device.name} in {_DTYPE}"
 
-    def make(depth: int, width: float) -> Drawn:
+    def make(depth: int, width: float, variant: int) -> Drawn:
         ids, graph = Ids(), lowered(diagram)
         inside = replace(options, width=width)
-        scene = _scene(graph, inside, depth, notation, ids, levels, lowered)
+        scene = _scene(graph, inside, depth, notation, ids, variant, levels, lowered)
         return Drawn(with_legend(scene, levels, notation, machine, options.font, width), ids)
 
     return fitted(make, options)
@@ -104,6 +105,7 @@ def _scene(
     depth: int,
     notation: Notation,
     ids: Ids,
+    variant: int,
     levels: Levels | None = None,
     lowered: Lowered = lower,
 ) -> Scene:
@@ -112,8 +114,8 @@ def _scene(
         return max(left, _NARROWEST) if options.width else 0.0
 
     def frame(inner: Circuit, frames: int) -> Scene:
-        return lay_out(inner, options.font, is_frame=True, width=room(frames))
+        return lay_out(inner, options.font, is_frame=True, width=room(frames), variant=variant)
 
-    context = Context(options, ids, Pictograms(ids, options.font), frame, lowered)
+    context = Context(options, ids, Pictograms(ids, options.font), frame, lowered, variant)
     whole = circuit(graph, context, notation, depth, levels)
-    return lay_out(whole, options.font, is_frame=False, width=room(0))
+    return lay_out(whole, options.font, is_frame=False, width=room(0), variant=variant)
