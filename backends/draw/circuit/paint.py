@@ -45,13 +45,15 @@ class Place:
     right: float
 
 
-def lay_out(circuit: Circuit, font: str, *, is_frame: bool, width: float = 0.0) -> Scene:
+def lay_out(
+    circuit: Circuit, font: str, *, is_frame: bool, width: float = 0.0, variant: int = 0
+) -> Scene:
     """Lay a circuit out, in several lines if it is wider than a `width` that is not 0.
 
-    A frame has room for its title at the top.
+    A frame has room for its title at the top. Another `variant` has another order of rows.
     """
     found = columns(circuit)
-    order_rows(found, circuit.wanted)
+    order_rows(found, circuit.wanted, variant)
     place_rows(found)
     return _Painter(found, circuit, font, is_frame, width).scene()
 
@@ -131,10 +133,16 @@ class _Painter:
                             port.is_told = port.is_told or self._is_far(port)
         for part in self.parts():
             _name_first(part)
-        for port in (port for bundle in self.circuit.outputs for port in bundle):
-            links = self.into.get(port, [])
-            if links and links[0].tail.is_told and links[0].tail.strand.label == port.strand.label:
-                port.is_told = False
+        for bundle in self.circuit.outputs:
+            if all(self._is_told_before(port) for port in bundle):
+                for port in bundle:
+                    port.is_told = bool(port.name)
+
+    def _is_told_before(self, port: Port) -> bool:
+        """Whether the wire that ends at a port is labelled where it begins."""
+        links = self.into.get(port, [])
+        tail = links[0].tail if links else None
+        return tail is not None and tail.is_told and tail.strand.label == port.strand.label
 
     def _is_far(self, port: Port) -> bool:
         links = self.into.get(port, [])
