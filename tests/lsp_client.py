@@ -10,6 +10,7 @@ from collections import deque
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
+from time import perf_counter
 from typing import Any
 
 PATIENCE = 60.0
@@ -106,7 +107,8 @@ class Client:
             self.asked.append(method)
             self.send({"id": message["id"], "result": None})
         elif method == "textDocument/publishDiagnostics":
-            self.findings[message["params"]["uri"]] = message["params"]
+            told = {**message["params"], "received": message["received"]}
+            self.findings[told["uri"]] = told
             self.published.append(message["params"])
         elif method == "window/logMessage":
             self.log.append(message["params"]["message"])
@@ -126,7 +128,9 @@ class Client:
             if not length:
                 self._messages.put(None)
                 return
-            self._messages.put(json.loads(stream.read(length)))
+            message = json.loads(stream.read(length))
+            message["received"] = perf_counter()
+            self._messages.put(message)
 
     def _read_errors(self) -> None:
         assert self.process.stderr is not None
@@ -156,9 +160,16 @@ class Client:
         self.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
 
     def wait(self, uri: str, version: int | None) -> list[dict[str, Any]]:
-        """What is found in a version of a document, told now or already."""
+        """What is found in a version of a document, told now or already.
+
+        Where a check takes long some of it is told before the rest. A request waits for the check,
+        and the answer to another one comes after all that was told of it.
+        """
         while self.findings.get(uri, {"version": -1}).get("version") != version:
             self.receive()
+        place = {"line": 0, "character": 0}
+        for _ in range(2):
+            self.request("textDocument/hover", {"textDocument": {"uri": uri}, "position": place})
         found: list[dict[str, Any]] = self.findings[uri]["diagnostics"]
         return found
 

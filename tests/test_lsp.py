@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,8 @@ import pytest
 
 from tests.lsp_client import Client
 from tests.test_suite import CASES
+
+FULL = bool(os.environ.get("NCDLANG_FULL"))
 
 LAYERS = """## Half of it.
 diagram halved(X: [n]) -> [n] { return 0.5 * X }
@@ -384,6 +389,17 @@ def test_completion_in_a_comment_is_silent_and_its_documentation_comes_later(mai
     assert "every query with every key" in resolved["documentation"]["value"]
 
 
+def test_completion_of_the_library_adds_its_use(draft: File) -> None:
+    draft.type("use std.nn.{linear}\ndiagram f(X: [x m]) -> [x m] { return emb }\n")
+    item = completions(draft, "return emb", 10)["embedding"]
+    assert item["detail"] == "use std.nn"
+    resolved = draft.client.request("completionItem/resolve", item)
+    edits = [resolved["textEdit"], *resolved["additionalTextEdits"]]
+    changed = draft.edited(edits)
+    assert changed.startswith("use std.nn.{linear, embedding}\n")
+    assert "return embedding }" in changed
+
+
 def test_signature_help(main: File) -> None:
     found = main.client.request("textDocument/signatureHelp", main.at("scores(Lq(X), L", 15))
     (signature,) = found["signatures"]
@@ -592,8 +608,8 @@ def test_the_drawing_of_the_diagram_under_the_cursor(main: File, draft: File) ->
 
 
 def test_wrong_programs_do_not_stop_the_server(draft: File) -> None:
-    """Every 20th case of the suite, whole and cut short."""
-    texts = [text for _, case in CASES[::20] for text in case.files.values()]
+    """Cases of the suite, whole and cut short."""
+    texts = [text for _, case in CASES[:: 1 if FULL else 25] for text in case.files.values()]
     source = random.Random(1)
     methods = ("hover", "completion", "signatureHelp", "definition")
     for text in texts:
@@ -667,3 +683,23 @@ def test_quick_edits_are_all_taken_and_the_last_is_told(draft: File, client: Cli
         client.change(draft.uri, draft.version, {"range": range, "text": letter})
         place["character"] += 1
     assert client.wait(draft.uri, draft.version) == []
+
+
+def test_an_editor_that_is_gone_ends_the_server(tmp_path: Path) -> None:
+    made = Client(tmp_path)
+    assert made.process.stdin is not None
+    made.process.stdin.close()
+    made.process.wait(20)
+    assert b"Traceback" not in made.errors
+
+
+def test_without_pygls_the_command_says_what_it_needs() -> None:
+    """A server that is started where its library is missing."""
+    program = (
+        "import sys; sys.modules['pygls'] = None; sys.modules['lsprotocol'] = None; "
+        "from ncdlang.cli.main import main; sys.exit(main(['lsp']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "ncdc lsp needs pygls" in done.stderr
+    assert "ncdlang[lsp]" in done.stderr

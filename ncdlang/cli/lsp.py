@@ -33,7 +33,7 @@ def run(options: Namespace) -> int:
         if error.name is None or error.name.partition(".")[0] not in ("pygls", "lsprotocol"):
             raise
         hint = "pip install 'ncdlang[lsp]'"
-        raise CommandError(f"ncdc lsp needs {error.name.partition('.')[0]}", hint) from error
+        raise CommandError("ncdc lsp needs pygls", hint) from error
     # What else is printed, by whatever library, must not come between the messages.
     output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

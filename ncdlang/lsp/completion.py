@@ -18,6 +18,7 @@ from ncdlang.semantics.expressions import BUILTIN_NUMBERS
 from ncdlang.semantics.matching import LearnedUse
 from ncdlang.semantics.names import BUILTIN_NAMES
 from ncdlang.semantics.primitives import STAGES
+from ncdlang.semantics.remedies import use_of
 from ncdlang.semantics.scope import DeclaredWire
 from ncdlang.semantics.statements import INITIALISERS, STRUCTURES
 from ncdlang.semantics.types import FORMATS, Axis, Wire
@@ -36,7 +37,8 @@ _OPERATORS = ("size", "not", "and", "or")
 
 @record
 class Item:
-    """One proposal: what is written, and what is said of it. `rank` orders them."""
+    """One proposal: what is written, and what is said of it. `rank` orders them; `path` is the
+    module that is to be used for it."""
 
     label: str
     kind: ItemKind
@@ -44,6 +46,7 @@ class Item:
     rank: int = 5
     text: str = ""
     symbol: Symbol | None = None
+    path: str = ""
 
 
 @record
@@ -73,6 +76,16 @@ def documentation(workspace: Workspace, document: Document, name: str) -> str:
         if names is not None and symbol is not None:
             return describe(names, symbol, workspace.analyses.get(document.uri))
     return builtin(name) or ""
+
+
+def missing_use(
+    workspace: Workspace, document: Document, path: str, name: str
+) -> tuple[tuple[Span, str], ...]:
+    """The changes that bring a diagram of the library into a file whose text was checked."""
+    analysis = workspace.analyses.get(document.uri)
+    if analysis is None or analysis.source is not document.source or not path:
+        return ()
+    return use_of(analysis.module, tuple(path.split(".")), [name]).edits
 
 
 class _Completer:
@@ -240,9 +253,8 @@ class _Completer:
             for symbol in module.symbols.values() if module is not None else ():
                 if module is not None and symbol.kind in ("diagram", "op"):
                     if symbol.file == module.source.name and symbol.name not in self._names.symbols:
-                        yield Item(
-                            symbol.name, "diagram", f"use {'.'.join(path)}", 9, symbol=symbol
-                        )
+                        name = ".".join(path)
+                        yield Item(symbol.name, "diagram", f"use {name}", 9, "", symbol, name)
 
     def _of_module(self, alias: str) -> Iterator[Item]:
         module = self._names.modules.get(alias)

@@ -104,7 +104,7 @@ def _item(item: Item, where: types.Range, uri: str) -> types.CompletionItem:
         sort_text=f"{item.rank}{item.label}",
         filter_text=item.label.removesuffix(" = "),
         text_edit=types.TextEdit(where, item.text or item.label),
-        data={"uri": uri, "name": item.label.removesuffix(" = ")},
+        data={"uri": uri, "name": item.label.removesuffix(" = "), "path": item.path},
     )
 
 

@@ -20,13 +20,13 @@ from ncdlang.semantics.scope import Broken, DiagramRef, Meaning, Scope
 from ncdlang.semantics.types import Axis
 from ncdlang.source import Source, Span
 from ncdlang.syntax import tree
-from ncdlang.syntax.incremental import Parser
 from ncdlang.syntax.parser import Parsed
 
 if TYPE_CHECKING:
     from ncdlang.semantics.binding import InstanceKey, Template
     from ncdlang.semantics.compilation import Compilation, Find
     from ncdlang.semantics.module import ModuleChecker
+    from ncdlang.syntax.incremental import Parser
 
 T = TypeVar("T")
 Overrides: TypeAlias = Mapping[str, int | float]
@@ -214,6 +214,8 @@ class Memory:
 
     def parsed(self, source: Source) -> Parsed:
         """The tree of a source, made from that of the text before it."""
+        from ncdlang.syntax.incremental import Parser  # a check of one text needs none
+
         known = self._parsed.get(source.name)
         if known is None or known[0] is not source:
             parser = self._parsers.setdefault(source.name, Parser())
