@@ -26,6 +26,7 @@ COMMANDS = {
     "import": "read a diagram that another tool wrote",
     "fmt": "format files",
     "explain": "say what the code of an error means, or how a diagram's kernels are derived",
+    "lsp": "serve an editor over standard input and output",
     "cost": "predict transfers, operations and time of a diagram on a device",
     "completion": "print a script that completes ncdc's arguments in a shell",
 }
