@@ -20,7 +20,10 @@ from .scene import Scene
 WIDEST, MOST_CROSSED = 3200.0, 150
 """What still reads well."""
 
-_FEW, _MANY_WIRES, _VARIANTS = 12, 300, 4
+VARIANTS = 4
+"""How many drawings are made to choose from."""
+
+_FEW, _MANY_WIRES = 12, 300
 _NARROWEST, _TRIES, _NEAR = 100.0, 7, 15.0
 
 
@@ -87,7 +90,7 @@ def _least_crossed(make: Make, depth: int, drawn: Drawn) -> tuple[int, Drawn]:
     best = (crossings(drawn.scene), 0, drawn)
     if best[0] <= _FEW or len(drawn.scene.wires) > _MANY_WIRES:
         return 0, drawn
-    for variant in range(1, _VARIANTS):
+    for variant in range(1, VARIANTS):
         other = make(depth, 0.0, variant)
         best = min(best, (crossings(other.scene), variant, other), key=lambda found: found[:2])
     return best[1], replace(best[2], notes=drawn.notes)
