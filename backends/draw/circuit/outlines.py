@@ -172,6 +172,12 @@ def _title(picture: Picture, box: Box, font: str) -> tuple[Label, ...]:
     return tuple(found)
 
 
+def title_width(picture: Picture, font: str) -> float:
+    """How wide a frame has to be for its title."""
+    labels = _title(picture, Box(0, 0, 0, 0), font)
+    return max((label.box.right for label in labels), default=0.0) + 10
+
+
 def _hexagon(box: Box) -> tuple[Point, ...]:
     left, top, right, bottom = box
     middle = (top + bottom) / 2
