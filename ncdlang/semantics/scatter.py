@@ -19,7 +19,6 @@ from ncdlang.semantics.scope import Broken, DeclaredWire, closest
 from ncdlang.semantics.signature import already_defined, array_type_of
 from ncdlang.semantics.size import Size, constant
 from ncdlang.semantics.sizes import bracket_items, index_expression
-from ncdlang.semantics.tokens import check_written
 from ncdlang.semantics.types import Affine, Axis, Gathered, Wire
 from ncdlang.semantics.uniqueness import one_to_one
 from ncdlang.source import Span
@@ -212,7 +211,6 @@ def _check_bound(body: Body, op: Operator, expression: Expression, wire: Wire, s
     bound = wire.type.kind.bound
     if bound is None:
         return
-    check_written(body, wire, expression.kind, span)
     least: Size | None = None
     if isinstance(expression, Constant):
         least = constant(int(expression.value) + 1)

@@ -116,19 +116,3 @@ def check_promise(body: Body, wire: Wire, promised: Kind, span: Span, place: Spa
         notes=[_RULE],
         help=f"promise `N({kind})[...]`, or look them up in a table of `{kind}`",
     )
-
-
-def check_written(body: Body, wire: Wire, kind: Kind, span: Span) -> None:
-    """What is written into an array of tokens are tokens of its kind. Raises Reported."""
-    given, wanted = kind.bound_axis, wire.type.kind.bound_axis
-    if given is None or wanted is None or not is_other_kind(given, wanted):
-        return
-    body.fail(
-        "NCD2011",
-        f"tokens of `{given}` are written into `{wire.name}`, which holds those of `{wanted}`",
-        span,
-        label=f"of kind `N({given})`",
-        labels=[Label(wire.span, f"`{wire}`")],
-        notes=[_RULE],
-        help=f"declare it `N({given})[...]`",
-    )
