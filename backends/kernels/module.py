@@ -82,6 +82,8 @@ class _Derivation:
         self.given = given
         self.opened = open_diagram(diagram)
         self.runners: dict[Any, Runner] = {}
+        # Which sums are taken in another order depends on how long their axes are.
+        self.choices = make_plan(self.opened).choices
 
     @staticmethod
     def of(diagram: CheckedDiagram, given: Mapping[str, int]) -> _Derivation | None:
@@ -93,7 +95,8 @@ class _Derivation:
 
     def runner(self, sizes: dict[Any, int]) -> Runner:
         """The kernels for some sizes; what is short enough for a tile decides the plan."""
-        key = tuple((symbol, _class_of(sizes[symbol])) for symbol in sorted(sizes))
+        classes = tuple((symbol, _class_of(sizes[symbol])) for symbol in sorted(sizes))
+        key = classes, tuple(choice.association.pays(sizes) for choice in self.choices)
         if key not in self.runners:
             self.runners[key] = Runner(make_plan(self.opened, sizes), sizes)
         return self.runners[key]

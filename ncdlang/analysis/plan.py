@@ -9,10 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from ncdlang.analysis.associate import associate
 from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.proof import agrees, grows
 from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics, summands
 from ncdlang.analysis.separate import Refusal, Separation, under_condition
+from ncdlang.analysis.steps import (
+    Choice,
+    Library,
+    Output,
+    Plan,
+    Region,
+    Step,
+    joined,
+    merged,
+)
 from ncdlang.analysis.terms import (
     Array,
     Term,
@@ -20,10 +31,8 @@ from ncdlang.analysis.terms import (
     is_fold,
     number_kind,
     outermost,
-    reads,
     subterms,
 )
-from ncdlang.records import record
 from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import BOOLEAN, INTEGER, REAL, Axis, Kind
 
@@ -31,70 +40,15 @@ RESIDENT = 256
 STREAMED = ("sum", "max", "min")
 
 
-@record(eq=False)
-class Output:
-    """An array that a region makes, as a term over its rows and columns.
-
-    `written` is the term as the equations say it, before sums were pulled apart.
-    """
-
-    array: Array
-    term: Term
-    columns: tuple[Axis, ...]
-    written: Term
-
-
-@record(eq=False)
-class Region:
-    """One kernel. `folds` are its accumulators, each after those that it waits for.
-
-    `growth` gives for a fold the factor by which its summand grows with the running extrema.
-    """
-
-    terms: Terms
-    batch: tuple[Axis, ...]
-    rows: tuple[Axis, ...]
-    stream: tuple[Axis, ...]
-    outputs: tuple[Output, ...]
-    folds: tuple[Term, ...]
-    growth: Mapping[Term, Term]
-
-
-@record(eq=False)
-class Library:
-    """A piece that is left to the library: `array` is made of `term`."""
-
-    array: Array
-    term: Term
-    refusal: Refusal | None = None
-
-
-Step = Region | Library
-
-
-@record(eq=False)
-class Plan:
-    """The steps of a diagram in order; `results` are its results, one array each."""
-
-    opened: Opened
-    steps: tuple[Step, ...]
-    results: tuple[Array, ...]
-
-    @property
-    def regions(self) -> tuple[Region, ...]:
-        """The steps that are kernels."""
-        return tuple(step for step in self.steps if isinstance(step, Region))
-
-
 def make_plan(opened: Opened, sizes: Mapping[Symbol, int] | None = None) -> Plan:
     """Plan a diagram; `sizes` are those that are known."""
-    planner = Planner(opened.terms, sizes or {})
+    planner = Planner(opened.terms, sizes or {}, associates=True)
     roots = [
         (wire.name, tuple(a for axis in wire.type.axes for a in axis.atoms), term)
         for wire, term in opened.results
     ]
     results = planner.run(roots)
-    return Plan(opened, tuple(planner.steps), results)
+    return Plan(opened, tuple(planner.steps), results, tuple(planner.choices))
 
 
 Root = tuple[str, tuple[Axis, ...], Term]
@@ -108,12 +62,18 @@ class Planner:
     """Collects the steps that make some terms; `piece` is the kind of what they make for others."""
 
     def __init__(
-        self, terms: Terms, sizes: Mapping[Symbol, int], piece: Kind | None = None
+        self,
+        terms: Terms,
+        sizes: Mapping[Symbol, int],
+        piece: Kind | None = None,
+        associates: bool = False,
     ) -> None:
         self.terms = terms
         self.sizes = sizes
         self.piece = piece
+        self.associates = associates
         self.steps: list[Step] = []
+        self.choices: list[Choice] = []
         self.made: dict[Term, Array] = {}
         self._count = 0
 
@@ -131,10 +91,23 @@ class Planner:
     # ---- one array -------------------------------------------------------------------------------
 
     def _root(self, array: Array, term: Term) -> None:
+        """Make an array, of sums in another order where that is cheaper."""
+        found = associate(self.terms, term, self.sizes) if self.associates else None
+        if found is not None:
+            taken = found.pays(self.sizes)
+            self.choices.append(Choice(array, found, taken))
+            if taken:
+                for other in found.made:
+                    assert other.made is not None
+                    self._make(other, other.made)
+                term = found.term
+        self._make(array, term)
+
+    def _make(self, array: Array, term: Term) -> None:
         main = self._main(term)
         refusal: Refusal | None = None
         if main is not None:
-            count, made = len(self.steps), dict(self.made)
+            count, made, choices = len(self.steps), dict(self.made), len(self.choices)
             try:
                 self.steps.append(self._region(array, term, frozenset(main.bound)))
                 return
@@ -143,6 +116,7 @@ class Planner:
             except Refusal as found:
                 refusal = found
             del self.steps[count:]
+            del self.choices[choices:]
             self.made = made
         refusal = refusal or self._kept(term)
         self.steps.append(Library(array, self._cut_folds(term), refusal))
@@ -380,94 +354,3 @@ def _covers(term: Term, streamed: frozenset[Axis]) -> bool:
     """Whether the folds over the streamed axes have all the axes of the term."""
     carried = frozenset[Axis]().union(*(f.axes for f in outer_folds(term, streamed)))
     return term.axes <= carried
-
-
-def joined(terms: Terms, steps: list[Step], results: set[Array]) -> list[Step]:
-    """Pieces for the library that one other such piece reads become part of it."""
-    readers: dict[Array, list[Step]] = {}
-    for step in steps:
-        for array in reads(*terms_of(step)):
-            readers.setdefault(array, []).append(step)
-    known: dict[Array, Term] = {}
-    kept: list[Step] = []
-
-    def image(term: Term) -> Term | None:
-        if term.op != "load" or term.data not in known:
-            return None
-        images = dict(zip(term.data.axes, term.args, strict=True))
-        return terms.substitute(known[term.data], images)
-
-    for step in steps:
-        if isinstance(step, Library):
-            step = Library(step.array, terms.map(step.term, image), step.refusal)
-            using = readers.get(step.array, [])
-            alone = len(using) == 1 and isinstance(using[0], Library)
-            if alone and step.array not in results and step.refusal is None:
-                known[step.array] = step.term
-                continue
-        kept.append(step)
-    return kept
-
-
-def merged(steps: list[Step], holds: Callable[[Region], bool]) -> list[Step]:
-    """Regions over the same tiles that do not wait for each other become one kernel.
-
-    With columns of several kinds a tile has to hold all of them, which `holds` tells.
-    """
-    kept: list[Step] = []
-    for step in steps:
-        for place, old in enumerate(kept):
-            if not (isinstance(old, Region) and isinstance(step, Region) and _alike(old, step)):
-                continue
-            kinds = {o.columns for o in (*old.outputs, *step.outputs) if o.columns}
-            if len(kinds) > 1 and not (holds(old) and holds(step)):
-                continue
-            if _waits(step, kept[place:]):
-                # What was made earlier may still be made later, if nothing has read it.
-                if any(_waits(other, [old]) for other in (*kept[place + 1 :], step)):
-                    continue
-                del kept[place]
-                kept.append(_together(old, step))
-            else:
-                kept[place] = _together(old, step)
-            break
-        else:
-            kept.append(step)
-    return kept
-
-
-def _together(old: Region, new: Region) -> Region:
-    return Region(
-        old.terms,
-        old.batch,
-        old.rows,
-        old.stream,
-        (*old.outputs, *new.outputs),
-        tuple(dict.fromkeys((*old.folds, *new.folds))),
-        {**old.growth, **new.growth},
-    )
-
-
-def _alike(old: Region, new: Region) -> bool:
-    """Whether two regions have the same tiles."""
-    return (set(old.batch), set(old.rows), old.stream) == (
-        set(new.batch),
-        set(new.rows),
-        new.stream,
-    )
-
-
-def _waits(step: Step, before: list[Step]) -> bool:
-    """Whether a step reads what one of the steps before makes."""
-    made = {array for other in before for array in arrays_of(other)}
-    return not made.isdisjoint(reads(*terms_of(step)))
-
-
-def arrays_of(step: Step) -> tuple[Array, ...]:
-    """The arrays that a step makes."""
-    return (step.array,) if isinstance(step, Library) else tuple(o.array for o in step.outputs)
-
-
-def terms_of(step: Step) -> tuple[Term, ...]:
-    """The terms that a step makes."""
-    return (step.term,) if isinstance(step, Library) else tuple(o.term for o in step.outputs)

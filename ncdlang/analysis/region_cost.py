@@ -7,8 +7,10 @@ from math import prod
 
 from ncdlang.analysis.cost import Block, Choice, Key, Problem, bound, flops, optimum
 from ncdlang.analysis.devices import WIDTHS, Device
-from ncdlang.analysis.plan import RESIDENT, Library, Region, Step, terms_of
+from ncdlang.analysis.plan import RESIDENT
+
 from ncdlang.analysis.roles import inner_folds
+from ncdlang.analysis.steps import Library, Region, Step, terms_of
 from ncdlang.analysis.terms import Array, Term, reads, subterms
 from ncdlang.records import record
 from ncdlang.semantics.size import Symbol
