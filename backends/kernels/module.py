@@ -93,12 +93,16 @@ class _Derivation:
         except Opaque:
             return None
 
-    def runner(self, sizes: dict[Any, int]) -> Runner:
-        """The kernels for some sizes; what is short enough for a tile decides the plan."""
+    def runner(self, sizes: dict[Any, int], associates: bool = True) -> Runner:
+        """The kernels for some sizes; what is short enough for a tile decides the plan.
+
+        With `associates` sums of scores may be taken in another order.
+        """
         classes = tuple((symbol, _class_of(sizes[symbol])) for symbol in sorted(sizes))
-        key = classes, tuple(choice.association.pays(sizes) for choice in self.choices)
+        pays = tuple(choice.association.pays(sizes) for choice in self.choices if associates)
+        key = classes, pays
         if key not in self.runners:
-            self.runners[key] = Runner(make_plan(self.opened, sizes), sizes)
+            self.runners[key] = Runner(make_plan(self.opened, sizes, any(pays)), sizes)
         return self.runners[key]
 
     def names(self, sizes: dict[Any, int] | None) -> tuple[str, ...]:
@@ -138,7 +142,9 @@ def _called(
         )
     except RuntimeError:
         return None
-    runner = derivation.runner(sizes)
+    anchor = next(t for t in (*inputs, *module.parameters()) if t.is_floating_point())
+    # Sums over all of a long axis leave the range of f16.
+    runner = derivation.runner(sizes, anchor.dtype != torch.float16)
     if not runner.names:
         return None
     arrays: dict[Array, torch.Tensor] = {}
@@ -146,7 +152,6 @@ def _called(
         arrays[array] = _with_lift(value, count, tuple(lifted))
     for array in derivation.opened.parameters:
         arrays[array] = _parameter(module, diagram, array)[None]
-    anchor = next(t for t in (*inputs, *module.parameters()) if t.is_floating_point())
     call = Call(sizes, math.prod(lifted), anchor.dtype, anchor.device)
     made, ran = runner.run(arrays, call)
     shaped = tuple(

@@ -35,7 +35,8 @@ class Association:
     """Another form of a term, and the operations of both as polynomials of the sizes.
 
     The term reads `made`, arrays that are made before it. `scores` are the inner products that
-    it does without, and `sums` those over the streamed axes that come first.
+    it does without, and `sums` those over the streamed axes that come first. `copies` says which of
+    its axes are copies of others.
     """
 
     term: Term
@@ -44,6 +45,7 @@ class Association:
     after: Size
     scores: tuple[Term, ...]
     sums: tuple[Term, ...]
+    copies: Mapping[Axis, Axis]
     is_chunked: bool
 
     def pays(self, sizes: Mapping[Symbol, int]) -> bool:
@@ -128,6 +130,7 @@ class _Builder:
         self.extents = extents
         self.scores: dict[Term, None] = {}
         self.sums: dict[Term, None] = {}
+        self.copies: dict[Axis, Axis] = {}
 
     def build(self, normal: Term, folds: list[Term]) -> Association | None:
         """The association; None if nothing becomes another. Raises Unopened."""
@@ -184,6 +187,7 @@ class _Builder:
             monomials = expansion.of(fold.args[0])
         except Unopened:
             return None
+        self.copies |= expansion.copies
         total = self._added(
             self.contracted((*fold.bound, *m.bound), m.factors, fold.axes) for m in monomials
         )
@@ -249,12 +253,14 @@ class _Builder:
 
     def _in_tiles(self, normal: Term, folds: list[Term], chunks: Chunks) -> Association:
         prefix = chunks.prefix
+        self.copies[chunks.stream[0]] = chunks.tiled[0]
         images: dict[Term, Term] = {}
         for fold in folds:
             conditions, body = lifted(self.terms, fold.args[0])
             rest = [c for c in conditions if c is not prefix.condition]
             expansion = Expansion(self.terms, self.streamed, fold.axes)
             monomials = [self._unmasked(m, rest, expansion) for m in expansion.of(body)]
+            self.copies |= expansion.copies
             before = self._added(self._state(chunks, m, fold.axes) for m in monomials)
             inside = chunks.inside(fold.args[0])
             total = self.terms.apply("add", before, inside)
@@ -298,6 +304,7 @@ class _Builder:
             operations(after, *bodies),
             tuple(self.scores),
             tuple(self.sums),
+            dict(self.copies),
             is_chunked,
         )
 
@@ -329,10 +336,13 @@ def _inlined(terms: Terms, term: Term, known: Mapping[Term | None, Array]) -> Te
 
 def operations(*roots: Term) -> Size:
     """Multiplications and additions of the sums in some terms, each done once."""
+    return operations_of(term for term in subterms(*roots) if term.op == "fold")
+
+
+def operations_of(folds: Iterable[Term]) -> Size:
+    """Multiplications and additions of some sums."""
     total = ZERO
-    for term in subterms(*roots):
-        if term.op == "fold":
-            count = 2 if term.args[0].op in ("mul", "select") else 1
-            axes = term.axes | frozenset(term.bound)
-            total += product(axis.size for axis in axes) * count
+    for fold in folds:
+        count = 2 if fold.args[0].op in ("mul", "select") else 1
+        total += product(axis.size for axis in fold.axes | frozenset(fold.bound)) * count
     return total

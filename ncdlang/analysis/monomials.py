@@ -45,12 +45,16 @@ def ties(fold: Term, streamed: Axes, outer: Axes) -> bool:
 
 
 class Expansion:
-    """Multiplies out along some streamed axes. `outer` are the axes of the result."""
+    """Multiplies out along some streamed axes. `outer` are the axes of the result.
+
+    `copies` says of the axes of opened sums which axes they are copies of.
+    """
 
     def __init__(self, terms: Terms, streamed: Axes, outer: Axes) -> None:
         self.terms = terms
         self.streamed = streamed
         self.outer = outer
+        self.copies: dict[Axis, Axis] = {}
         self._known: dict[tuple[Term, Axes], bool] = {}
 
     def of(self, term: Term) -> list[Monomial]:
@@ -121,6 +125,7 @@ class Expansion:
 
     def _sum(self, fold: Term, outer: Axes) -> list[Monomial]:
         fresh = {axis: Axis(f"{axis.name}'", axis.size) for axis in fold.bound}
+        self.copies |= {new: self.copies.get(axis, axis) for axis, new in fresh.items()}
         images = {axis: self.terms.index(new) for axis, new in fresh.items()}
         body = self.terms.substitute(fold.args[0], images)
         shared = self._shared(fold)

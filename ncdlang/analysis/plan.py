@@ -29,20 +29,27 @@ from ncdlang.analysis.terms import (
     Term,
     Terms,
     is_fold,
+    kind_of,
     number_kind,
+    ordered,
     outermost,
     subterms,
 )
 from ncdlang.semantics.size import Symbol, product
-from ncdlang.semantics.types import BOOLEAN, INTEGER, REAL, Axis, Kind
+from ncdlang.semantics.types import Axis, Kind
 
 RESIDENT = 256
 STREAMED = ("sum", "max", "min")
 
 
-def make_plan(opened: Opened, sizes: Mapping[Symbol, int] | None = None) -> Plan:
-    """Plan a diagram; `sizes` are those that are known."""
-    planner = Planner(opened.terms, sizes or {}, associates=True)
+def make_plan(
+    opened: Opened, sizes: Mapping[Symbol, int] | None = None, associates: bool = True
+) -> Plan:
+    """Plan a diagram; `sizes` are those that are known.
+
+    With `associates` sums are taken in another order where that is cheaper (`associate`).
+    """
+    planner = Planner(opened.terms, sizes or {}, associates=associates)
     roots = [
         (wire.name, tuple(a for axis in wire.type.axes for a in axis.atoms), term)
         for wire, term in opened.results
@@ -304,20 +311,6 @@ def _confirm(term: Term, normal: Term, growth: Mapping[Term, Term]) -> None:
 
 
 # ---- pieces of terms ----------------------------------------------------------------------------
-
-
-def kind_of(term: Term) -> Kind:
-    """The kind of the array that holds a term."""
-    return {"real": REAL, "integer": INTEGER, "boolean": BOOLEAN}[number_kind(term)]
-
-
-def ordered(term: Term) -> tuple[Axis, ...]:
-    """The free axes of a term in the order in which it first reads them."""
-    found: dict[Axis, None] = {}
-    for inner in subterms(term):
-        if inner.op == "index" and inner.data in term.axes:
-            found[inner.data] = None
-    return tuple(found)
 
 
 def pieces_round(

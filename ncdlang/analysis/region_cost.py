@@ -8,7 +8,6 @@ from math import prod
 from ncdlang.analysis.cost import Block, Choice, Key, Problem, bound, flops, optimum
 from ncdlang.analysis.devices import WIDTHS, Device
 from ncdlang.analysis.plan import RESIDENT
-
 from ncdlang.analysis.roles import inner_folds
 from ncdlang.analysis.steps import Library, Region, Step, terms_of
 from ncdlang.analysis.terms import Array, Term, reads, subterms
