@@ -102,7 +102,8 @@ class _Derivation:
         pays = tuple(choice.association.pays(sizes) for choice in self.choices if associates)
         key = classes, pays
         if key not in self.runners:
-            self.runners[key] = Runner(make_plan(self.opened, sizes, any(pays)), sizes)
+            order = "cheapest" if any(pays) else "written"
+            self.runners[key] = Runner(make_plan(self.opened, sizes, order), sizes)
         return self.runners[key]
 
     def names(self, sizes: dict[Any, int] | None) -> tuple[str, ...]:

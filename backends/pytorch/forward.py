@@ -460,17 +460,17 @@ class Method:
 
     def choose(self, other: Other, text: str) -> None:
         """Begin with a choice: what the other plan does, where it takes far fewer operations."""
-        names = ("with_scores", "sums_first", "is_long", "may_choose")
-        scores, sums, pays, may = map(self.scope.claim_numbered, names)
-        allowed = (
+        names = ("as_written", "reordered", "pays", "allowed")
+        written, sums, pays, allowed = map(self.scope.claim_numbered, names)
+        condition = (
             f"{self.real_tensor()}.dtype != torch.float16 and not torch.compiler.is_exporting()"
         )
         lines = [
-            Line(f"{scores} = {self.size(other.before).text}", "operations"),
-            Line(f"{sums} = {self.size(other.after).text}", "operations, equal by associativity"),
-            Line(f"{pays} = {MARGIN} * {sums} < {scores}", ""),
-            Line(f"{may} = {allowed}", "f16 is too narrow; what is exported has one form"),
-            Line(f"if {pays} and {may}:", ""),
+            Line(f"{written} = {self.size(other.before).text}", "operations of its sums"),
+            Line(f"{sums} = {self.size(other.after).text}", "of the same ones in another order"),
+            Line(f"{pays} = {MARGIN} * {sums} < {written}", ""),
+            Line(f"{allowed} = {condition}", "f16 is too narrow; what is exported has one form"),
+            Line(f"if {pays} and {allowed}:", ""),
             Line(f"return {text}", "", (), 1),
         ]
         self.lines[:0] = lines

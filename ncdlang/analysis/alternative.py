@@ -38,9 +38,12 @@ def alternative(graph: Graph) -> Alternative | None:
             found[wire] = association
     if not found:
         return None
-    writer = Operations(terms, _plain(graph, meanings), arrays)
+    writer = Operations(terms, arrays)
+    edges: list[Edge] = []
     try:
-        edges = [new for edge in graph.edges for new in _rewritten(edge, found, writer)]
+        for edge in graph.edges:
+            edges += _rewritten(edge, found, writer)
+            _remember(edge, meanings, writer)
     except NoOperation:
         return None
     made = _live(replace(graph, edges=tuple(edges)))
@@ -53,14 +56,12 @@ def _is_sum(edge: Edge) -> bool:
     return isinstance(operator, Contraction) or is_reduction
 
 
-def _plain(graph: Graph, meanings: dict[Wire, Term]) -> dict[Term, Wire]:
-    """The wires that hold a term over the axes of the term, the first one made for each."""
-    known: dict[Term, Wire] = {}
-    for wire in graph.wires():
-        axes, term = wire.type.axes, meanings[wire]
+def _remember(edge: Edge, meanings: dict[Wire, Term], writer: Operations) -> None:
+    """What the results of an edge hold may be read from them."""
+    for result in edge.outputs:
+        axes, term = result.wire.type.axes, meanings[result.wire]
         if not any(axis.parts for axis in axes) and frozenset(axes) == term.axes:
-            known.setdefault(term, wire)
-    return known
+            writer.remember(term, result.wire)
 
 
 def _rewritten(edge: Edge, found: dict[Wire, Association], writer: Operations) -> tuple[Edge, ...]:

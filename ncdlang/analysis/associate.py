@@ -10,12 +10,14 @@ Under a causal mask the sums over x become sums up to a tile of rows (`chunks`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import count
 
 from ncdlang.algebra.rewrites.order_contractions import Tree, best_order
 from ncdlang.algebra.rewriting import Extents
 from ncdlang.analysis.chunks import Chunks, Prefix, lifted, prefix_of
-from ncdlang.analysis.monomials import Expansion, Monomial, Unopened
+from ncdlang.analysis.monomials import Expansion, Monomial, Unopened, ties
 from ncdlang.analysis.proof import agrees
+from ncdlang.analysis.roles import factors
 from ncdlang.analysis.separate import Refusal, Separation, under_condition
 from ncdlang.analysis.terms import Array, Term, Terms, is_number, subterms
 from ncdlang.records import record
@@ -35,8 +37,9 @@ class Association:
     """Another form of a term, and the operations of both as polynomials of the sizes.
 
     The term reads `made`, arrays that are made before it. `scores` are the inner products that
-    it does without, and `sums` those over the streamed axes that come first. `copies` says which of
-    its axes are copies of others.
+    it does without, and `sums` those over the streamed axes that come first; `rest` are the
+    terms that wires of the diagram become, with their names. `long` are the sizes from which on
+    it is the cheaper form; `copies` says which of its axes are copies of others.
     """
 
     term: Term
@@ -45,6 +48,8 @@ class Association:
     after: Size
     scores: tuple[Term, ...]
     sums: tuple[Term, ...]
+    rest: tuple[tuple[Term, str], ...]
+    long: tuple[Symbol, ...]
     copies: Mapping[Axis, Axis]
     is_chunked: bool
 
@@ -70,8 +75,20 @@ def associate(
     for streamed in candidates:
         found = _along(terms, term, streamed, known)
         if found is not None:
+            _name(terms, found)
             return found
     return None
+
+
+def _name(terms: Terms, found: Association) -> None:
+    """Give names to what people read of a form."""
+    taken = set(terms.names.values())
+    fresh = (name for i in count(1) if (name := f"sum_{i}") not in taken)
+    for term in found.sums:
+        if term not in terms.names:
+            terms.names[term] = next(fresh)
+    for term, name in found.rest:
+        terms.names.setdefault(term, name)
 
 
 def _along(
@@ -98,14 +115,30 @@ def _along(
 
 def _extents(folds: Iterable[Term], sizes: Mapping[Symbol, int]) -> Extents:
     """Sizes to compare by: those of the streamed axes and of tied rows are long if unknown."""
-    known = dict(sizes)
+    return Extents(dict.fromkeys(_long(folds), LONG) | dict(sizes))
+
+
+def _long(folds: Iterable[Term]) -> tuple[Symbol, ...]:
+    """The sizes of the streamed axes and of those that inner products tie to them."""
+    found: dict[Symbol, None] = {}
     for fold in folds:
+        streamed = frozenset(fold.bound)
         for inner in subterms(fold.args[0]):
-            both = inner.op == "fold" and not inner.axes.isdisjoint(fold.bound)
-            for axis in (*fold.bound, *(inner.axes & fold.axes if both else ())):
-                for symbol in axis.size.symbols():
-                    known.setdefault(symbol, LONG)
-    return Extents(known)
+            if ties(inner, streamed, fold.axes):
+                for axis in (*fold.bound, *sorted(_tied(inner, fold), key=lambda a: a.name)):
+                    found.update(dict.fromkeys(sorted(axis.size.symbols())))
+    return tuple(found)
+
+
+def _tied(inner: Term, fold: Term) -> Axes:
+    """The axes of a result that only the side of an inner product has that is not streamed."""
+    still, moving = Axes(), Axes()
+    for factor in factors(inner.args[0]):
+        if factor.axes.isdisjoint(fold.bound):
+            still |= factor.axes
+        else:
+            moving |= factor.axes
+    return (still - moving) & fold.axes
 
 
 def _is_smaller(extents: Extents, before: Term, found: Association) -> bool:
@@ -128,12 +161,15 @@ class _Builder:
         self.terms = terms
         self.streamed = streamed
         self.extents = extents
+        self.long: tuple[Symbol, ...] = ()
         self.scores: dict[Term, None] = {}
         self.sums: dict[Term, None] = {}
+        self.rest: dict[Term, str] = {}
         self.copies: dict[Axis, Axis] = {}
 
     def build(self, normal: Term, folds: list[Term]) -> Association | None:
         """The association; None if nothing becomes another. Raises Unopened."""
+        self.long = _long(folds)
         prefixes = {fold: self._prefix(fold) for fold in folds}
         distinct = {p.key for p in prefixes.values() if p is not None}
         if not distinct:
@@ -191,15 +227,16 @@ class _Builder:
         total = self._added(
             self.contracted((*fold.bound, *m.bound), m.factors, fold.axes) for m in monomials
         )
-        self._note(fold, total)
-        return self._never_negative(total) if _is_square(fold.args[0]) else total
+        self._note(fold, total, self.streamed)
+        return self._kept(fold, total, fold.args[0])
 
-    def _note(self, fold: Term, made: Term) -> None:
+    def _note(self, fold: Term, made: Term, first: Axes) -> None:
+        """Remember what falls away and what comes first, for people to read."""
         inner = [t for t in subterms(fold.args[0]) if t.op == "fold"]
         self.scores.update(dict.fromkeys(t for t in inner if not t.axes.isdisjoint(self.streamed)))
-        bound = self.streamed
-        sums = [t for t in subterms(made) if t.op == "fold" and not bound.isdisjoint(t.bound)]
-        self.sums.update(dict.fromkeys(sums))
+        for term in subterms(made):
+            if term.op == "fold" and not first.isdisjoint(term.bound):
+                self.sums[term] = None
 
     def _added(self, parts: Iterable[Term]) -> Term:
         total: Term | None = None
@@ -207,6 +244,13 @@ class _Builder:
             total = part if total is None else self.terms.apply("add", total, part)
         assert total is not None
         return total
+
+    def _kept(self, fold: Term, total: Term, body: Term) -> Term:
+        """What stands for a fold: under its name, and not negative if the fold can't be."""
+        made = self._never_negative(total) if _is_square(body) else total
+        if fold in self.terms.names:
+            self.rest[made] = self.terms.names[fold]
+        return made
 
     def _never_negative(self, total: Term) -> Term:
         """A sum of squares stays one when rounding would make it less than 0."""
@@ -253,6 +297,7 @@ class _Builder:
 
     def _in_tiles(self, normal: Term, folds: list[Term], chunks: Chunks) -> Association:
         prefix = chunks.prefix
+        self.sums, self.rest = {}, {}
         self.copies[chunks.stream[0]] = chunks.tiled[0]
         images: dict[Term, Term] = {}
         for fold in folds:
@@ -264,8 +309,8 @@ class _Builder:
             before = self._added(self._state(chunks, m, fold.axes) for m in monomials)
             inside = chunks.inside(fold.args[0])
             total = self.terms.apply("add", before, inside)
-            self._note(fold, before)
-            images[fold] = self._never_negative(total) if _is_square(body) else total
+            self._note(fold, before, frozenset(chunks.stream[:1]))
+            images[fold] = self._kept(fold, total, body)
         tile = chunks.at_tile(self.terms.replace(normal, images))
         axes = (*chunks.tiled, *_ordered(self.terms, normal.axes - {prefix.row}))
         array = Array("tiles", axes, role="tiles", made=tile)
@@ -304,6 +349,8 @@ class _Builder:
             operations(after, *bodies),
             tuple(self.scores),
             tuple(self.sums),
+            tuple(self.rest.items()),
+            self.long,
             dict(self.copies),
             is_chunked,
         )
@@ -343,6 +390,6 @@ def operations_of(folds: Iterable[Term]) -> Size:
     """Multiplications and additions of some sums."""
     total = ZERO
     for fold in folds:
-        count = 2 if fold.args[0].op in ("mul", "select") else 1
-        total += product(axis.size for axis in fold.axes | frozenset(fold.bound)) * count
+        each = 2 if fold.args[0].op in ("mul", "select") else 1
+        total += product(axis.size for axis in fold.axes | frozenset(fold.bound)) * each
     return total

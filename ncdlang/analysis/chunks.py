@@ -156,22 +156,22 @@ class Chunks:
     def inside(self, body: Term) -> Term:
         """The sum of a summand over the tile of which each row sees a part.
 
-        Every factor is 0 where a row sees nothing, so that the sum stays one of a product.
+        The factor that ties a row to the streamed index is 0 where the row sees nothing, so that
+        the sum stays one of a product.
         """
         index, exists = self._streamed(self.tiled[0])
         conditions, rest = lifted(self.terms, body)
-        tying = self.prefix.condition
-        made: list[Term] = []
-        for factor in parts(self.terms, rest):
-            own = [c for c in conditions if c.axes <= factor.axes]
-            if self.prefix.stream in factor.axes:
-                own.append(exists)
-            made.append(self._here(factor, index, own))
-        if not any(tying.axes <= factor.axes for factor in parts(self.terms, rest)):
-            made.append(self._here(self.terms.number(1.0), index, [tying, exists]))
-        product = made[0]
-        for factor in made[1:]:
-            product = self.terms.apply("mul", product, factor)
+        axes = self.prefix.condition.axes
+        factors = parts(self.terms, rest)
+        if not any(axes <= factor.axes for factor in factors):
+            factors.append(self.terms.number(1.0))
+        place = next((i for i, f in enumerate(factors) if axes <= f.axes), len(factors) - 1)
+        product: Term | None = None
+        for position, factor in enumerate(factors):
+            own = [*conditions, exists] if position == place else []
+            here = self._here(factor, index, own)
+            product = here if product is None else self.terms.apply("mul", product, here)
+        assert product is not None
         return self.terms.fold("sum", (self.stream[1],), product)
 
     def _here(self, factor: Term, index: Term, conditions: list[Term]) -> Term:

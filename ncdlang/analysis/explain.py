@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ncdlang.analysis.choices import choice_lines
 from ncdlang.analysis.devices import Device
 from ncdlang.analysis.plan import Library, Plan, Region
 from ncdlang.analysis.proof import ratio
@@ -11,7 +12,7 @@ from ncdlang.analysis.region_cost import StepCost, step_cost, unknown_sizes
 from ncdlang.analysis.roles import inner_folds
 from ncdlang.analysis.terms import Term, subterms
 from ncdlang.analysis.visible import visible
-from ncdlang.analysis.wording import Wording, names
+from ncdlang.analysis.wording import Wording, engineering, names
 from ncdlang.semantics.size import Symbol
 from ncdlang.semantics.types import Axis
 from ncdlang.source import Span
@@ -33,6 +34,7 @@ def explain(
         else:
             lines += _library(plan, step)
         lines += _cost(step, sizes, device, dtype)
+    lines += choice_lines(plan, sizes, device, dtype)
     return "\n".join(lines) + "\n"
 
 
@@ -202,24 +204,13 @@ def _cost(
 def cost_text(cost: StepCost, device: Device, dtype: str) -> str:
     """One line: bytes, operations, least time and what binds it."""
     text = (
-        f"{_engineering(cost.transfers)}B moved, {_engineering(cost.flops)}FLOP, "
-        f"at least {_engineering(cost.seconds)}s on {device.name} in {dtype}, bound by {cost.limit}"
+        f"{engineering(cost.transfers)}B moved, {engineering(cost.flops)}FLOP, "
+        f"at least {engineering(cost.seconds)}s on {device.name} in {dtype}, bound by {cost.limit}"
     )
     if cost.tiles:
         tiles = " ".join(f"{axis.name}={tile}" for axis, tile in cost.tiles.items())
-        text += f"; tiles {tiles}, {_engineering(cost.memory)}B a program, {cost.programs} programs"
+        text += f"; tiles {tiles}, {engineering(cost.memory)}B a program, {cost.programs} programs"
     return text
-
-
-def _engineering(value: float) -> str:
-    """A number with a unit's prefix: `1.5 M`."""
-    for factor, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, "")):
-        if value >= factor:
-            return f"{value / factor:.3g} {prefix}"
-    for factor, prefix in ((1e-3, "m"), (1e-6, "µ"), (1e-9, "n")):
-        if value >= factor:
-            return f"{value / factor:.3g} {prefix}"
-    return f"{value:.3g} "
 
 
 def cost_lines(
@@ -237,6 +228,6 @@ def cost_lines(
         lines.append(f"{'kernel' if is_region else 'library'} {name}")
         lines.append(f"  {cost_text(cost, device, dtype)}")
     total = (
-        f"{_engineering(moved)}B moved, {_engineering(work)}FLOP, at least {_engineering(seconds)}s"
+        f"{engineering(moved)}B moved, {engineering(work)}FLOP, at least {engineering(seconds)}s"
     )
     return [*lines, f"{title}: {total}"]

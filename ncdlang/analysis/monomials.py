@@ -124,13 +124,20 @@ class Expansion:
         return made
 
     def _sum(self, fold: Term, outer: Axes) -> list[Monomial]:
-        fresh = {axis: Axis(f"{axis.name}'", axis.size) for axis in fold.bound}
-        self.copies |= {new: self.copies.get(axis, axis) for axis, new in fresh.items()}
+        fresh = {axis: self._copy(axis) for axis in fold.bound}
         images = {axis: self.terms.index(new) for axis, new in fresh.items()}
         body = self.terms.substitute(fold.args[0], images)
         shared = self._shared(fold)
         inner = self._opened(body, outer - shared)
         return [Monomial((*fresh.values(), *m.bound), m.factors) for m in inner]
+
+    def _copy(self, axis: Axis) -> Axis:
+        """Another axis of the same size, with one more prime than the last copy."""
+        original = self.copies.get(axis, axis)
+        count = sum(1 for known in self.copies.values() if known is original)
+        made = Axis(f"{original.name}{(chr(39) * (count + 1))}", axis.size)
+        self.copies[made] = original
+        return made
 
     def _shared(self, fold: Term) -> Axes:
         """The outer axes on both sides of an inner product: batches."""

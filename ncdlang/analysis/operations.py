@@ -51,19 +51,19 @@ class _Value:
 
 
 class Operations:
-    """Writes terms as edges. `known` are wires that hold terms, `arrays` what loads read."""
+    """Writes terms as edges. `arrays` are the wires that loads read."""
 
-    def __init__(
-        self, terms: Terms, known: Mapping[Term, Wire], arrays: Mapping[Array, Wire]
-    ) -> None:
+    def __init__(self, terms: Terms, arrays: Mapping[Array, Wire]) -> None:
         self.terms = terms
         self.arrays = dict(arrays)
-        self._values = {
-            term: _Value(wire, tuple(map(plain_index, wire.type.axes)))
-            for term, wire in known.items()
-        }
+        self._values: dict[Term, _Value] = {}
         self._edges: list[Edge] = []
         self._copied: dict[Axis, Axis] = {}
+
+    def remember(self, term: Term, wire: Wire) -> None:
+        """Say that a wire holds a term over its own axes, which are plain."""
+        value = _Value(wire, tuple(map(plain_index, wire.type.axes)))
+        self._values.setdefault(term, value)
 
     def copies(self, copied: Mapping[Axis, Axis]) -> None:
         """Say which axes are copies of others: what only differs in them is made once."""

@@ -43,13 +43,14 @@ STREAMED = ("sum", "max", "min")
 
 
 def make_plan(
-    opened: Opened, sizes: Mapping[Symbol, int] | None = None, associates: bool = True
+    opened: Opened, sizes: Mapping[Symbol, int] | None = None, order: str = "cheapest"
 ) -> Plan:
     """Plan a diagram; `sizes` are those that are known.
 
-    With `associates` sums are taken in another order where that is cheaper (`associate`).
+    `order` says when sums are taken in another order (`associate`): where that is the `cheapest`,
+    wherever there is an `other` one, or never: as `written`.
     """
-    planner = Planner(opened.terms, sizes or {}, associates=associates)
+    planner = Planner(opened.terms, sizes or {}, order=order)
     roots = [
         (wire.name, tuple(a for axis in wire.type.axes for a in axis.atoms), term)
         for wire, term in opened.results
@@ -73,14 +74,15 @@ class Planner:
         terms: Terms,
         sizes: Mapping[Symbol, int],
         piece: Kind | None = None,
-        associates: bool = False,
+        order: str = "written",
     ) -> None:
         self.terms = terms
         self.sizes = sizes
         self.piece = piece
-        self.associates = associates
+        self.order = order
         self.steps: list[Step] = []
         self.choices: list[Choice] = []
+        self.copies: set[Axis] = set()
         self.made: dict[Term, Array] = {}
         self._count = 0
 
@@ -99,11 +101,13 @@ class Planner:
 
     def _root(self, array: Array, term: Term) -> None:
         """Make an array, of sums in another order where that is cheaper."""
-        found = associate(self.terms, term, self.sizes) if self.associates else None
+        is_fixed = self.order == "written"
+        found = None if is_fixed else associate(self.terms, term, self.sizes)
         if found is not None:
-            taken = found.pays(self.sizes)
+            taken = self.order == "other" or found.pays(self.sizes)
             self.choices.append(Choice(array, found, taken))
             if taken:
+                self.copies |= found.copies.keys()
                 for other in found.made:
                     assert other.made is not None
                     self._make(other, other.made)
@@ -137,7 +141,8 @@ class Planner:
             own = [f for f in subterms(term) if f.op == "fold" and frozenset(f.bound) == streamed]
             if not streamed.isdisjoint(term.axes) or not _covers(term, streamed):
                 continue
-            if any(f.kind not in STREAMED for f in own):
+            if any(f.kind not in STREAMED for f in own) or streamed <= self.copies:
+                # Sums that come after those of long axes are short products of matrices.
                 continue
             inner = [f for o in own for f in inner_folds(o.args[0], streamed)]
             fused = [f for f in inner if not f.axes.isdisjoint(streamed)]
