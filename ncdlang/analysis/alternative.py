@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ncdlang.algebra.rewriting import Site
+from ncdlang.algebra.patches import Site
 from ncdlang.analysis.associate import Association, associate, operations_of
 from ncdlang.analysis.opening import open_graph
 from ncdlang.analysis.operations import NoOperation, Operations

@@ -27,6 +27,7 @@ from ncdlang.semantics.types import Axis
 Axes = frozenset[Axis]
 
 LONG = 1 << 14
+SHORT = 8
 MARGIN = 2
 """The sums are taken first where that is so many times fewer operations: they are written to
 memory, while a kernel keeps its scores and may pass over half of them under a mask."""
@@ -114,8 +115,10 @@ def _along(
 
 
 def _extents(folds: Iterable[Term], sizes: Mapping[Symbol, int]) -> Extents:
-    """Sizes to compare by: those of the streamed axes and of tied rows are long if unknown."""
-    return Extents(dict.fromkeys(_long(folds), LONG) | dict(sizes))
+    """Sizes to compare by. Of unknown ones those of the streamed axes and of tied rows are long."""
+    terms = subterms(*folds)
+    unknown = {s for t in terms for axis in (*t.axes, *t.bound) for s in axis.size.symbols()}
+    return Extents(dict.fromkeys(unknown, SHORT) | dict.fromkeys(_long(folds), LONG) | dict(sizes))
 
 
 def _long(folds: Iterable[Term]) -> tuple[Symbol, ...]:

@@ -6,7 +6,7 @@ named in an `Opaque`; the wires that need nothing of it are opened all the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 
 from ncdlang.analysis.terms import Array, Term, Terms, number_kind, subterms
@@ -45,6 +45,20 @@ class Opened:
     results: tuple[tuple[Wire, Term], ...]
     inputs: tuple[Array, ...]
     parameters: tuple[Array, ...]
+    inside: Mapping[Calls, Inside]
+
+
+@record(eq=False)
+class Inside:
+    """One graph as it was opened: its wires that have terms, and what its axes stand for."""
+
+    graph: Graph
+    wires: Mapping[Wire, Term]
+    axes: Mapping[Axis, Axis]
+
+
+Calls = tuple[Wire, ...]
+"""A way into calls, from the outside in, each by the first wire that it makes."""
 
 
 class Opaque(Exception):
@@ -56,14 +70,20 @@ class Opaque(Exception):
         self.span = span
 
 
-def open_diagram(diagram: CheckedDiagram) -> Opened:
-    """Open a diagram. Raises Opaque where its results need an operation without equations."""
+def open_diagram(
+    diagram: CheckedDiagram, lowered: Callable[[CheckedDiagram], Graph] = lower
+) -> Opened:
+    """Open a diagram. Raises Opaque where its results need an operation without equations.
+
+    `lowered` makes the graphs whose wires `inside` of what is opened tells about.
+    """
     terms = Terms()
-    opening = _Opening(terms, lower(diagram), (), {}, {}, {})
+    inside: dict[Calls, Inside] = {}
+    opening = _Opening(terms, lowered(diagram), (), {}, {}, {}, inside, (), lowered)
     inputs = tuple(opening.declare(wire, "input") for wire in diagram.parameters)
     opening.run()
     results = tuple((wire, opening.meaning(wire)) for wire in diagram.results)
-    return Opened(terms, results, inputs, tuple(opening.parameters.values()))
+    return Opened(terms, results, inputs, tuple(opening.parameters.values()), inside)
 
 
 def open_graph(graph: Graph) -> tuple[Terms, dict[Wire, Term], dict[Array, Wire]]:
@@ -73,7 +93,7 @@ def open_graph(graph: Graph) -> tuple[Terms, dict[Wire, Term], dict[Array, Wire]
     what has more than 300 subterms.
     """
     terms = Terms()
-    opening = _Opening(terms, graph, (), {}, {}, {}, is_closed=True)
+    opening = _Opening(terms, graph, (), {}, {}, {}, {}, (), lower, is_closed=True)
     for wire in graph.inputs:
         opening.declare(wire, "input")
     opening.run()
@@ -95,6 +115,9 @@ class _Opening:
         axes: dict[Axis, Axis],
         sizes: Mapping[Symbol, Size],
         parameters: dict[tuple[tuple[str, ...], Wire], Array],
+        inside: dict[Calls, Inside],
+        calls: Calls,
+        lowered: Callable[[CheckedDiagram], Graph],
         is_closed: bool = False,
     ) -> None:
         self.terms = terms
@@ -103,6 +126,9 @@ class _Opening:
         self.axes = axes
         self.sizes = sizes
         self.parameters = parameters
+        self.inside = inside
+        self.calls = calls
+        self.lowered = lowered
         self.wires: Meanings = {}
         self.is_closed = is_closed
         self.declared: dict[Wire, Array] = {}
@@ -128,6 +154,8 @@ class _Opening:
                 self.wires[result.wire] = term
                 if not result.wire.name.startswith("_"):
                     self.terms.names.setdefault(term, result.wire.name)
+        known = {wire: term for wire, term in self.wires.items() if isinstance(term, Term)}
+        self.inside[self.calls] = Inside(self.graph, known, self.axes)
 
     def declare(self, wire: Wire, role: str) -> Array:
         """An array from outside, and the term that reads it whole."""
@@ -333,7 +361,15 @@ class _Opening:
         axes = self._bound_axes(edge, library)
         name = (library.instance.name,) if library.instance else ()
         inner = _Opening(
-            self.terms, lower(callee), (*self.path, *name), axes, sizes, self.parameters
+            self.terms,
+            self.lowered(callee),
+            (*self.path, *name),
+            axes,
+            sizes,
+            self.parameters,
+            self.inside,
+            (*self.calls, edge.outputs[0].wire),
+            self.lowered,
         )
         for wire, operand, formals in zip(
             callee.parameters, edge.inputs, library.input_targets, strict=True

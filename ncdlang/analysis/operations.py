@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ncdlang.algebra.rewriting import Site
+from ncdlang.algebra.patches import Site
 from ncdlang.algebra.strides import Places, substitute
 from ncdlang.analysis.terms import Array, Term, Terms, kind_of, ordered, parts
 from ncdlang.ir.diagram import (
