@@ -210,6 +210,8 @@ def cost_text(cost: StepCost, device: Device, dtype: str) -> str:
     if cost.tiles:
         tiles = " ".join(f"{axis.name}={tile}" for axis, tile in cost.tiles.items())
         text += f"; tiles {tiles}, {engineering(cost.memory)}B a program, {cost.programs} programs"
+    if cost.share < 1:
+        text += f"; {cost.share:.1%} of the tiles are visited"
     return text
 
 
