@@ -19,6 +19,7 @@ from .initial import initialiser
 from .lines import INDENT, statement
 from .names import BUILTINS, GLOBALS, MODULE_ATTRIBUTES, Scope, attribute_names, docstring
 from .nodes import FORMATS
+from .orders import choose
 from .planning import Binding, Plan
 from .ready import ready_made
 from .sizes import size_code
@@ -171,7 +172,7 @@ class ClassWriter:
             return []
         name = self.scope.claim_numbered("reordered")
         arguments = [*method.inputs.values(), *(f"{late}={late}" for late in self._late())]
-        method.choose(other, f"self.{name}({', '.join(arguments)})")
+        choose(method, other, f"self.{name}({', '.join(arguments)})")
         body = write_body(other.plan, self)
         sizes = Checks(other.plan, body).sizes()
         doc = '        """The same sums in an order that takes fewer operations for some sizes."""'

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, assert_never
 
-from ncdlang.analysis.associate import MARGIN
 from ncdlang.ir.diagram import (
     Block,
     Contraction,
@@ -46,7 +45,7 @@ from .nodes import (
     domain_of,
     is_real,
 )
-from .planning import Other, Plan
+from .planning import Plan
 from .pointwise import cast, in_format, pointwise
 from .reads import reading, regroup
 from .registry import is_native
@@ -469,23 +468,6 @@ class Method:
                 needed.update(fusion.wires() if fusion else (o.wire for o in edge.inputs))
         found.update(w for w in self.plan.graph.inputs if w in needed)
         return frozenset(found)
-
-    def choose(self, other: Other, text: str) -> None:
-        """Begin with a choice: what the other plan does, where it takes far fewer operations."""
-        names = ("as_written", "reordered", "pays", "allowed")
-        written, sums, pays, allowed = map(self.scope.claim_numbered, names)
-        condition = (
-            f"{self.real_tensor()}.dtype != torch.float16 and not torch.compiler.is_exporting()"
-        )
-        lines = [
-            Line(f"{written} = {self.size(other.before).text}", "operations of its sums"),
-            Line(f"{sums} = {self.size(other.after).text}", "of the same ones in another order"),
-            Line(f"{pays} = {MARGIN} * {sums} < {written}", ""),
-            Line(f"{allowed} = {condition}", "f16 is too narrow; what is exported has one form"),
-            Line(f"if {pays} and {allowed}:", ""),
-            Line(f"return {text}", "", (), 1),
-        ]
-        self.lines[:0] = lines
 
     def mentions(self, name: str) -> bool:
         """Whether a statement uses a local variable; what asked for it may have been dropped."""
