@@ -13,7 +13,7 @@ from ncdlang.analysis.roles import inner_folds
 from ncdlang.analysis.terms import Term, subterms
 from ncdlang.analysis.visible import visible
 from ncdlang.analysis.wording import Wording, engineering, names
-from ncdlang.semantics.size import Symbol
+from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis
 from ncdlang.source import Span
 
@@ -198,7 +198,27 @@ def _cost(
     missing = unknown_sizes(step, sizes)
     if missing:
         return [_line("cost", f"known when the sizes are: {', '.join(missing)}")]
-    return [_line("cost", cost_text(step_cost(step, sizes, device, dtype), device, dtype))]
+    cost = step_cost(step, sizes, device, dtype)
+    lines = [_line("cost", cost_text(cost, device, dtype))]
+    return [*lines, *_split(step, cost, sizes, device)] if isinstance(step, Region) else lines
+
+
+def _split(
+    region: Region, cost: StepCost, sizes: Mapping[Symbol, int], device: Device
+) -> list[str]:
+    """What a split of the streamed axis would give where there are few rows, as in decoding."""
+    length = product(axis.size for axis in region.stream).evaluate(sizes)
+    tile = cost.tiles.get(region.stream[0], length) or 1
+    idle = device.processors - cost.programs
+    parts = min(-(-device.processors // max(cost.programs, 1)), -(-length // tile))
+    if parts < 2:
+        return []
+    text = (
+        f"{names(region.stream)} could be cut into {parts} parts, joined by the merge above: "
+        f"{_count(cost.programs, 'program')} leave{'s' if cost.programs == 1 else ''} {idle} of "
+        f"{device.processors} processors idle; the kernel is written without"
+    )
+    return [_line("split", text)]
 
 
 def cost_text(cost: StepCost, device: Device, dtype: str) -> str:
