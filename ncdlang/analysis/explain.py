@@ -10,7 +10,7 @@ from ncdlang.analysis.plan import Library, Plan, Region
 from ncdlang.analysis.proof import ratio
 from ncdlang.analysis.region_cost import StepCost, step_cost, unknown_sizes
 from ncdlang.analysis.roles import inner_folds
-from ncdlang.analysis.terms import Term, subterms
+from ncdlang.analysis.terms import Term, ordered, subterms
 from ncdlang.analysis.visible import visible
 from ncdlang.analysis.wording import Wording, engineering, names
 from ncdlang.semantics.size import Symbol, product
@@ -55,6 +55,8 @@ def _typed(name: str, axes: tuple[Axis, ...]) -> str:
 
 def _region(region: Region) -> list[str]:
     labels = fold_names(region)
+    between = _between(region, labels)
+    labels |= between
     words = Wording(region.terms, labels)
     made = ", ".join(_typed(str(o.array), o.array.axes) for o in region.outputs)
     lines = [f"Region {made}", _line("roles", _roles(region))]
@@ -64,6 +66,9 @@ def _region(region: Region) -> list[str]:
         lines.append(
             _line("state" if not position else "", f"{labels[fold]}[{names(axes)}] = {body}")
         )
+    for position, (term, name) in enumerate(between.items()):
+        text = f"{name}[{names(ordered(term))}] = {words.of(term, True)}"
+        lines.append(_line("" if position else "where", text))
     lines += _corrections(region, labels)
     for output in region.outputs:
         lines.append(_line("result", f"{output.array} = {words.of(output.term, True)}"))
@@ -85,6 +90,23 @@ def fold_names(region: Region) -> dict[Term, str]:
             name = f"{wanted}{count}"
         taken.add(name)
         found[fold] = name
+    return found
+
+
+def _between(region: Region, labels: Mapping[Term, str]) -> dict[Term, str]:
+    """Names for the wires between the inputs and the accumulators, each for one term only."""
+    taken = {*labels.values(), *(str(output.array) for output in region.outputs)}
+    found: dict[Term, str] = {}
+    known = region.terms.names
+    for term in subterms(*(fold.args[0] for fold in region.folds)):
+        if term in labels or term not in known or term.op == "load":
+            continue
+        name, count = known[term], 1
+        while name in taken:
+            count += 1
+            name = f"{known[term]}{count}"
+        taken.add(name)
+        found[term] = name
     return found
 
 
