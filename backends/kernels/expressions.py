@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ncdlang.analysis.plan import ordered
-from ncdlang.analysis.terms import Array, Term, number_kind, subterms
+from ncdlang.analysis.terms import Array, Term, number_kind, ordered, subterms
 from ncdlang.semantics.size import Size
 from ncdlang.semantics.types import Axis
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ncdlang.analysis.associate import MARGIN
 from ncdlang.analysis.plan import RESIDENT, Library, Region
 from ncdlang.analysis.terms import Array
 from ncdlang.ir.lower import lower
@@ -251,10 +252,29 @@ class _Forward:
         if whole:
             most = whole[0] if len(whole) == 1 else f"max({', '.join(whole)})"
             lines += [f"if {most} > {RESIDENT}:  # tiles hold these whole", "    return None"]
+        lines += self._orders()
         named = self.writer.sizes.names
         listed = ", ".join(named[s] for s in self.diagram.unknowns if s in named)
         like = self._read(self._anchor())
         lines += [f"if not _preferred(self.derived, {like}, {listed}):", "    return None"]
+        return lines
+
+    def _orders(self) -> list[str]:
+        """Where the eager class takes sums in another order, with far fewer operations."""
+        lines: list[str] = []
+        like = self._read(self._anchor())
+        for other in self.plan.choices:
+            if other.taken:
+                continue
+            written, reordered = map(self.function.scope.claim, ("as_written", "reordered"))
+            before, after = other.association.before, other.association.after
+            lines += [
+                f"{written} = {self.writer.sizes.text(before)}  # operations of its sums",
+                f"{reordered} = {self.writer.sizes.text(after)}  # the same ones in another order",
+                f"if {MARGIN} * {reordered} < {written} and {like}.dtype != torch.float16:",
+                "    if self.derived is not True and not torch.compiler.is_exporting():",
+                "        return None  # the eager class takes the other order",
+            ]
         return lines
 
     def _anchor(self) -> Array:

@@ -7,7 +7,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from ncdlang.analysis.opening import Opaque, open_diagram
-from ncdlang.analysis.plan import make_plan
+from ncdlang.analysis.plan import Plan, make_plan
 from ncdlang.semantics.size import Symbol
 from ncdlang.targets import Request
 
@@ -117,7 +117,10 @@ class _Variants:
         self.opened = open_diagram(request.diagram)
         given = request.sizes
         self.given = {s: given[s.name] for s in request.diagram.unknowns if s.name in given}
-        self.names = self._runner(self.given).names
+        self.is_forced = choice(request) is True
+        plan = self._plan(self.given)
+        self.names = Runner(plan, self.given).names
+        self.choices = plan.choices
         self._made: dict[Any, _Written | _Stepwise | None] = {}
 
     @staticmethod
@@ -128,15 +131,22 @@ class _Variants:
         except Opaque:
             return None
 
-    def _runner(self, sizes: dict[Symbol, int]) -> Runner:
-        return Runner(make_plan(self.opened, sizes), sizes)
+    def _plan(self, sizes: dict[Symbol, int], is_narrow: bool = False) -> Plan:
+        """The plan for some sizes. Kernels that are forced keep the order of the equations, and
+        so does f16, which is too narrow for sums over all of a long axis."""
+        order = "written" if self.is_forced or is_narrow else "cheapest"
+        return make_plan(self.opened, sizes, order)
 
-    def _variant(self, sizes: dict[Symbol, int]) -> _Written | _Stepwise | None:
-        """The kernels for some sizes; what is short enough for a tile decides the plan."""
+    def _variant(
+        self, sizes: dict[Symbol, int], is_narrow: bool = False
+    ) -> _Written | _Stepwise | None:
+        """The kernels for some sizes; what is short enough for a tile decides the plan, and
+        which order of sums is the cheaper one."""
         short = tuple((symbol, sizes[symbol] <= 256) for symbol in sorted(sizes))
-        key = (short, interprets())
+        pays = tuple(c.association.pays(sizes) for c in self.choices)
+        key = (short, pays, is_narrow, interprets())
         if key not in self._made:
-            runner = self._runner(sizes)
+            runner = Runner(self._plan(sizes, is_narrow), sizes)
             self._made[key] = self._of(runner) if runner.names else None
         return self._made[key]
 
@@ -164,7 +174,8 @@ class _Variants:
             return None
         shapes = [tuple(v.shape[len(v.shape) - r :]) for v, r in zip(inputs, ranks, strict=True)]
         sizes = solve(self.request.diagram, shapes, self.request.sizes)
-        return self._variant(sizes) if sizes is not None else None
+        is_narrow = any(str(value.dtype) == "torch.float16" for value in inputs)
+        return self._variant(sizes, is_narrow) if sizes is not None else None
 
 
 def _may_run(inputs: tuple[Any, ...]) -> bool:

@@ -7,8 +7,9 @@ named in an `Opaque`; the wires that need nothing of it are opened all the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 
-from ncdlang.analysis.terms import Array, Term, Terms, number_kind
+from ncdlang.analysis.terms import Array, Term, Terms, number_kind, subterms
 from ncdlang.ir.diagram import (
     Contraction,
     Edge,
@@ -29,6 +30,8 @@ from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.size import ONE, Size, Symbol, product
 from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, Mod, Wire
 from ncdlang.source import Span
+
+MAX_SUBTERMS = 300
 
 
 @record(eq=False)
@@ -83,6 +86,21 @@ def open_diagram(
     return Opened(terms, results, inputs, tuple(opening.parameters.values()), inside)
 
 
+def open_graph(graph: Graph) -> tuple[Terms, dict[Wire, Term], dict[Array, Wire]]:
+    """The terms of the wires of one graph, and the arrays that they read, with their wires.
+
+    Calls stay closed: what they make is read like an input, and so is what has no equations and
+    what has more than 300 subterms.
+    """
+    terms = Terms()
+    opening = _Opening(terms, graph, (), {}, {}, {}, {}, (), lower, is_closed=True)
+    for wire in graph.inputs:
+        opening.declare(wire, "input")
+    opening.run()
+    meanings = {wire: opening.meaning(wire) for wire in opening.wires}
+    return terms, meanings, {array: wire for wire, array in opening.declared.items()}
+
+
 Meanings = dict[Wire, "Term | Opaque"]
 
 
@@ -100,6 +118,7 @@ class _Opening:
         inside: dict[Calls, Inside],
         calls: Calls,
         lowered: Callable[[CheckedDiagram], Graph],
+        is_closed: bool = False,
     ) -> None:
         self.terms = terms
         self.graph = graph
@@ -111,6 +130,8 @@ class _Opening:
         self.calls = calls
         self.lowered = lowered
         self.wires: Meanings = {}
+        self.is_closed = is_closed
+        self.declared: dict[Wire, Array] = {}
 
     def run(self) -> None:
         for learned in self.graph.learned:
@@ -120,9 +141,16 @@ class _Opening:
             try:
                 made = self._edge(edge)
             except Opaque as opaque:
-                self.wires.update({result.wire: opaque for result in edge.outputs})
+                for result in edge.outputs:
+                    if self.is_closed:
+                        self.declare(result.wire, "made")
+                    else:
+                        self.wires[result.wire] = opaque
                 continue
             for result, term in zip(edge.outputs, made, strict=True):
+                if self.is_closed and _is_long(term):
+                    self.declare(result.wire, "made")
+                    continue
                 self.wires[result.wire] = term
                 if not result.wire.name.startswith("_"):
                     self.terms.names.setdefault(term, result.wire.name)
@@ -137,6 +165,7 @@ class _Opening:
         if role == "parameter":
             array = self.parameters.setdefault((path, wire), array)
         self.wires[wire] = self.terms.load(array, tuple(map(self.terms.index, array.axes)))
+        self.declared[wire] = array
         return array
 
     def meaning(self, wire: Wire) -> Term:
@@ -322,6 +351,8 @@ class _Opening:
 
     def _call(self, edge: Edge, library: Library) -> tuple[Term, ...]:
         callee = library.callee
+        if self.is_closed:
+            raise Opaque(f"{callee.name} is a call", edge.span)
         if getattr(callee, "primitive", False):
             raise Opaque(f"{callee.name} is a primitive without equations", edge.span)
         if getattr(callee, "is_stateful", False):
@@ -402,6 +433,11 @@ class _Opening:
         for formal, actual in zip(formals, targets, strict=True):
             images |= _renaming(self.terms, inner.axis(formal), self.axis(actual))
         return self.terms.substitute(term, images)
+
+
+def _is_long(term: Term) -> bool:
+    """Whether a term is so long that it is rather read than carried on."""
+    return sum(1 for _ in islice(subterms(term), MAX_SUBTERMS + 1)) > MAX_SUBTERMS
 
 
 def _renaming(terms: Terms, old: Axis, new: Axis) -> dict[Axis, Term]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ncdlang.analysis.linear import Linear, difference, linear
 from ncdlang.analysis.plan import Region
 from ncdlang.analysis.terms import COMPARISONS, Term, Terms, is_number, subterms
 from ncdlang.records import record
@@ -119,14 +120,6 @@ def _nothing(now: Term, condition: Term, visit: Callable[[Term], str]) -> str:
             return ""
 
 
-@record(eq=False)
-class Linear:
-    """A sum of indices with whole coefficients, and a rest without any."""
-
-    coefficients: dict[Axis, int]
-    rest: Term
-
-
 class _Ends:
     """Ranges of conditions, in closed form."""
 
@@ -151,18 +144,18 @@ class _Ends:
         left, right = linear(self.terms, args[0]), linear(self.terms, args[1])
         if left is None or right is None:
             return OPEN
-        up = self._difference(right, left)
+        up = difference(self.terms, right, left)
         match condition.op:
             case "le":
                 return self._atom(up, 0)
             case "lt":
                 return self._atom(up, -1)
             case "ge":
-                return self._atom(self._difference(left, right), 0)
+                return self._atom(difference(self.terms, left, right), 0)
             case "gt":
-                return self._atom(self._difference(left, right), -1)
+                return self._atom(difference(self.terms, left, right), -1)
             case _:
-                down = self._difference(left, right)
+                down = difference(self.terms, left, right)
                 return self.both(self._atom(up, 0), self._atom(down, 0))
 
     def both(self, left: Span, right: Span) -> Span:
@@ -185,13 +178,6 @@ class _Ends:
             return left or right
         return self.terms.apply(op, left, right)
 
-    def _difference(self, left: Linear, right: Linear) -> Linear:
-        coefficients = dict(left.coefficients)
-        for axis, c in right.coefficients.items():
-            coefficients[axis] = coefficients.get(axis, 0) - c
-        kept = {axis: c for axis, c in coefficients.items() if c}
-        return Linear(kept, self.terms.apply("sub", left.rest, right.rest))
-
     def _atom(self, form: Linear, slack: int) -> Span:
         """Where `form + slack >= 0` may hold for some row of the tile."""
         apply, number = self.terms.apply, self.terms.number
@@ -210,46 +196,6 @@ class _Ends:
         if step < 0:
             return Span(None, apply("add", greatest, number(1)))
         return Span(apply("neg", greatest), None)
-
-
-def linear(terms: Terms, term: Term) -> Linear | None:
-    """A term of whole numbers as a sum of indices and a rest without any; None if it is none."""
-    zero = terms.number(0)
-    args = term.args
-    match term.op:
-        case "index":
-            return Linear({term.data: 1}, zero)
-        case "size":
-            return Linear({}, term)
-        case "number" if not isinstance(term.data, bool) and term.data == int(term.data):
-            return Linear({}, terms.number(int(term.data)))
-        case "real":
-            return linear(terms, args[0])
-        case "neg":
-            inner = linear(terms, args[0])
-            return _scaled(terms, inner, -1) if inner else None
-        case "add" | "sub":
-            left, right = linear(terms, args[0]), linear(terms, args[1])
-            if left is None or right is None:
-                return None
-            right = right if term.op == "add" else _scaled(terms, right, -1)
-            found = dict(left.coefficients)
-            for axis, c in right.coefficients.items():
-                found[axis] = found.get(axis, 0) + c
-            return Linear(found, terms.apply("add", left.rest, right.rest))
-        case "mul":
-            for first, second in (args, args[::-1]):
-                inner = linear(terms, first)
-                if inner is not None and is_number(second) and second.data == int(second.data):
-                    return _scaled(terms, inner, int(second.data))
-            return None
-        case _:
-            return None
-
-
-def _scaled(terms: Terms, form: Linear, factor: int) -> Linear:
-    coefficients = {axis: c * factor for axis, c in form.coefficients.items()}
-    return Linear(coefficients, terms.apply("mul", form.rest, terms.number(factor)))
 
 
 # ---- verification -------------------------------------------------------------------------------
