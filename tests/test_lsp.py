@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.lsp_client import Client
+from tests.lsp_client import Client, File
 from tests.test_suite import CASES
 
 FULL = bool(os.environ.get("NCDLANG_FULL"))
@@ -62,67 +62,6 @@ diagram twice(A: [a b]) -> [a b] { return l.halved(halved(A)) }
 
 config small { v = 10, k = 4 }
 """
-
-
-class File:
-    """A document of the server's folder, and places in it by the text that stands there."""
-
-    def __init__(self, client: Client, path: Path, text: str) -> None:
-        self.client = client
-        self.path = path
-        self.uri = path.as_uri()
-        self.text = text
-        self.version = 1
-        path.write_text(text, encoding="utf-8")
-
-    def open(self) -> list[dict[str, Any]]:
-        return self.client.open(self.uri, self.text, self.version)
-
-    def type(self, text: str) -> list[dict[str, Any]]:
-        """The document has another text now; what is found in it."""
-        self.version += 1
-        self.text = text
-        return self.client.replace(self.uri, self.version, text)
-
-    def place(self, words: str, after: int = 0, number: int = 0) -> dict[str, int]:
-        start = -1
-        for _ in range(number + 1):
-            start = self.text.index(words, start + 1)
-        before = self.text[: start + after]
-        line = before[before.rfind("\n") + 1 :]
-        return {"line": before.count("\n"), "character": len(line.encode("utf-16-le")) // 2}
-
-    def at(self, words: str, after: int = 0, number: int = 0) -> dict[str, Any]:
-        return {
-            "textDocument": {"uri": self.uri},
-            "position": self.place(words, after, number),
-        }
-
-    @property
-    def whole(self) -> dict[str, Any]:
-        end = {"line": self.text.count("\n") + 1, "character": 0}
-        return {
-            "textDocument": {"uri": self.uri},
-            "range": {"start": {"line": 0, "character": 0}, "end": end},
-        }
-
-    def read(self, range: dict[str, Any]) -> str:
-        """The text of a range."""
-        return self.text[self._offset(range["start"]) : self._offset(range["end"])]
-
-    def _offset(self, place: dict[str, int]) -> int:
-        lines = self.text.splitlines(keepends=True)
-        before = "".join(lines[: place["line"]])
-        line = lines[place["line"]] if place["line"] < len(lines) else ""
-        units = line.encode("utf-16-le")[: 2 * place["character"]]
-        return len(before) + len(units.decode("utf-16-le"))
-
-    def edited(self, edits: list[dict[str, Any]]) -> str:
-        text = self.text
-        for edit in sorted(edits, key=lambda e: self._offset(e["range"]["start"]), reverse=True):
-            start, end = (self._offset(edit["range"][side]) for side in ("start", "end"))
-            text = text[:start] + edit["newText"] + text[end:]
-        return text
 
 
 @pytest.fixture(scope="module")
