@@ -1,10 +1,9 @@
-"""Runs the steps of a plan: kernels for its regions, the library for the rest."""
+"""The steps of a plan: kernels for its regions, the library for the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 from ncdlang.analysis.plan import RESIDENT, Library, Output, Region, Step
 from ncdlang.analysis.terms import Array, Term, Terms, reads, subterms
@@ -12,78 +11,22 @@ from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis
 
 from .expressions import Unsupported
-from .launch import HEADER, compiled, launch
-from .library import Evaluator
-from .schedule import choose
 from .source import Kernel, write_kernel
-
-if TYPE_CHECKING:
-    import torch
-
-Arrays = dict[Array, "torch.Tensor"]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What one call runs with: its sizes, how many lifted indices, the format of the module."""
-
-    sizes: dict[Symbol, int]
-    lifted: int
-    dtype: torch.dtype
-    device: torch.device
-
-    def format(self, array: Array) -> torch.dtype:
-        """The format of an array that is made."""
-        import torch
-
-        kinds = {"integer": torch.int64, "natural": torch.int64, "boolean": torch.bool}
-        if array.kind.format == "f32":
-            return torch.float32
-        return kinds.get(array.kind.name, self.dtype)
 
 
 class Launcher:
-    """One region and its kernel, which is compiled when it is first run."""
+    """One region and its kernel."""
 
     def __init__(self, region: Region, name: str, sizes: Mapping[Symbol, int]) -> None:
         self.region = region
         self.name = name
         self.kernel: Kernel = write_kernel(region, name, wide_axes(region, sizes))
-        self._variants: dict[frozenset[Axis], tuple[Kernel, Any]] = {}
 
     @property
     def inputs(self) -> tuple[Array, ...]:
         """The arrays that the region reads."""
         made = {output.array for output in self.region.outputs}
         return tuple(a for a in reads(*(o.term for o in self.region.outputs)) if a not in made)
-
-    def _variant(self, wide: frozenset[Axis]) -> tuple[Kernel, Any]:
-        """The kernel whose inner products over the axes of `wide` are loops."""
-        if wide not in self._variants:
-            kernel = write_kernel(self.region, self.name, wide)
-            self._variants[wide] = kernel, compiled(HEADER + kernel.text, kernel.name)
-        return self._variants[wide]
-
-    def run(self, arrays: Arrays, call: Call, limits: dict[str, int]) -> None:
-        """Run the kernel; what it makes is put into `arrays`."""
-        import torch
-
-        kernel, function = self._variant(wide_axes(self.region, call.sizes))
-        for output in self.region.outputs:
-            shape = [axis.size.evaluate(call.sizes) for axis in output.array.axes]
-            dtype = call.format(output.array)
-            made = torch.empty([call.lifted, *shape], dtype=dtype, device=call.device)
-            arrays[output.array] = made
-        schedule = choose(kernel, call.sizes, target(call), limits)
-        launch(
-            kernel,
-            function,
-            schedule,
-            arrays,
-            call.sizes,
-            call.lifted,
-            precision(),
-        )
 
 
 @dataclass(slots=True, eq=False)
@@ -94,8 +37,6 @@ class Program:
     steps: tuple[Step, ...]
     sizes: Mapping[Symbol, int]
     prefix: str = "kernel"
-    exact: bool = False
-    limits: dict[str, int] = field(default_factory=dict[str, int])
     launchers: dict[Step, Launcher] = field(default_factory=dict[Step, Launcher])
 
     def __post_init__(self) -> None:
@@ -115,37 +56,12 @@ class Program:
         """The text of all kernels."""
         return "\n\n".join(launcher.kernel.text for launcher in self.launchers.values())
 
-    def evaluate(self, outputs: list[tuple[Array, Term]], arrays: Arrays, call: Call) -> None:
-        """Make arrays of terms by library calls."""
-        evaluator = Evaluator(self.terms, arrays, call.sizes, call.dtype, call.device, self.exact)
-        for array, term in outputs:
-            made = evaluator.run(term, array.axes)
-            arrays[array] = made.to(call.format(array)) if made.is_floating_point() else made
-
 
 def pieces(step: Step) -> list[tuple[Array, Term]]:
     """What a step makes, and of which terms."""
     if isinstance(step, Library):
         return [(step.array, step.term)]
     return [(output.array, output.term) for output in step.outputs]
-
-
-def target(call: Call) -> str:
-    """The row of the table of tiles for a call."""
-    import torch
-
-    if call.dtype not in (torch.bfloat16, torch.float16):
-        return "f32"
-    if call.device.type != "cuda":
-        return "sm_80"
-    return "sm_90" if torch.cuda.get_device_capability(call.device)[0] >= 9 else "sm_80"
-
-
-def precision() -> str:
-    """How kernels multiply matrices of f32, as PyTorch is told to."""
-    import torch
-
-    return "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"
 
 
 def label(region: Region) -> str:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from ncdlang.analysis.adjoint import STATISTIC, Gradient, NoGradient, gradient
 from ncdlang.analysis.plan import Plan, Planner, Region
-from ncdlang.analysis.terms import Array, reads
 from ncdlang.semantics.size import Symbol
 
 from .expressions import Unsupported
-from .launch import HEADER
-from .runner import Arrays, Call, Launcher, Program, label, pieces, with_outputs
-
-if TYPE_CHECKING:
-    import torch
+from .runner import Launcher, Program, with_outputs
 
 
 class Backward:
@@ -33,23 +27,7 @@ class Backward:
         # What is still to be summed, or was summed down to a few entries, stays in f32.
         short = frozenset(f"d{r.array}" for r in self.gradient.roots if r.rest or len(r.axes) < 2)
         self.results = planner.run(roots, short)
-        self.program = Program(
-            region.terms, tuple(planner.steps), sizes, f"{name}_backward", exact=True
-        )
-
-    def gradients(self, arrays: Arrays, call: Call) -> dict[Array, torch.Tensor]:
-        """The gradients of the arrays that the region reads, in their own shapes."""
-        run_steps(self.program, arrays, call, {})
-        found: dict[Array, torch.Tensor] = {}
-        for root, result in zip(self.gradient.roots, self.results, strict=True):
-            made = arrays[result]
-            for _ in root.rest:
-                made = made.sum(1)
-            if arrays[root.array].shape[0] == 1 and made.shape[0] > 1:
-                made = made.sum(0, keepdim=True)
-            known = found.get(root.array)
-            found[root.array] = made if known is None else known + made
-        return found
+        self.program = Program(region.terms, tuple(planner.steps), sizes, f"{name}_backward")
 
 
 class Runner:
@@ -75,93 +53,3 @@ class Runner:
             except (NoGradient, Unsupported):
                 self._backwards[region] = None
         return self._backwards[region]
-
-    def source(self, with_backward: bool = True) -> str:
-        """The text of all kernels."""
-        texts = [self.program.source()]
-        for region in self.plan.regions if with_backward else ():
-            if region in self.program.launchers:
-                backward = self.backward(region)
-                if backward is not None:
-                    texts.append(backward.forward.kernel.text)
-                    texts.append(backward.program.source())
-        return HEADER + "\n\n".join(text for text in texts if text)
-
-    def run(self, inputs: Arrays, call: Call) -> tuple[tuple[torch.Tensor, ...], tuple[str, ...]]:
-        """The results with the lifted dimension in front, and the names of the kernels that ran."""
-        arrays = dict(inputs)
-        ran = run_steps(self.program, arrays, call, self._differentiable())
-        return tuple(arrays[result] for result in self.plan.results), tuple(ran)
-
-    def _differentiable(self) -> dict[Region, Backward | None]:
-        import torch
-
-        if not torch.is_grad_enabled():
-            return {}
-        return {r: self.backward(r) for r in self.plan.regions if r in self.program.launchers}
-
-
-def run_steps(
-    program: Program, arrays: Arrays, call: Call, backwards: Mapping[Region, Backward | None]
-) -> list[str]:
-    """Run all steps; regions in `backwards` so that gradients flow through them."""
-    ran: list[str] = []
-    for step in program.steps:
-        launcher = program.launchers.get(step)
-        if launcher is None or not isinstance(step, Region):
-            program.evaluate(pieces(step), arrays, call)
-            continue
-        needs = step in backwards and any(arrays[a].requires_grad for a in launcher.inputs)
-        backward = backwards.get(step)
-        if not needs:
-            launcher.run(arrays, call, program.limits)
-        elif backward is None:
-            program.evaluate(pieces(step), arrays, call)
-            continue
-        else:
-            tracked(backward, launcher.inputs, arrays, call, program.limits)
-        ran.append(label(step))
-    return ran
-
-
-def tracked(
-    backward: Backward,
-    inputs: tuple[Array, ...],
-    arrays: Arrays,
-    call: Call,
-    limits: dict[str, int],
-) -> None:
-    """Run a region's kernel as one differentiable operation."""
-    import torch
-
-    outputs = [output.array for output in backward.region.outputs]
-    saved = [output.array for output in backward.gradient.saved]
-    wanted = dict.fromkeys((*reads(*(r.term for r in backward.gradient.roots)),))
-
-    class Operation(torch.autograd.Function):
-        """The region, as PyTorch differentiates it."""
-
-        @staticmethod
-        def forward(ctx: Any, *tensors: torch.Tensor) -> Any:
-            own: Arrays = dict(zip(inputs, tensors, strict=True))
-            backward.forward.run(own, call, limits)
-            kept = [a for a in (*inputs, *outputs, *saved) if a in wanted or a in inputs]
-            ctx.kept = kept
-            ctx.save_for_backward(*(own[array] for array in kept))
-            return tuple(own[a] for a in outputs) if len(outputs) > 1 else own[outputs[0]]
-
-        @staticmethod
-        def backward(ctx: Any, *grads: torch.Tensor) -> Any:
-            own: Arrays = dict(zip(ctx.kept, ctx.saved_tensors, strict=True))
-            for array, grad in zip(backward.gradient.cotangents, grads, strict=True):
-                own[array] = grad.contiguous()
-            found = backward.gradients(own, call)
-            return tuple(
-                found[a].to(own[a].dtype) if a in found and own[a].requires_grad else None
-                for a in inputs
-            )
-
-    apply: Any = Operation.apply
-    made: Any = apply(*(arrays[array] for array in inputs))
-    several: tuple[torch.Tensor, ...] = made if len(outputs) > 1 else (made,)
-    arrays.update(zip(outputs, several, strict=True))

@@ -13,11 +13,11 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from ncdlang import api
-from ncdlang.cli import fixes
+from ncdlang.cli import fixes, watching
 from ncdlang.cli import options as shared
 from ncdlang.cli.console import CommandError, complain, show
 from ncdlang.diagnostics import Diagnostic
-from ncdlang.project import Project, ProjectError
+from ncdlang.project import ProjectError
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -28,6 +28,7 @@ def configure(parser: ArgumentParser) -> None:
     )
     fixes.add_options(parser)
     shared.add_source_options(parser)
+    watching.add_option(parser)
 
 
 def run(options: Namespace) -> int:
@@ -46,7 +47,7 @@ def run(options: Namespace) -> int:
 
 
 def _check(options: Namespace) -> int:
-    project = Project(options.include)
+    project = shared.project_of(options)
     fixer = fixes.Fixes(project, options) if fixes.is_wanted(options) else None
     if fixer is not None:
         fixer.run()

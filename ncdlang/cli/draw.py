@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ncdlang import api
 from ncdlang.cli import options as shared
-from ncdlang.cli import output
+from ncdlang.cli import output, watching
 from ncdlang.cli.console import CommandError, remark
 
 FORMATS = ("svg", "pdf", "png", "gv")
@@ -40,6 +40,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file")
     parser.add_argument("--open", action="store_true", help="show the drawing on the desktop")
     shared.add_source_options(parser, format_option="--message-format")
+    watching.add_option(parser)
 
 
 def run(options: Namespace) -> int:

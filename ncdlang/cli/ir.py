@@ -138,8 +138,9 @@ def _check_name(name: str) -> None:
 
 def _rewritten(graph: Graph, name: str, values: Values) -> str:
     """The graph before, what was done to it, and the graph after."""
+    from ncdlang.algebra.patches import Extents
     from ncdlang.algebra.rewrites import PIPELINE, named
-    from ncdlang.algebra.rewriting import Extents, rewrite_all
+    from ncdlang.algebra.rewriting import rewrite_all
     from ncdlang.algebra.search import derive
     from ncdlang.ir.text import render
 

@@ -70,7 +70,7 @@ class Body(Names):
     def __init__(
         self, module: ModuleChecker, declaration: tree.Diagram, key: InstanceKey, sink: Sink
     ) -> None:
-        super().__init__(sink, Scope(module.scope))
+        super().__init__(sink, Scope(module.watched_scope()))
         self.module = module
         self.declaration = declaration
         self.key = key
