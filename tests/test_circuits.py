@@ -109,7 +109,7 @@ def test_targets_enter_and_tiled_axes_pass() -> None:
 
 def test_tiled_axes_pass_over_or_below_as_they_stand() -> None:
     drawn = Drawn(diagram("(S: [h q x]) -> [h q x]", "return softmax[q](S)"))
-    (part,) = [n.parts[0] for n in drawn.circuits[0].nodes if len(n.parts[0].elements) == 3][1:2]
+    (part,) = [n.parts[0] for n in drawn.circuits[0].nodes if len(n.parts[0].elements) == 3]
     assert [labels(element.ins) for element in part.elements] == [[["h"]], [["q"]], [["x"]]]
 
 
