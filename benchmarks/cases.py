@@ -310,7 +310,8 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "scatter",
-        "diagram scatter[v](X: [t m], T: N(v)[t]) -> [v m] {\n  Y: [v m]\n  Y[T[t], m] += X[t m]\n  return Y\n}\n",
+        "diagram scatter[v](X: [t m], T: N(v)[t]) -> [v m] {\n"
+        "  Y: [v m]\n  Y[T[t], m] += X[t m]\n  return Y\n}\n",
         {"v": 512, "m": 256, "t": 4096},
         {"v": 4096, "m": 4096, "t": 32768},
         {"v": 50, "m": 21, "t": 33},
