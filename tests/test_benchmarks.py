@@ -13,8 +13,15 @@ import torch
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.cases import CASES
-from benchmarks.harness import DTYPES, checked, error, inputs, ours, parameters
+from benchmarks.cases import CASES  # noqa: E402
+from benchmarks.harness import (  # noqa: E402
+    DTYPES,
+    checked,
+    error,
+    inputs,
+    ours,
+    parameters,
+)
 
 BY_NAME = {case.name: case for case in CASES}
 
