@@ -7,6 +7,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ def machine(device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "triton": triton.__version__,
-        "ncdlang": ncdlang.__version__,
+        "ncdlang": version("ncdlang"),
     }
     if device == "cuda":
         found["gpu"] = torch.cuda.get_device_name()
