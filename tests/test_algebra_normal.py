@@ -97,6 +97,10 @@ EQUAL = {
         "diagram f(A: [a], B: [a], C: [a]) -> [a] { return A * (B * C) - (A + (B - C)) }",
         "diagram f(A: [a], B: [a], C: [a]) -> [a] {\n P = C * A\n return B * P - A + C - B }",
     ),
+    "halves": (
+        "diagram f(A: [a], B: [a]) -> [a] { return A / 2 + B * 4 }",
+        "diagram f(A: [a], B: [a]) -> [a] { return B / 0.25 + 0.5 * A }",
+    ),
     "contractions split in two ways": (
         (
             "diagram f(A: [i j], B: [j k], C: [k l]) -> [i l] {\n T[k i] = A[i j] * B[j k]\n"
@@ -160,6 +164,11 @@ def test_equal_up_to_structure(pair: tuple[str, str]) -> None:
 
 
 DIFFERENT = {
+    "thirds": (
+        "diagram f(A: [a]) -> [a] { return A / 3 }",
+        "diagram f(A: [a]) -> [a] { return A * 0.3333333333333333 }",
+        "they read different arrays",
+    ),
     "another function": (
         "diagram f(X: [a]) -> [a] { return exp(X) }",
         "diagram f(X: [a]) -> [a] { return tanh(X) }",

@@ -8,6 +8,7 @@ subtracted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import frexp
 
 from ncdlang.algebra.nodes import Nodes, Origin, Read, View
 from ncdlang.algebra.strides import Substitution, axes_of, substitute
@@ -90,7 +91,7 @@ class Sums:
     ) -> View:
         """The sum over `bound` of a product, as a view over the degree."""
         opened = [each for factor in factors for each in self._opened(factor, "product", kind)]
-        factors = [each for each in opened if each.node.operator != "number 1"]
+        factors = [self._upward(each) for each in opened if each.node.operator != "number 1"]
         loose: list[Read] = []
         tied: list[tuple[set[Axis], list[Read]]] = []
         for factor in factors:
@@ -135,6 +136,23 @@ class Sums:
             )
             for inner in node.reads
         ]
+
+    def _upward(self, factor: Read) -> Read:
+        """A divisor that is a power of two as the factor that it is exactly: 1 / 2 is 0.5."""
+        word, _, text = factor.node.operator.partition(" ")
+        if factor.role != "-" or word != "number":
+            return factor
+        try:
+            value = float(text)
+        except ValueError:
+            return factor
+        if abs(frexp(value)[0]) != 0.5 or abs(value) < 2**-1000:
+            return factor
+        inverse = 1 / value
+        shown = str(int(inverse)) if inverse.is_integer() else repr(inverse)
+        origin = Origin(shown, factor.node.span)
+        node, _ = self._nodes.make(f"number {shown}", factor.node.kind, (), (), [], origin)
+        return Read("+", node, ())
 
     def _contraction(
         self,
