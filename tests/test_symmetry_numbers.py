@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 
 import pytest
 
@@ -267,3 +269,16 @@ def test_random_symmetries_are_not_contradicted() -> None:
         assert ("no counterexample is known" in notes) is (said == OPEN), text
     assert seen.get(PROVED, 0) > COUNT // 10
     assert seen.get(REFUTED, 0) > COUNT // 10
+
+
+def test_a_counterexample_needs_no_torch() -> None:
+    text = "diagram f(X: [x]) -> [x] { return cumsum[x](X) }\nassert equivariant[x](f)\n"
+    code = (
+        "import sys; from ncdlang import api; from ncdlang.project import Project; "
+        "from ncdlang.source import Source; "
+        f"found = api.check(Source('f.ncd', {text!r}), Project().find).diagnostics; "
+        "print(found[0].notes, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "but must be" in done.stdout
+    assert done.stdout.rstrip().endswith("False")
