@@ -33,7 +33,7 @@ from ncdlang.syntax.parser import parse
 
 FENCE = re.compile(r"^```(\w*)(?: ([^\n]+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 GENERATED = re.compile(r"<!-- generated: .*?<!-- end -->", re.DOTALL)
-LANGUAGES = frozenset("console ipython json lua ncd python sh text yaml".split())
+LANGUAGES = frozenset(("console", "ipython", "json", "lua", "ncd", "python", "sh", "text", "yaml"))
 
 
 @dataclass(frozen=True)

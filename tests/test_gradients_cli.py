@@ -77,17 +77,21 @@ REFUSED = {
         3,
     ),
     "a recurrence inside a recurrence": (
-        "diagram g(U: [s]) -> [s] {\n"
-        "  return G[s] = U[s] + where(s > 0, sin(G[s - 1]), 0)\n}\n"
-        "diagram f(X: [t s]) -> [t s] {\n  P[t s] = where(t > 0, H[t - 1, s], 0)\n"
-        "  R = g(P)\n  return H[t s] = R[t s] + X[t s]\n}",
+        (
+            "diagram g(U: [s]) -> [s] {\n"
+            "  return G[s] = U[s] + where(s > 0, sin(G[s - 1]), 0)\n}\n"
+            "diagram f(X: [t s]) -> [t s] {\n  P[t s] = where(t > 0, H[t - 1, s], 0)\n"
+            "  R = g(P)\n  return H[t s] = R[t s] + X[t s]\n}"
+        ),
         "a recurrence inside a recurrence has no gradient",
         2,
     ),
     "a scatter inside a recurrence that adds nothing": (
-        "diagram g(U: [s]) -> [s] {\n  Y: [s]\n  Y[s] max= U[s]\n  return Y\n}\n"
-        "diagram f(X: [t s]) -> [t s] {\n  P[t s] = where(t > 0, H[t - 1, s], 0)\n"
-        "  R = g(P)\n  return H[t s] = R[t s] + X[t s]\n}",
+        (
+            "diagram g(U: [s]) -> [s] {\n  Y: [s]\n  Y[s] max= U[s]\n  return Y\n}\n"
+            "diagram f(X: [t s]) -> [t s] {\n  P[t s] = where(t > 0, H[t - 1, s], 0)\n"
+            "  R = g(P)\n  return H[t s] = R[t s] + X[t s]\n}"
+        ),
         "a scatter inside a recurrence has a gradient only if it adds reals",
         2,
     ),

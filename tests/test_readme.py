@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +105,21 @@ def test_the_picture_is_of_this_drawing(
         PICTURE.parent.mkdir(parents=True, exist_ok=True)
         PICTURE.write_text(drawing.svg(), encoding="utf-8", newline="\n")
     assert PICTURE.exists()
+
+
+def test_the_map_of_the_house_is_complete() -> None:
+    text = README.read_text(encoding="utf-8")
+    drawn = text.partition("## The map of the house")[2].partition("```\n\n")[0]
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split()
+    tracked = listed or [p.relative_to(ROOT).as_posix() for p in ROOT.rglob("*.py")]
+    top = {path.split("/")[0] for path in tracked if "/" in path and path[0] != "."}
+    inner = {path.split("/")[1] for path in tracked if path.startswith("ncdlang/")}
+    core = {name.removesuffix(".py") for name in inner if not name.startswith(("__", "py."))}
+    assert top
+    assert [name for name in sorted(top) if not re.search(rf"^{name}/", drawn, re.MULTILINE)] == []
+    assert [name for name in sorted(core) if not re.search(rf"\b{name}\b", drawn)] == []
 
 
 def test_links_of_the_readme_lead_somewhere() -> None:
