@@ -539,7 +539,7 @@ def test_what_a_kernel_reads_is_tiled_and_what_it_works_out_stays_in_registers()
     assert levels["O"] == {""}
     tiles = {label.text for label in drawn.labels if label.face == "bold"}
     assert tiles == {"g", "g1", "s"}
-    said = [label.text for label in drawn.labels if label.paint == "muted"]
+    said = " ".join(label.text for label in drawn.labels if label.paint == "muted")
     assert (
         "kernel 1 makes O[q h k]: one index of h a program; rows of q grouped; k whole; x streamed"
         in said
