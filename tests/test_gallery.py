@@ -34,8 +34,9 @@ shared axes, cups are contractions. In the pictures, hovering shows the type of 
 pointer.
 
 A drawing is opened as deep as reads well: at most 3200 points wide, at most 150 crossings; `--depth
-all` opens everything. `--streams` colours wires by the memory that holds them and tells the tiles of
-the kernels that `ncdc explain` derives. `--rewrite NAME` draws what is before a rewrite and after it.
+all` opens everything. `--streams` colours wires by the memory that holds them and tells the tiles
+of the kernels that `ncdc explain` derives. `--rewrite NAME` draws what is before a rewrite and what
+is after it.
 
 """
 
