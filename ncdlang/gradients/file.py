@@ -82,6 +82,8 @@ class _File:
             names.axis(axis)
         inputs = ", ".join(names.typed(wire) for wire in self._inputs)
         name = names.take(f"{diagram.name}_grad")
+        for wire in gradient.results:  # `dt` is the gradient of `t`, not of a step without a name
+            names.wire(wire)
         forward = [line for step in gradient.forward for line in lines(step, names)]
         reverse = [line for step in gradient.reverse for line in lines(step, names)]
         results = [names.type(wire.type) for wire in gradient.results]
