@@ -14,9 +14,11 @@ os.environ.pop("TRITON_INTERPRET", None)
 os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
 
 from ncdlang.backends.kernels.ahead import measure
+from ncdlang.backends.kernels.recurrent import Reversed
+from ncdlang.backends.kernels.runner import label
 from ncdlang.backends.kernels.schedule import choose
 from ncdlang.backends.kernels.source import Kernel
-from ncdlang.backends.kernels.training import Runner
+from ncdlang.backends.kernels.training import Backward, Runner
 
 import ncdlang
 from ncdlang.analysis.opening import open_diagram
@@ -31,13 +33,15 @@ SIZES = dict(
 
 def kernels(runner: Runner) -> list[tuple[str, Kernel]]:
     found: list[tuple[str, Kernel]] = []
-    for region in runner.plan.regions:
-        backward = runner.backward(region)
-        if backward is None:
-            found.append(("forward", runner.program.launchers[region].kernel))
+    for launcher in runner.program.launchers.values():
+        backward = runner.backward(launcher.region)
+        if isinstance(backward, Backward):
+            found.append(("forward", backward.forward.kernel))
+            found += [("backward", each.kernel) for each in backward.program.launchers.values()]
             continue
-        found.append(("forward", backward.forward.kernel))
-        found += [("backward", each.kernel) for each in backward.program.launchers.values()]
+        found.append(("forward", launcher.kernel))
+        if isinstance(backward, Reversed):
+            found.append(("backward", backward.launcher.kernel))
     return found
 
 
@@ -49,7 +53,7 @@ def main(names: list[str]) -> None:
         sizes = {symbol: SIZES[symbol.name] for symbol in diagram.unknowns}
         runner = Runner(make_plan(open_diagram(diagram), sizes), sizes)
         for direction, kernel in kernels(runner):
-            made = ", ".join(str(output.array) for output in kernel.region.outputs)
+            made = label(kernel.region)
             for arch in (80, 90):
                 schedule = choose(kernel, sizes, f"sm_{arch}")
                 taken = measure(kernel, schedule, sizes, "bf16", arch)

@@ -68,7 +68,7 @@ def test_what_has_no_equations_is_said_with_its_place(ncdc: Run, tmp_path: Path)
     path = tmp_path / "scan.ncd"
     path.write_text(
         "diagram f(A: [t], U: [t]) -> [t] {\n"
-        "  return H[t] = A[t] * where(t > 0, H[t - 1], 0) + U[t]\n}\n"
+        "  return H[t] = A[t] * tanh(where(t > 0, H[t - 1], 0)) + U[t]\n}\n"
     )
     code, _, err = ncdc("explain", str(path))
     assert code == 2

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ncdlang.analysis.plan import ordered
-from ncdlang.analysis.terms import Array, Term, number_kind, subterms
+from ncdlang.analysis.terms import Array, Term, number_kind, ordered, subterms
 from ncdlang.semantics.size import Size
 from ncdlang.semantics.types import Axis
 
@@ -95,7 +94,7 @@ class Expressions:
             if not any(t in scope.folds for t in subterms(term)):
                 return earlier.memo[key]
         if key not in home.memo:
-            made = self._made(term, home, dims)
+            made = self._turned(key, home) or self._made(term, home, dims)
             wanted = self.labels.get(term) or _label(term)
             if (
                 term.op != "number"
@@ -105,6 +104,14 @@ class Expressions:
                 made = self.named(made, home, wanted or "t", self._comment(term))
             home.memo[key] = made
         return home.memo[key]
+
+    def _turned(self, key: tuple[Term, Dims], home: Scope) -> Value | None:
+        """A tile that was read the other way round, turned."""
+        term, dims = key
+        known = home.memo.get((term, dims[::-1])) if term.op == "load" and len(dims) == 2 else None
+        if known is None or known.dims != dims[::-1]:
+            return None
+        return Value(f"tl.trans({known.text})", dims, known.kind, True, known.dtype)
 
     def _comment(self, term: Term) -> str:
         """What a line makes, for values that an equation names and for reads: `S[h q x]`."""

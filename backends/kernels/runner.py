@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ncdlang.analysis.plan import RESIDENT, Library, Output, Region, Step
+from ncdlang.analysis.plan import RESIDENT, Library, Output, Region, Step, arrays_of, terms_of
+from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.terms import Array, Term, Terms, reads, subterms
 from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis
@@ -14,6 +15,7 @@ from ncdlang.semantics.types import Axis
 from .expressions import Unsupported
 from .launch import HEADER, compiled, launch
 from .library import Evaluator
+from .scans import write_scan
 from .schedule import choose
 from .source import Kernel, write_kernel
 
@@ -43,24 +45,29 @@ class Call:
 
 
 class Launcher:
-    """One region and its kernel, which is compiled when it is first run."""
+    """One region or recurrence and its kernel, which is compiled when it is first run."""
 
-    def __init__(self, region: Region, name: str, sizes: Mapping[Symbol, int]) -> None:
+    def __init__(self, region: Region | Recurrence, name: str, sizes: Mapping[Symbol, int]) -> None:
         self.region = region
         self.name = name
-        self.kernel: Kernel = write_kernel(region, name, wide_axes(region, sizes))
+        self.kernel: Kernel = self._written(wide_axes(region, sizes))
         self._variants: dict[frozenset[Axis], tuple[Kernel, Any]] = {}
 
     @property
     def inputs(self) -> tuple[Array, ...]:
         """The arrays that the region reads."""
-        made = {output.array for output in self.region.outputs}
-        return tuple(a for a in reads(*(o.term for o in self.region.outputs)) if a not in made)
+        made = arrays_of(self.region)
+        return tuple(a for a in reads(*terms_of(self.region)) if a not in made)
+
+    def _written(self, wide: frozenset[Axis]) -> Kernel:
+        if isinstance(self.region, Recurrence):
+            return write_scan(self.region, self.name)
+        return write_kernel(self.region, self.name, wide)
 
     def _variant(self, wide: frozenset[Axis]) -> tuple[Kernel, Any]:
         """The kernel whose inner products over the axes of `wide` are loops."""
         if wide not in self._variants:
-            kernel = write_kernel(self.region, self.name, wide)
+            kernel = self._written(wide)
             self._variants[wide] = kernel, compiled(HEADER + kernel.text, kernel.name)
         return self._variants[wide]
 
@@ -69,11 +76,10 @@ class Launcher:
         import torch
 
         kernel, function = self._variant(wide_axes(self.region, call.sizes))
-        for output in self.region.outputs:
-            shape = [axis.size.evaluate(call.sizes) for axis in output.array.axes]
-            dtype = call.format(output.array)
-            made = torch.empty([call.lifted, *shape], dtype=dtype, device=call.device)
-            arrays[output.array] = made
+        for array in arrays_of(self.region):
+            shape = [axis.size.evaluate(call.sizes) for axis in array.axes]
+            dtype = call.format(array)
+            arrays[array] = torch.empty([call.lifted, *shape], dtype=dtype, device=call.device)
         schedule = choose(kernel, call.sizes, target(call), limits)
         launch(
             kernel,
@@ -100,7 +106,7 @@ class Program:
 
     def __post_init__(self) -> None:
         for step in self.steps:
-            if isinstance(step, Region):
+            if not isinstance(step, Library):
                 try:
                     name = f"{self.prefix}_{len(self.launchers) + 1}"
                     self.launchers[step] = Launcher(step, name, self.sizes)
@@ -123,7 +129,7 @@ class Program:
             arrays[array] = made.to(call.format(array)) if made.is_floating_point() else made
 
 
-def pieces(step: Step) -> list[tuple[Array, Term]]:
+def pieces(step: Region | Library) -> list[tuple[Array, Term]]:
     """What a step makes, and of which terms."""
     if isinstance(step, Library):
         return [(step.array, step.term)]
@@ -148,9 +154,9 @@ def precision() -> str:
     return "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"
 
 
-def label(region: Region) -> str:
+def label(region: Region | Recurrence) -> str:
     """What people call a kernel: the arrays that it makes."""
-    return ", ".join(str(output.array) for output in region.outputs)
+    return ", ".join(map(str, arrays_of(region)))
 
 
 def with_outputs(region: Region, further: tuple[Output, ...]) -> Region:
@@ -166,9 +172,11 @@ def with_outputs(region: Region, further: tuple[Output, ...]) -> Region:
     )
 
 
-def wide_axes(region: Region, sizes: Mapping[Symbol, int]) -> frozenset[Axis]:
+def wide_axes(region: Region | Recurrence, sizes: Mapping[Symbol, int]) -> frozenset[Axis]:
     """The axes of inner products that no tile holds whole."""
     found: set[Axis] = set()
+    if isinstance(region, Recurrence):
+        return frozenset()
     streamed = frozenset(region.stream)
     for fold in region.folds:
         for term in subterms(fold.args[0]):

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ncdlang.analysis.adjoint import STATISTIC, Gradient, NoGradient, gradient
-from ncdlang.analysis.plan import Plan, Planner, Region
+from ncdlang.analysis.plan import Plan, Planner, Region, Step
+from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.terms import Array, reads
 from ncdlang.semantics.size import Symbol
 
 from .expressions import Unsupported
 from .launch import HEADER
+from .recurrent import Reversed, by_library, run_recurrence
 from .runner import Arrays, Call, Launcher, Program, label, pieces, with_outputs
+from .scans import THEN
 
 if TYPE_CHECKING:
     import torch
@@ -59,33 +62,40 @@ class Runner:
         self.plan = plan
         self.sizes = sizes
         self.program = Program(plan.opened.terms, plan.steps, sizes)
-        self._backwards: dict[Region, Backward | None] = {}
+        self._backwards: dict[Step, Backward | Reversed | None] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         """The kernels in order, named after what they make."""
         return self.program.names()
 
-    def backward(self, region: Region) -> Backward | None:
-        """The backward pass of a region, None where it is left to PyTorch."""
-        if region not in self._backwards:
-            name = self.program.launchers[region].kernel.name
+    def backward(self, step: Region | Recurrence) -> Backward | Reversed | None:
+        """The backward pass of a step, None where it is left to PyTorch."""
+        if step not in self._backwards:
+            launcher = self.program.launchers[step]
             try:
-                self._backwards[region] = Backward(region, name, self.sizes)
+                if isinstance(step, Recurrence):
+                    self._backwards[step] = Reversed(step, launcher)
+                else:
+                    self._backwards[step] = Backward(step, launcher.name, self.sizes)
             except (NoGradient, Unsupported):
-                self._backwards[region] = None
-        return self._backwards[region]
+                self._backwards[step] = None
+        return self._backwards[step]
 
     def source(self, with_backward: bool = True) -> str:
         """The text of all kernels."""
         texts = [self.program.source()]
-        for region in self.plan.regions if with_backward else ():
-            if region in self.program.launchers:
-                backward = self.backward(region)
-                if backward is not None:
+        for launcher in self.program.launchers.values() if with_backward else ():
+            match self.backward(launcher.region):
+                case Backward() as backward:
                     texts.append(backward.forward.kernel.text)
                     texts.append(backward.program.source())
-        return HEADER + "\n\n".join(text for text in texts if text)
+                case Reversed() as backward:
+                    texts.append(backward.launcher.kernel.text)
+                case None:
+                    pass
+        first, *rest = "\n\n".join(text for text in texts if text).split(THEN)
+        return HEADER + first + (THEN if rest else "") + "".join(rest)
 
     def run(self, inputs: Arrays, call: Call) -> tuple[tuple[torch.Tensor, ...], tuple[str, ...]]:
         """The results with the lifted dimension in front, and the names of the kernels that ran."""
@@ -93,35 +103,46 @@ class Runner:
         ran = run_steps(self.program, arrays, call, self._differentiable())
         return tuple(arrays[result] for result in self.plan.results), tuple(ran)
 
-    def _differentiable(self) -> dict[Region, Backward | None]:
+    def _differentiable(self) -> dict[Step, Backward | Reversed | None]:
         import torch
 
         if not torch.is_grad_enabled():
             return {}
-        return {r: self.backward(r) for r in self.plan.regions if r in self.program.launchers}
+        return {step: self.backward(own.region) for step, own in self.program.launchers.items()}
 
 
 def run_steps(
-    program: Program, arrays: Arrays, call: Call, backwards: Mapping[Region, Backward | None]
+    program: Program,
+    arrays: Arrays,
+    call: Call,
+    backwards: Mapping[Step, Backward | Reversed | None],
 ) -> list[str]:
-    """Run all steps; regions in `backwards` so that gradients flow through them."""
+    """Run all steps; those in `backwards` so that gradients flow through them."""
     ran: list[str] = []
     for step in program.steps:
-        launcher = program.launchers.get(step)
-        if launcher is None or not isinstance(step, Region):
-            program.evaluate(pieces(step), arrays, call)
+        launcher, backward = program.launchers.get(step), backwards.get(step)
+        needs = launcher is not None and any(arrays[a].requires_grad for a in launcher.inputs)
+        needs = needs and step in backwards
+        if launcher is None or (needs and backward is None):
+            by_calls(program, step, arrays, call)
             continue
-        needs = step in backwards and any(arrays[a].requires_grad for a in launcher.inputs)
-        backward = backwards.get(step)
-        if not needs:
-            launcher.run(arrays, call, program.limits)
-        elif backward is None:
-            program.evaluate(pieces(step), arrays, call)
-            continue
-        else:
+        if isinstance(step, Recurrence):
+            backward = backward if needs and isinstance(backward, Reversed) else None
+            run_recurrence(step, launcher, backward, arrays, call, program.limits)
+        elif needs and isinstance(backward, Backward):
             tracked(backward, launcher.inputs, arrays, call, program.limits)
-        ran.append(label(step))
+        else:
+            launcher.run(arrays, call, program.limits)
+        ran.append(label(launcher.region))
     return ran
+
+
+def by_calls(program: Program, step: Step, arrays: Arrays, call: Call) -> None:
+    """What a step makes, by PyTorch's operators."""
+    if isinstance(step, Recurrence):
+        arrays[step.array] = by_library(step, arrays, call)
+    else:
+        program.evaluate(pieces(step), arrays, call)
 
 
 def tracked(

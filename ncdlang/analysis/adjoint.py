@@ -14,9 +14,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from ncdlang.analysis.derivatives import derivative
-from ncdlang.analysis.plan import Output, Region, ordered
+from ncdlang.analysis.plan import Output, Region
 from ncdlang.analysis.proof import POINTS, TOLERANCE, Point
-from ncdlang.analysis.terms import Array, Term, Terms, is_number, number_kind, parts, subterms
+from ncdlang.analysis.terms import (
+    Array,
+    Term,
+    Terms,
+    is_number,
+    number_kind,
+    ordered,
+    parts,
+    subterms,
+)
 from ncdlang.records import record
 from ncdlang.semantics.types import Axis, Kind
 

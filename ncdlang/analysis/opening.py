@@ -1,14 +1,16 @@
 """Opens a diagram into terms: every call is replaced by its equations, reductions by folds.
 
-What can't be opened (recurrences, scatters, primitives without equations, random operators) is
-named in an `Opaque`; the wires that need nothing of it are opened all the same.
+A recurrence whose steps are linear becomes an array that is read. What can't be opened (other
+recurrences, scatters, primitives without equations, random operators) is named in an `Opaque`;
+the wires that need nothing of it are opened all the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ncdlang.analysis.terms import Array, Term, Terms, number_kind
+from ncdlang.analysis.recurrences import NotLinear, Recurrence, solve
+from ncdlang.analysis.terms import Array, Term, Terms, number_kind, reads
 from ncdlang.ir.diagram import (
     Contraction,
     Edge,
@@ -35,13 +37,15 @@ from ncdlang.source import Span
 class Opened:
     """A diagram as terms: one for each result, over the axes of the result's wire.
 
-    `arrays` are the inputs in the order of the signature, then the parameters that are read.
+    `inputs` are in the order of the signature; `parameters` are those that are read.
+    `recurrences` make arrays that later ones and the results read.
     """
 
     terms: Terms
     results: tuple[tuple[Wire, Term], ...]
     inputs: tuple[Array, ...]
     parameters: tuple[Array, ...]
+    recurrences: tuple[Recurrence, ...]
 
 
 class Opaque(Exception):
@@ -56,11 +60,17 @@ class Opaque(Exception):
 def open_diagram(diagram: CheckedDiagram) -> Opened:
     """Open a diagram. Raises Opaque where its results need an operation without equations."""
     terms = Terms()
-    opening = _Opening(terms, lower(diagram), (), {}, {}, {})
+    opening = _Opening(terms, lower(diagram), (), {}, {}, {}, [])
     inputs = tuple(opening.declare(wire, "input") for wire in diagram.parameters)
     opening.run()
     results = tuple((wire, opening.meaning(wire)) for wire in diagram.results)
-    return Opened(terms, results, inputs, tuple(opening.parameters.values()))
+    needed = list(reads(*(term for _, term in results)))
+    recurrences: list[Recurrence] = []
+    for recurrence in reversed(opening.recurrences):
+        if recurrence.array in needed:
+            recurrences.insert(0, recurrence)
+            needed += recurrence.inputs
+    return Opened(terms, results, inputs, tuple(opening.parameters.values()), tuple(recurrences))
 
 
 Meanings = dict[Wire, "Term | Opaque"]
@@ -77,6 +87,7 @@ class _Opening:
         axes: dict[Axis, Axis],
         sizes: Mapping[Symbol, Size],
         parameters: dict[tuple[tuple[str, ...], Wire], Array],
+        recurrences: list[Recurrence],
     ) -> None:
         self.terms = terms
         self.graph = graph
@@ -84,6 +95,7 @@ class _Opening:
         self.axes = axes
         self.sizes = sizes
         self.parameters = parameters
+        self.recurrences = recurrences
         self.wires: Meanings = {}
 
     def run(self) -> None:
@@ -255,10 +267,26 @@ class _Opening:
                 return (self._reduction(reduction, self.operand(edge.inputs[0])),)
             case Library() as library:
                 return self._call(edge, library)
-            case Scattering() | Scan():
-                pass
-        what = type(edge.operator).__name__.lower()
-        raise Opaque(f"a {what} has no form as a single expression", edge.span)
+            case Scan() as scan:
+                return self._scan(edge, scan)
+            case Scattering():
+                raise Opaque("a scatter has no form as a single expression", edge.span)
+
+    def _scan(self, edge: Edge, scan: Scan) -> tuple[Term, ...]:
+        """The results of a recurrence: reads of the states that its linear steps make."""
+        states = {r.wire: self.declare(r.wire, "state") for r in edge.outputs}
+        for inner in scan.edges:
+            for result, term in zip(inner.outputs, self._edge(inner), strict=True):
+                self.wires[result.wire] = term
+                if not result.wire.name.startswith("_"):
+                    self.terms.names.setdefault(term, result.wire.name)
+        steps = {states[r.wire]: self.meaning(r.wire) for r in edge.outputs}
+        try:
+            images, made = solve(self.terms, self.axis(scan.axis), steps)
+        except NotLinear as found:
+            raise Opaque(f"a recurrence is no associative scan: {found}", edge.span) from None
+        self.recurrences += made
+        return tuple(images[states[result.wire]] for result in edge.outputs)
 
     def _real(self, term: Term) -> Term:
         return term if number_kind(term) == "real" else self.terms.apply("real", term)
@@ -302,7 +330,13 @@ class _Opening:
         axes = self._bound_axes(edge, library)
         name = (library.instance.name,) if library.instance else ()
         inner = _Opening(
-            self.terms, lower(callee), (*self.path, *name), axes, sizes, self.parameters
+            self.terms,
+            lower(callee),
+            (*self.path, *name),
+            axes,
+            sizes,
+            self.parameters,
+            self.recurrences,
         )
         for wire, operand, formals in zip(
             callee.parameters, edge.inputs, library.input_targets, strict=True

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.proof import agrees, grows
+from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics, summands
 from ncdlang.analysis.separate import Refusal, Separation, under_condition
 from ncdlang.analysis.terms import (
@@ -19,11 +20,12 @@ from ncdlang.analysis.terms import (
     Terms,
     is_fold,
     number_kind,
+    ordered,
     outermost,
     reads,
     subterms,
 )
-from ncdlang.records import record
+from ncdlang.records import record, replace
 from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import BOOLEAN, INTEGER, REAL, Axis, Kind
 
@@ -69,7 +71,7 @@ class Library:
     refusal: Refusal | None = None
 
 
-Step = Region | Library
+Step = Region | Library | Recurrence
 
 
 @record(eq=False)
@@ -82,7 +84,7 @@ class Plan:
 
     @property
     def regions(self) -> tuple[Region, ...]:
-        """The steps that are kernels."""
+        """The steps that stream."""
         return tuple(step for step in self.steps if isinstance(step, Region))
 
 
@@ -93,6 +95,8 @@ def make_plan(opened: Opened, sizes: Mapping[Symbol, int] | None = None) -> Plan
         (wire.name, tuple(a for axis in wire.type.axes for a in axis.atoms), term)
         for wire, term in opened.results
     ]
+    for recurrence in opened.recurrences:
+        planner.add(recurrence)
     results = planner.run(roots)
     return Plan(opened, tuple(planner.steps), results)
 
@@ -127,6 +131,16 @@ class Planner:
             results.append(array)
         self.steps = merged(joined(self.terms, self.steps, set(results)), self._holds_columns)
         return tuple(results)
+
+    def add(self, recurrence: Recurrence) -> None:
+        """A recurrence; what it sums over is made before."""
+
+        def alone(term: Term) -> Term:
+            pieces = pieces_round(term, outermost(term, is_fold))
+            return self._replaced(term, pieces, lambda body: body)
+
+        factor, offset = alone(recurrence.factor), alone(recurrence.offset)
+        self.steps.append(replace(recurrence, factor=factor, offset=offset))
 
     # ---- one array -------------------------------------------------------------------------------
 
@@ -337,15 +351,6 @@ def kind_of(term: Term) -> Kind:
     return {"real": REAL, "integer": INTEGER, "boolean": BOOLEAN}[number_kind(term)]
 
 
-def ordered(term: Term) -> tuple[Axis, ...]:
-    """The free axes of a term in the order in which it first reads them."""
-    found: dict[Axis, None] = {}
-    for inner in subterms(term):
-        if inner.op == "index" and inner.data in term.axes:
-            found[inner.data] = None
-    return tuple(found)
-
-
 def pieces_round(
     whole: Term, folds: list[Term], allowed: Callable[[Term], bool] | None = None
 ) -> set[Term]:
@@ -465,9 +470,15 @@ def _waits(step: Step, before: list[Step]) -> bool:
 
 def arrays_of(step: Step) -> tuple[Array, ...]:
     """The arrays that a step makes."""
-    return (step.array,) if isinstance(step, Library) else tuple(o.array for o in step.outputs)
+    return tuple(o.array for o in step.outputs) if isinstance(step, Region) else (step.array,)
 
 
 def terms_of(step: Step) -> tuple[Term, ...]:
-    """The terms that a step makes."""
-    return (step.term,) if isinstance(step, Library) else tuple(o.term for o in step.outputs)
+    """The terms that a step makes, or works with."""
+    match step:
+        case Region():
+            return tuple(output.term for output in step.outputs)
+        case Recurrence():
+            return step.factor, step.offset
+        case Library():
+            return (step.term,)

@@ -138,10 +138,14 @@ class Terms:
                 return args[1] if not _widens(args[1], args[0]) else None
         if op in _WHOLE and all(arg.op == "number" and type(arg.data) is int for arg in args):
             return self.number(_WHOLE[op](args[0].data, args[1].data))
-        if op == "select" and args[0].op == "number":
-            return args[1] if args[0].data else args[2]
-        if op == "select" and args[1] is args[2]:
-            return args[1]
+        if op == "select":
+            return self._chosen(*args)
+        if op in ("and", "or"):
+            for one, other in (args, args[::-1]):
+                if one.op == "number":
+                    return other if bool(one.data) == (op == "and") else one
+        if op == "not":
+            return self._opposite(args[0])
         if op == "real" and args[0].op == "number":
             return self.number(float(args[0].data))
         if op == "neg" and args[0].op == "number":
@@ -149,6 +153,34 @@ class Terms:
         if op == "neg" and args[0].op == "neg":
             return args[0].args[0]
         return None
+
+    def _chosen(self, condition: Term, then: Term, otherwise: Term) -> Term | None:
+        """A choice that is none, or one with the constant last: what a mask hides."""
+        if condition.op == "number":
+            return then if condition.data else otherwise
+        if then is otherwise:
+            return then
+        if then.op == "number" and otherwise.op != "number":
+            opposite = self._opposite(condition)
+            if opposite is not None:
+                return self.apply("select", opposite, otherwise, then)
+        return None
+
+    def _opposite(self, condition: Term) -> Term | None:
+        """What holds where a condition does not, without a `not` of all of it."""
+        args = condition.args
+        match condition.op:
+            case "number":
+                return self.number(not condition.data)
+            case "not":
+                return args[0]
+            case "and" | "or":
+                other = "or" if condition.op == "and" else "and"
+                return self.apply(other, *(self.apply("not", arg) for arg in args))
+            case op if op in _OPPOSITE and "real" not in map(number_kind, args):
+                return self.apply(_OPPOSITE[op], *args)
+            case _:
+                return None
 
     # ---- rebuilding -----------------------------------------------------------------------------
 
@@ -208,6 +240,9 @@ class Terms:
 
 
 NONE: frozenset[Axis] = frozenset()
+
+# Comparisons of whole numbers; of reals both may be false.
+_OPPOSITE = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "le": "gt", "gt": "le"}
 
 # Operations on whole numbers that are carried out at once.
 _WHOLE: dict[str, Callable[[int, int], int]] = {
@@ -352,6 +387,15 @@ def is_fold(term: Term) -> bool:
 def folds_over(term: Term, axes: frozenset[Axis]) -> list[Term]:
     """The outermost folds over exactly these axes."""
     return outermost(term, lambda t: t.op == "fold" and frozenset(t.bound) == axes)
+
+
+def ordered(term: Term) -> tuple[Axis, ...]:
+    """The free axes of a term in the order in which it first reads them."""
+    found: dict[Axis, None] = {}
+    for inner in subterms(term):
+        if inner.op == "index" and inner.data in term.axes:
+            found[inner.data] = None
+    return tuple(found)
 
 
 def parts(terms: Terms, product: Term) -> list[Term]:
