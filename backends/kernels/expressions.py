@@ -137,7 +137,9 @@ class Expressions:
             case "size":
                 return Value(self.arguments.size(term.data), (), "integer", True)
             case "index":
-                dim = scope.env[term.data]
+                dim = scope.env.get(term.data)
+                if dim is None:
+                    raise Unsupported(f"{term.data.name} is no axis of the tile")
                 where = () if not dim.block else (dim,)
                 return Value(dim.indices[term.data], where, "integer", True)
             case "load":

@@ -1,11 +1,17 @@
-"""Recurrences at run time: a scan forward, the reversed scan backward."""
+"""Recurrences and scatters under automatic differentiation.
+
+Backward a scan is the reversed scan, and a scatter a gather.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ncdlang.analysis.adjoint import NoGradient
 from ncdlang.analysis.recurrences import Recurrence, adjoint
-from ncdlang.analysis.terms import Array
+from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.terms import Array, Term, Terms
+from ncdlang.semantics.types import Axis
 
 from .library import Evaluator
 from .runner import Arrays, Call, Launcher
@@ -18,33 +24,27 @@ class Reversed:
     """The backward pass of a recurrence: its cotangents are the same scan the other way round."""
 
     def __init__(self, recurrence: Recurrence, launcher: Launcher) -> None:
-        array = recurrence.array
+        self.array = array = recurrence.array
         self.recurrence = recurrence
         self.given = Array(f"d{array.name}", array.axes, array.kind, (), "cotangent")
         self.adjoint = adjoint(recurrence, self.given)
         self.launcher = Launcher(self.adjoint, f"{launcher.name}_backward", {})
 
+    def run(self, launcher: Launcher, arrays: Arrays, call: Call, limits: dict[str, int]) -> None:
+        """Run the kernel as one differentiable operation."""
+        tracked(self, self.recurrence.inputs, launcher, arrays, call, limits)
+
     def gradients(
         self, made: torch.Tensor, grad: torch.Tensor, inputs: Arrays, call: Call
     ) -> dict[Array, torch.Tensor]:
         """The gradients of the inputs that have one, from that of what was `made`."""
-        import torch
-
         own: Arrays = {**inputs, self.given: grad.contiguous()}
         self.launcher.run(own, call, {})
         offset = own[self.adjoint.array]
         factor = offset * _before(made, self.recurrence)
-        leaves = {a: t.detach().requires_grad_() for a, t in inputs.items() if t.requires_grad}
-        with torch.enable_grad():
-            parts = terms_over({**inputs, **leaves}, self.recurrence, call, offset.shape)
-        pairs = [(p, g) for p, g in zip(parts, (factor, offset), strict=True) if p.requires_grad]
-        found = torch.autograd.grad(
-            [part for part, _ in pairs],
-            list(leaves.values()),
-            [given for _, given in pairs],
-            allow_unused=True,
-        )
-        return {a: g for a, g in zip(leaves, found, strict=True) if g is not None}
+        step, axes = self.recurrence, self.array.axes
+        terms = [(step.factor, axes), (step.offset, axes)]
+        return pulled(terms, [factor, offset], inputs, step.terms, call)
 
 
 def terms_over(
@@ -96,32 +96,28 @@ def by_library(recurrence: Recurrence, arrays: Arrays, call: Call) -> torch.Tens
     return made.to(call.format(recurrence.array))
 
 
-def run_recurrence(
-    recurrence: Recurrence,
+def tracked(
+    backward: Reversed | Gathered,
+    inputs: tuple[Array, ...],
     launcher: Launcher,
-    backward: Reversed | None,
     arrays: Arrays,
     call: Call,
     limits: dict[str, int],
 ) -> None:
-    """Run the kernel of a recurrence, as one differentiable operation if `backward` is given."""
+    """Run a kernel as one differentiable operation."""
     import torch
 
-    if backward is None:
-        launcher.run(arrays, call, limits)
-        return
-    inputs = recurrence.inputs
+    array = backward.array
 
     class Operation(torch.autograd.Function):
-        """The scan, as PyTorch differentiates it."""
+        """The step, as PyTorch differentiates it."""
 
         @staticmethod
         def forward(ctx: Any, *tensors: torch.Tensor) -> Any:
             own: Arrays = dict(zip(inputs, tensors, strict=True))
             launcher.run(own, call, limits)
-            made = own[recurrence.array]
-            ctx.save_for_backward(made, *tensors)
-            return made
+            ctx.save_for_backward(own[array], *tensors)
+            return own[array]
 
         @staticmethod
         def backward(ctx: Any, *grads: torch.Tensor) -> Any:
@@ -131,4 +127,62 @@ def run_recurrence(
             return tuple(found.get(array) for array in inputs)
 
     apply: Any = Operation.apply
-    arrays[recurrence.array] = apply(*(arrays[array] for array in inputs))
+    arrays[array] = apply(*(arrays[array] for array in inputs))
+
+
+class Gathered:
+    """The backward pass of a scatter that adds: a source has the gradient of its place."""
+
+    def __init__(self, scattered: Scattered) -> None:
+        if scattered.op != "+=" and (scattered.op != "=" or scattered.base is not None):
+            raise NoGradient(f"a scatter by {scattered.op} is left to PyTorch")
+        self.scattered = scattered
+        self.array = array = scattered.array
+        self.given = Array(f"d{array.name}", array.axes, array.kind, (), "cotangent")
+
+    def run(self, launcher: Launcher, arrays: Arrays, call: Call, limits: dict[str, int]) -> None:
+        """Run the kernel as one differentiable operation."""
+        tracked(self, self.scattered.inputs, launcher, arrays, call, limits)
+
+    def gradients(
+        self, _: torch.Tensor, grad: torch.Tensor, inputs: Arrays, call: Call
+    ) -> dict[Array, torch.Tensor]:
+        """The gradients of the inputs that have one."""
+        step = self.scattered
+        place = step.terms.load(self.given, step.indices)
+        own: Arrays = {**inputs, self.given: grad.contiguous()}
+        values = Evaluator(step.terms, own, call.sizes, call.dtype, call.device, exact=True)
+        given = [values.run(place, step.axes)]
+        terms = [(step.source, step.axes)]
+        if step.base is not None:
+            given.append(grad)
+            terms.append((step.base, self.array.axes))
+        return pulled(terms, given, inputs, step.terms, call)
+
+
+def pulled(
+    terms: list[tuple[Term, tuple[Axis, ...]]],
+    given: list[torch.Tensor],
+    inputs: Arrays,
+    within: Terms,
+    call: Call,
+) -> dict[Array, torch.Tensor]:
+    """The gradients of the arrays that terms read, from those of the terms over their axes."""
+    import torch
+
+    leaves = {a: t.detach().requires_grad_() for a, t in inputs.items() if t.requires_grad}
+    with torch.enable_grad():
+        own = {**inputs, **leaves}
+        values = Evaluator(within, own, call.sizes, call.dtype, call.device, exact=True)
+        parts = [
+            values.run(term, axes).to(values.wide).expand(each.shape)
+            for (term, axes), each in zip(terms, given, strict=True)
+        ]
+    pairs = [(p, g.to(p.dtype)) for p, g in zip(parts, given, strict=True) if p.requires_grad]
+    found = torch.autograd.grad(
+        [part for part, _ in pairs],
+        list(leaves.values()),
+        [each for _, each in pairs],
+        allow_unused=True,
+    )
+    return {a: g for a, g in zip(leaves, found, strict=True) if g is not None}

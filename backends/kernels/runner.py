@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ncdlang.analysis.plan import RESIDENT, Library, Output, Region, Step, arrays_of, terms_of
 from ncdlang.analysis.recurrences import Recurrence
+from ncdlang.analysis.roles import factors
+from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.terms import Array, Term, Terms, reads, subterms
 from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis
@@ -16,12 +18,15 @@ from .expressions import Unsupported
 from .launch import HEADER, compiled, launch
 from .library import Evaluator
 from .scans import write_scan
+from .scattering import before, sorted_places
+from .scatters import write_scatter, write_sorted
 from .schedule import choose
 from .source import Kernel, write_kernel
 
 if TYPE_CHECKING:
     import torch
 
+Kerneled = Region | Recurrence | Scattered
 Arrays = dict[Array, "torch.Tensor"]
 
 
@@ -47,8 +52,8 @@ class Call:
 class Launcher:
     """One region or recurrence and its kernel, which is compiled when it is first run."""
 
-    def __init__(self, region: Region | Recurrence, name: str, sizes: Mapping[Symbol, int]) -> None:
-        self.region = region
+    def __init__(self, region: Kerneled, name: str, sizes: Mapping[Symbol, int]) -> None:
+        self.region: Kerneled = region
         self.name = name
         self.kernel: Kernel = self._written(wide_axes(region, sizes))
         self._variants: dict[frozenset[Axis], tuple[Kernel, Any]] = {}
@@ -62,6 +67,7 @@ class Launcher:
     def _written(self, wide: frozenset[Axis]) -> Kernel:
         if isinstance(self.region, Recurrence):
             return write_scan(self.region, self.name)
+        assert isinstance(self.region, Region)
         return write_kernel(self.region, self.name, wide)
 
     def _variant(self, wide: frozenset[Axis]) -> tuple[Kernel, Any]:
@@ -92,6 +98,45 @@ class Launcher:
         )
 
 
+class ScatterLauncher(Launcher):
+    """A scatter and its two kernels: the one that writes at once, and the sorted one."""
+
+    def __init__(self, scattered: Scattered, name: str) -> None:
+        self.region = scattered
+        self.name = name
+        self.kernel = write_scatter(scattered, name)
+        self.sorted = write_sorted(scattered, f"{name}_sorted")
+        self._functions: dict[str, Any] = {}
+
+    def run(self, arrays: Arrays, call: Call, limits: dict[str, int]) -> None:
+        """Run the sorted kernel where sources meet and results have to be the same each time."""
+        import torch
+
+        scattered = self.region
+        assert isinstance(scattered, Scattered)
+        array = scattered.array
+        values = Evaluator(scattered.terms, arrays, call.sizes, call.dtype, call.device)
+        own, kernel = dict(arrays), self.kernel
+        if scattered.collides and torch.are_deterministic_algorithms_enabled():
+            kernel = self.sorted
+            order, starts = (a for a in kernel.arguments.arrays if a.role == "order")
+            own[order], own[starts] = sorted_places(scattered, values, call.lifted)
+            shape = [axis.size.evaluate(call.sizes) for axis in array.axes]
+            dtype = call.format(array)
+            own[array] = torch.empty([call.lifted, *shape], dtype=dtype, device=call.device)
+        else:
+            start = before(scattered, values, call.lifted)
+            # What is added up atomically is not rounded in between.
+            dtype = torch.float32 if scattered.collides else call.format(array)
+            own[array] = start.to(dtype).clone(memory_format=torch.contiguous_format)
+        if kernel.name not in self._functions:
+            self._functions[kernel.name] = compiled(HEADER + kernel.text, kernel.name)
+        schedule = choose(kernel, call.sizes, target(call), limits)
+        function = self._functions[kernel.name]
+        launch(kernel, function, schedule, own, call.sizes, call.lifted, precision())
+        arrays[array] = own[array].to(call.format(array))
+
+
 @dataclass(slots=True, eq=False)
 class Program:
     """Steps in order, with a launcher for each region that has a kernel."""
@@ -109,7 +154,10 @@ class Program:
             if not isinstance(step, Library):
                 try:
                     name = f"{self.prefix}_{len(self.launchers) + 1}"
-                    self.launchers[step] = Launcher(step, name, self.sizes)
+                    if isinstance(step, Scattered):
+                        self.launchers[step] = ScatterLauncher(step, name)
+                    else:
+                        self.launchers[step] = Launcher(step, name, self.sizes)
                 except Unsupported:
                     continue
 
@@ -119,14 +167,39 @@ class Program:
 
     def source(self) -> str:
         """The text of all kernels."""
-        return "\n\n".join(launcher.kernel.text for launcher in self.launchers.values())
+        return "\n\n".join(each.text for each in self.kernels())
+
+    def kernels(self) -> Iterator[Kernel]:
+        """All kernels, both of each scatter."""
+        for launcher in self.launchers.values():
+            yield launcher.kernel
+            if isinstance(launcher, ScatterLauncher):
+                yield launcher.sorted
 
     def evaluate(self, outputs: list[tuple[Array, Term]], arrays: Arrays, call: Call) -> None:
-        """Make arrays of terms by library calls."""
-        evaluator = Evaluator(self.terms, arrays, call.sizes, call.dtype, call.device, self.exact)
+        """Make arrays of terms by library calls.
+
+        Where it is `exact`, what is worked out row by row of f32 is so in f64: a statistic of a
+        row is as wrong for all of it, and gradients that cancel along the row show it.
+        """
+        import torch
+
+        narrow = Evaluator(self.terms, arrays, call.sizes, call.dtype, call.device, self.exact)
+        wide = replace(narrow, dtype=torch.float64, memo={})
         for array, term in outputs:
-            made = evaluator.run(term, array.axes)
+            is_wide = self.exact and call.dtype == torch.float32 and is_rowwise(term)
+            made = (wide if is_wide else narrow).run(term, array.axes)
             arrays[array] = made.to(call.format(array)) if made.is_floating_point() else made
+
+
+def is_rowwise(term: Term) -> bool:
+    """Whether every sum in a term is of what has the axes of one factor."""
+    for fold in subterms(term):
+        if fold.op == "fold":
+            found = [factor.axes for factor in factors(fold.args[0])]
+            if frozenset().union(*found) not in found:
+                return False
+    return True
 
 
 def pieces(step: Region | Library) -> list[tuple[Array, Term]]:
@@ -154,7 +227,7 @@ def precision() -> str:
     return "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"
 
 
-def label(region: Region | Recurrence) -> str:
+def label(region: Kerneled) -> str:
     """What people call a kernel: the arrays that it makes."""
     return ", ".join(map(str, arrays_of(region)))
 
@@ -172,10 +245,10 @@ def with_outputs(region: Region, further: tuple[Output, ...]) -> Region:
     )
 
 
-def wide_axes(region: Region | Recurrence, sizes: Mapping[Symbol, int]) -> frozenset[Axis]:
+def wide_axes(region: Kerneled, sizes: Mapping[Symbol, int]) -> frozenset[Axis]:
     """The axes of inner products that no tile holds whole."""
     found: set[Axis] = set()
-    if isinstance(region, Recurrence):
+    if not isinstance(region, Region):
         return frozenset()
     streamed = frozenset(region.stream)
     for fold in region.folds:

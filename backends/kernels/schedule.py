@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ncdlang.analysis.recurrences import Recurrence
+from ncdlang.analysis.plan import Region
 from ncdlang.semantics.size import Symbol, product
 
 from .source import Kernel
@@ -72,7 +72,7 @@ def choose(
 
 def needs_more(kernel: Kernel) -> bool:
     """Whether a kernel keeps more than one matrix, so that its other tiles have to be small."""
-    if isinstance(kernel.region, Recurrence):
+    if not isinstance(kernel.region, Region):
         return False
     rows = set(kernel.rows.axes)
     columns = {axis for dim in kernel.columns for axis in dim.axes}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ncdlang.analysis.plan import Output, Region
 from ncdlang.analysis.recurrences import Recurrence
+from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.terms import Term, added, is_number, number_kind, parts, subterms
 from ncdlang.analysis.visible import certain
 from ncdlang.semantics.size import product
@@ -35,7 +36,7 @@ class Kernel:
 
     name: str
     text: str
-    region: Region | Recurrence
+    region: Region | Recurrence | Scattered
     arguments: Arguments
     batch: tuple[Axis, ...]
     rows: Dim

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 from ncdlang.analysis.adjoint import STATISTIC, Gradient, NoGradient, gradient
 from ncdlang.analysis.plan import Plan, Planner, Region, Step
 from ncdlang.analysis.recurrences import Recurrence
+from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.terms import Array, reads
 from ncdlang.semantics.size import Symbol
 
 from .expressions import Unsupported
 from .launch import HEADER
-from .recurrent import Reversed, by_library, run_recurrence
-from .runner import Arrays, Call, Launcher, Program, label, pieces, with_outputs
+from .library import Evaluator
+from .recurrent import Gathered, Reversed, by_library
+from .runner import Arrays, Call, Kerneled, Launcher, Program, label, pieces, with_outputs
 from .scans import THEN
+from .scattering import by_library as scattered
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +38,8 @@ class Backward:
         ]
         # What is still to be summed, or was summed down to a few entries, stays in f32.
         short = frozenset(f"d{r.array}" for r in self.gradient.roots if r.rest or len(r.axes) < 2)
+        for array in self.gradient.statistics:
+            planner.make(array)
         self.results = planner.run(roots, short)
         self.program = Program(
             region.terms, tuple(planner.steps), sizes, f"{name}_backward", exact=True
@@ -42,14 +47,17 @@ class Backward:
 
     def gradients(self, arrays: Arrays, call: Call) -> dict[Array, torch.Tensor]:
         """The gradients of the arrays that the region reads, in their own shapes."""
+        import torch
+
         run_steps(self.program, arrays, call, {})
         found: dict[Array, torch.Tensor] = {}
         for root, result in zip(self.gradient.roots, self.results, strict=True):
             made = arrays[result]
             for _ in root.rest:
-                made = made.sum(1)
+                made = made.sum(1, dtype=torch.float64)
             if arrays[root.array].shape[0] == 1 and made.shape[0] > 1:
                 made = made.sum(0, keepdim=True)
+            made = made.reshape(made.shape[0], *arrays[root.array].shape[1:])
             known = found.get(root.array)
             found[root.array] = made if known is None else known + made
         return found
@@ -62,20 +70,22 @@ class Runner:
         self.plan = plan
         self.sizes = sizes
         self.program = Program(plan.opened.terms, plan.steps, sizes)
-        self._backwards: dict[Step, Backward | Reversed | None] = {}
+        self._backwards: dict[Step, Backward | Reversed | Gathered | None] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         """The kernels in order, named after what they make."""
         return self.program.names()
 
-    def backward(self, step: Region | Recurrence) -> Backward | Reversed | None:
+    def backward(self, step: Kerneled) -> Backward | Reversed | Gathered | None:
         """The backward pass of a step, None where it is left to PyTorch."""
         if step not in self._backwards:
             launcher = self.program.launchers[step]
             try:
                 if isinstance(step, Recurrence):
                     self._backwards[step] = Reversed(step, launcher)
+                elif isinstance(step, Scattered):
+                    self._backwards[step] = Gathered(step)
                 else:
                     self._backwards[step] = Backward(step, launcher.name, self.sizes)
             except (NoGradient, Unsupported):
@@ -92,7 +102,7 @@ class Runner:
                     texts.append(backward.program.source())
                 case Reversed() as backward:
                     texts.append(backward.launcher.kernel.text)
-                case None:
+                case Gathered() | None:
                     pass
         first, *rest = "\n\n".join(text for text in texts if text).split(THEN)
         return HEADER + first + (THEN if rest else "") + "".join(rest)
@@ -103,7 +113,7 @@ class Runner:
         ran = run_steps(self.program, arrays, call, self._differentiable())
         return tuple(arrays[result] for result in self.plan.results), tuple(ran)
 
-    def _differentiable(self) -> dict[Step, Backward | Reversed | None]:
+    def _differentiable(self) -> dict[Step, Backward | Reversed | Gathered | None]:
         import torch
 
         if not torch.is_grad_enabled():
@@ -115,7 +125,7 @@ def run_steps(
     program: Program,
     arrays: Arrays,
     call: Call,
-    backwards: Mapping[Step, Backward | Reversed | None],
+    backwards: Mapping[Step, Backward | Reversed | Gathered | None],
 ) -> list[str]:
     """Run all steps; those in `backwards` so that gradients flow through them."""
     ran: list[str] = []
@@ -126,9 +136,8 @@ def run_steps(
         if launcher is None or (needs and backward is None):
             by_calls(program, step, arrays, call)
             continue
-        if isinstance(step, Recurrence):
-            backward = backward if needs and isinstance(backward, Reversed) else None
-            run_recurrence(step, launcher, backward, arrays, call, program.limits)
+        if isinstance(backward, Reversed | Gathered) and needs:
+            backward.run(launcher, arrays, call, program.limits)
         elif needs and isinstance(backward, Backward):
             tracked(backward, launcher.inputs, arrays, call, program.limits)
         else:
@@ -141,6 +150,9 @@ def by_calls(program: Program, step: Step, arrays: Arrays, call: Call) -> None:
     """What a step makes, by PyTorch's operators."""
     if isinstance(step, Recurrence):
         arrays[step.array] = by_library(step, arrays, call)
+    elif isinstance(step, Scattered):
+        values = Evaluator(step.terms, arrays, call.sizes, call.dtype, call.device)
+        arrays[step.array] = scattered(step, values, call.lifted).to(call.format(step.array))
     else:
         program.evaluate(pieces(step), arrays, call)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
+from functools import partial, reduce
 from typing import Any
 
 from ncdlang.analysis.derivatives import derivative
@@ -20,13 +21,16 @@ from ncdlang.analysis.terms import (
     Array,
     Term,
     Terms,
+    added,
     is_number,
     number_kind,
     ordered,
     parts,
+    reads,
     subterms,
 )
 from ncdlang.records import record
+from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis, Kind
 
 STATISTIC = Kind("real", "f32")
@@ -45,13 +49,13 @@ class Gradient:
     """What the backward pass of a region is made of.
 
     `saved` are the accumulators that the forward pass keeps, as further outputs; `cotangents`
-    are the gradients of the outputs; each of `roots` is a part of the gradient of an array that
-    the region reads, over the axes of that array, where `sums` says over which of its leading
-    axes it is still to be summed.
+    are the gradients of the outputs; `statistics` are made first; each of `roots` is a part of the
+    gradient of an array that the region reads.
     """
 
     saved: tuple[Output, ...]
     cotangents: tuple[Array, ...]
+    statistics: tuple[Array, ...]
     roots: tuple[Root, ...]
 
 
@@ -122,6 +126,7 @@ class _Reverse:
             for o in region.outputs
         )
         self.saved: dict[Term, Array] = {}
+        self.statistics: dict[Term, Array | None] = {}
 
     def run(self) -> Gradient:
         adjoint: Cotangents = {}
@@ -142,14 +147,20 @@ class _Reverse:
                     self._add(adjoint, term.args[0], found)
             elif term.op not in ("number", "size", "index"):
                 self._through(adjoint, term, found)
-        pieces = tuple(self._root(leaf, found, given) for leaf, found in leaves.items())
-        used = {t.data for piece in pieces for t in subterms(piece.term) if t.op == "load"}
+        pieces = tuple(
+            self._root(leaf, part, given)
+            for leaf, found in leaves.items()
+            for part in (added(self.terms, found) if self._is_short(leaf) else [found])
+        )
+        made = tuple(array for array in self.statistics.values() if array is not None)
+        roots = [*(piece.term for piece in pieces), *(a.made for a in made if a.made is not None)]
+        used = set(reads(*roots))
         outputs = tuple(
             Output(array, fold, self._columns(fold), fold)
             for fold, array in self.saved.items()
             if array in used
         )
-        return Gradient(outputs, self.cotangents, pieces)
+        return Gradient(outputs, self.cotangents, made, pieces)
 
     def _order(self, roots: list[Term]) -> list[Term]:
         """Everything that a cotangent may reach, arguments first."""
@@ -281,12 +292,46 @@ class _Reverse:
 
     # ---- gradients of arrays ---------------------------------------------------------------------
 
+    def _read_along(self, leaf: Term) -> tuple[Axis, ...]:
+        """The axes that index an array, those of a composite one in its place."""
+        found: list[Axis] = []
+        for arg in leaf.args:
+            own = ordered(arg)
+            whole = own[0] if len(own) == 1 else Axis("", product(a.size for a in own), own)
+            if not own or arg is not self.terms.index(whole):
+                raise NoGradient(f"{leaf.data} is not read index by index")
+            found += own
+        if len(set(found)) != len(found):
+            raise NoGradient(f"{leaf.data} is read along a diagonal")
+        return tuple(found)
+
+    def _statistic(self, fold: Term, images: Mapping[Term, Term]) -> Term:
+        """A read of a sum over the streamed axes that is made before, with its rows."""
+        if self.statistics[fold] is None:
+            term = spread(self.terms, self.terms.replace(fold, images))
+            axes = tuple(a for a in self._all_axes() if a in fold.axes)
+            name = f"rows_{len(self.statistics)}"
+            self.statistics[fold] = Array(name, axes, STATISTIC, (), "made", term)
+        array = self.statistics[fold]
+        assert array is not None
+        return self.terms.load(array, tuple(map(self.terms.index, array.axes)))
+
+    def _is_short(self, leaf: Term) -> bool:
+        """Whether the gradient of an array is a sum over all rows and streamed indices.
+
+        Such sums cancel: a statistic made of a rounded result is too coarse for them.
+        """
+        return leaf.axes.isdisjoint((*self.region.rows, *self.region.stream))
+
     def _root(self, leaf: Term, found: Term, images: Mapping[Term, Term]) -> Root:
-        if any(arg.op != "index" for arg in leaf.args) or len(leaf.axes) != len(leaf.args):
-            raise NoGradient(f"{leaf.data} is not read index by index")
-        term = spread(self.terms, self.terms.replace(found, images))
+        axes = self._read_along(leaf)
         streamed = frozenset(self.region.stream)
-        axes = tuple(arg.data for arg in leaf.args)
+        if self._is_short(leaf):
+            found = exchanged(self.terms, spread(self.terms, found), streamed, self.statistics)
+            for fold in self.statistics.keys() - images.keys():
+                images = {**images, fold: self._statistic(fold, images)}
+            found = inward(self.terms, found)
+        term = spread(self.terms, self.terms.replace(found, images))
         rest: tuple[Axis, ...] = ()
         if term.op == "fold" and not leaf.axes & streamed:
             others = tuple(a for a in term.bound if a not in streamed)
@@ -295,6 +340,65 @@ class _Reverse:
                 term = self.terms.fold("sum", inner, term.args[0])
                 rest = others
         return Root(leaf.data, rest, axes, term)
+
+
+def exchanged(
+    terms: Terms, term: Term, streamed: frozenset[Axis], made: dict[Term, Array | None]
+) -> Term:
+    """Sums of an accumulator times something as sums over the streamed axes of such sums.
+
+    These are added to `made`, if they are not there.
+    """
+    memo: dict[Term, Term] = {}
+
+    def visit(now: Term) -> Term:
+        if now not in memo:
+            inner = now.kind == "sum" and streamed.isdisjoint(now.bound)
+            memo[now] = (inner and swapped(now)) or terms.rebuilt(now, tuple(map(visit, now.args)))
+        return memo[now]
+
+    def times(factors: list[Term]) -> Term:
+        return reduce(partial(terms.apply, "mul"), factors, terms.number(1.0))
+
+    def guarded(factor: Term) -> list[Term]:
+        """A chosen accumulator as the accumulator and the choice."""
+        if factor.op != "select" or not any(is_number(arg, 0) for arg in factor.args[1:]):
+            return [factor]
+        condition, *branches = factor.args
+        at = 0 if is_number(branches[1], 0) else 1
+        if branches[at].op != "fold":
+            return [factor]
+        units = [terms.number(float(i == at)) for i in range(2)]
+        return [branches[at], terms.apply("select", condition, *units)]
+
+    def swapped(now: Term) -> Term | None:
+        factors = [g for f in parts(terms, now.args[0]) for g in guarded(f)]
+        folds = [f for f in factors if f.kind == "sum" and frozenset(f.bound) == streamed]
+        if len(folds) != 1:
+            return None
+        others = [f for f in factors if f is not folds[0]]
+        inside = parts(terms, folds[0].args[0])
+        bound = frozenset(now.bound)
+        mixed = [f for f in (*inside, *others) if not f.axes.isdisjoint(bound)]
+        along = [f for f in inside if f.axes.isdisjoint(bound)]
+        outside = [f for f in others if f.axes.isdisjoint(bound)]
+        body = times([*along, terms.fold("sum", now.bound, times(mixed))])
+        fold = terms.fold("sum", folds[0].bound, body)
+        made.setdefault(fold, None)
+        return times([*outside, fold])
+
+    return visit(term)
+
+
+def inward(terms: Terms, term: Term) -> Term:
+    """A sum times factors as the sum of the product."""
+    factors = parts(terms, term)
+    sums = [factor for factor in factors if factor.kind == "sum"]
+    if len(sums) != 1 or term is sums[0]:
+        return term
+    others = [factor for factor in factors if factor is not sums[0]]
+    body = reduce(partial(terms.apply, "mul"), others, sums[0].args[0])
+    return terms.fold("sum", sums[0].bound, body)
 
 
 def spread(terms: Terms, term: Term) -> Term:

@@ -10,6 +10,7 @@ from ncdlang.analysis.proof import ratio
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.region_cost import StepCost, step_cost, unknown_sizes
 from ncdlang.analysis.roles import inner_folds
+from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.terms import Term, subterms
 from ncdlang.analysis.visible import Range, certain, visible
 from ncdlang.analysis.wording import Wording, names
@@ -24,11 +25,14 @@ def explain(
     """The whole argument: a paragraph for each step."""
     regions = plan.regions
     scans = [step for step in plan.steps if isinstance(step, Recurrence)]
-    left = len(plan.steps) - len(regions) - len(scans)
+    scatters = [step for step in plan.steps if isinstance(step, Scattered)]
+    left = len(plan.steps) - len(regions) - len(scans) - len(scatters)
     streams = f"{_count(len(regions), 'region')} stream{'s' if len(regions) == 1 else ''}"
     if scans:
         is_one = len(scans) == 1
         streams += f", {_count(len(scans), 'recurrence')} {'is a scan' if is_one else 'are scans'}"
+    if scatters:
+        streams += f", {_count(len(scatters), 'scatter')}"
     rest = f"{_count(left, 'piece')} {'is' if left == 1 else 'are'} left to the library"
     lines = [f"{title}: {streams}, {rest}."]
     for step in plan.steps:
@@ -37,6 +41,8 @@ def explain(
             lines += _region(step)
         elif isinstance(step, Recurrence):
             lines += _recurrence(step)
+        elif isinstance(step, Scattered):
+            lines += _scatter(step)
         else:
             lines += _library(plan, step)
         lines += _cost(step, sizes, device, dtype)
@@ -188,6 +194,21 @@ def _range(region: Region, span: Range) -> str:
 
 
 # ---- the rest -----------------------------------------------------------------------------------
+
+
+def _scatter(step: Scattered) -> list[str]:
+    words, name = Wording(step.terms), step.array.name
+    where = ", ".join(words.of(index) for index in step.indices)
+    lanes = names(tuple(axis for axis, _ in step.lanes))
+    meets = "no two sources meet: plain writes"
+    if step.collides:
+        meets = "sources may meet: combined atomically, or sorted by place (deterministic)"
+    return [
+        f"Scatter {_typed(str(step.array), step.array.axes)}",
+        _line("write", f"{name}[{where}] {step.op} {words.of(step.source)}"),
+        _line("roles", f"{names(step.listed) or 'one'} listed; {lanes or 'no axis'} in slices"),
+        _line("proof", meets),
+    ]
 
 
 def _recurrence(step: Recurrence) -> list[str]:

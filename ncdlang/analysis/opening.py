@@ -1,7 +1,7 @@
 """Opens a diagram into terms: every call is replaced by its equations, reductions by folds.
 
-A recurrence whose steps are linear becomes an array that is read. What can't be opened (other
-recurrences, scatters, primitives without equations, random operators) is named in an `Opaque`;
+A recurrence whose steps are linear, and a scatter, become arrays that are read. What can't be
+opened (other recurrences, primitives without equations, random operators) is named in an `Opaque`;
 the wires that need nothing of it are opened all the same.
 """
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ncdlang.analysis.recurrences import NotLinear, Recurrence, solve
-from ncdlang.analysis.terms import Array, Term, Terms, number_kind, reads
+from ncdlang.analysis.scatter import variator
+from ncdlang.analysis.scatters import IDENTITY, Scattered
+from ncdlang.analysis.terms import Array, Term, Terms, number_kind, ordered, reads
 from ncdlang.ir.diagram import (
     Contraction,
     Edge,
@@ -38,14 +40,17 @@ class Opened:
     """A diagram as terms: one for each result, over the axes of the result's wire.
 
     `inputs` are in the order of the signature; `parameters` are those that are read.
-    `recurrences` make arrays that later ones and the results read.
+    `made` are arrays that no single expression is, in order; later ones and the results read them.
     """
 
     terms: Terms
     results: tuple[tuple[Wire, Term], ...]
     inputs: tuple[Array, ...]
     parameters: tuple[Array, ...]
-    recurrences: tuple[Recurrence, ...]
+    made: tuple[Making, ...]
+
+
+Making = Recurrence | Scattered
 
 
 class Opaque(Exception):
@@ -65,12 +70,12 @@ def open_diagram(diagram: CheckedDiagram) -> Opened:
     opening.run()
     results = tuple((wire, opening.meaning(wire)) for wire in diagram.results)
     needed = list(reads(*(term for _, term in results)))
-    recurrences: list[Recurrence] = []
-    for recurrence in reversed(opening.recurrences):
-        if recurrence.array in needed:
-            recurrences.insert(0, recurrence)
-            needed += recurrence.inputs
-    return Opened(terms, results, inputs, tuple(opening.parameters.values()), tuple(recurrences))
+    made: list[Making] = []
+    for step in reversed(opening.made):
+        if step.array in needed:
+            made.insert(0, step)
+            needed += step.inputs
+    return Opened(terms, results, inputs, tuple(opening.parameters.values()), tuple(made))
 
 
 Meanings = dict[Wire, "Term | Opaque"]
@@ -87,7 +92,7 @@ class _Opening:
         axes: dict[Axis, Axis],
         sizes: Mapping[Symbol, Size],
         parameters: dict[tuple[tuple[str, ...], Wire], Array],
-        recurrences: list[Recurrence],
+        made: list[Making],
     ) -> None:
         self.terms = terms
         self.graph = graph
@@ -95,7 +100,7 @@ class _Opening:
         self.axes = axes
         self.sizes = sizes
         self.parameters = parameters
-        self.recurrences = recurrences
+        self.made = made
         self.wires: Meanings = {}
 
     def run(self) -> None:
@@ -269,8 +274,8 @@ class _Opening:
                 return self._call(edge, library)
             case Scan() as scan:
                 return self._scan(edge, scan)
-            case Scattering():
-                raise Opaque("a scatter has no form as a single expression", edge.span)
+            case Scattering() as scattering:
+                return (self._scatter(edge, scattering),)
 
     def _scan(self, edge: Edge, scan: Scan) -> tuple[Term, ...]:
         """The results of a recurrence: reads of the states that its linear steps make."""
@@ -285,8 +290,38 @@ class _Opening:
             images, made = solve(self.terms, self.axis(scan.axis), steps)
         except NotLinear as found:
             raise Opaque(f"a recurrence is no associative scan: {found}", edge.span) from None
-        self.recurrences += made
+        self.made += made
         return tuple(images[states[result.wire]] for result in edge.outputs)
+
+    def _scatter(self, edge: Edge, scattering: Scattering) -> Term:
+        """A read of the array that a scatter makes."""
+        wire = edge.outputs[0].wire
+        if wire.type.kind.name != "real" or scattering.op not in IDENTITY:
+            what = f"`{scattering.op}` into an array of kind {wire.type.kind.name}"
+            raise Opaque(f"a scatter by {what} has no kernel", edge.span)
+        own = tuple(self.axis(axis) for axis in wire.type.axes)
+        axes = tuple(atom for axis in edge.degree for atom in self.axis(axis).atoms)
+        indices = tuple(self.affine(index) for index in scattering.indices)
+        source = self._real(self.operand(edge.inputs[0]))
+        base = None if scattering.is_first else self.operand(edge.inputs[1])
+        inner = frozenset((*axes, *(atom for axis in own for atom in axis.atoms)))
+        terms = (source, *indices, *((base,) if base is not None else ()))
+        lifted = tuple(dict.fromkeys(a for t in terms for a in ordered(t) if a not in inner))
+        over = tuple(map(self.terms.index, lifted))
+        array = Array(wire.name, (*lifted, *own), wire.type.kind, (), "made")
+        collision = variator(wire.type.axes, scattering.indices, edge.degree).collision
+        made = Scattered(
+            self.terms,
+            array,
+            scattering.op,
+            (*lifted, *axes),
+            (*over, *indices),
+            source,
+            base,
+            collision is not None,
+        )
+        self.made.append(made)
+        return self.terms.load(array, tuple(map(self.terms.index, array.axes)))
 
     def _real(self, term: Term) -> Term:
         return term if number_kind(term) == "real" else self.terms.apply("real", term)
@@ -336,7 +371,7 @@ class _Opening:
             axes,
             sizes,
             self.parameters,
-            self.recurrences,
+            self.made,
         )
         for wire, operand, formals in zip(
             callee.parameters, edge.inputs, library.input_targets, strict=True

@@ -13,11 +13,13 @@ from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.proof import agrees, grows
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics, summands
+from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.separate import Refusal, Separation, under_condition
 from ncdlang.analysis.terms import (
     Array,
     Term,
     Terms,
+    hoisted,
     is_fold,
     number_kind,
     ordered,
@@ -71,7 +73,7 @@ class Library:
     refusal: Refusal | None = None
 
 
-Step = Region | Library | Recurrence
+Step = Region | Library | Recurrence | Scattered
 
 
 @record(eq=False)
@@ -95,8 +97,8 @@ def make_plan(opened: Opened, sizes: Mapping[Symbol, int] | None = None) -> Plan
         (wire.name, tuple(a for axis in wire.type.axes for a in axis.atoms), term)
         for wire, term in opened.results
     ]
-    for recurrence in opened.recurrences:
-        planner.add(recurrence)
+    for step in opened.made:
+        planner.add(step)
     results = planner.run(roots)
     return Plan(opened, tuple(planner.steps), results)
 
@@ -121,6 +123,11 @@ class Planner:
         self.made: dict[Term, Array] = {}
         self._count = 0
 
+    def make(self, array: Array) -> None:
+        """An array that is made of a term of its own, before all that reads it."""
+        assert array.made is not None
+        self._root(array, under_condition(self.terms, array.made))
+
     def run(self, roots: list[Root], partial: frozenset[str] = frozenset()) -> tuple[Array, ...]:
         """The arrays of the roots, each over its axes in order; `partial` ones are pieces too."""
         results: list[Array] = []
@@ -132,15 +139,21 @@ class Planner:
         self.steps = merged(joined(self.terms, self.steps, set(results)), self._holds_columns)
         return tuple(results)
 
-    def add(self, recurrence: Recurrence) -> None:
-        """A recurrence; what it sums over is made before."""
+    def add(self, step: Recurrence | Scattered) -> None:
+        """A recurrence or a scatter; what it sums over is made before."""
 
         def alone(term: Term) -> Term:
             pieces = pieces_round(term, outermost(term, is_fold))
             return self._replaced(term, pieces, lambda body: body)
 
-        factor, offset = alone(recurrence.factor), alone(recurrence.offset)
-        self.steps.append(replace(recurrence, factor=factor, offset=offset))
+        if isinstance(step, Recurrence):
+            factor, offset = alone(step.factor), alone(step.offset)
+            self.steps.append(replace(step, factor=factor, offset=offset))
+        else:
+            base = alone(step.base) if step.base is not None else None
+            indices = tuple(map(alone, step.indices))
+            made = replace(step, source=alone(step.source), indices=indices, base=base)
+            self.steps.append(made)
 
     # ---- one array -------------------------------------------------------------------------------
 
@@ -234,7 +247,7 @@ class Planner:
         waiting = statistics(own, streamed)
         inner = [f for fold in every for f in inner_folds(fold.args[0], streamed)]
         roles = find_roles(own, waiting, inner, streamed, array.axes)
-        term = self._inside(term, streamed, roles)
+        term = hoisted(self.terms, self._inside(term, streamed, roles), streamed)
         separation = Separation(self.terms, streamed)
         normal = separation.normalised(term)
         folds = [f for f in subterms(normal) if f.op == "fold" and frozenset(f.bound) == streamed]
@@ -480,5 +493,7 @@ def terms_of(step: Step) -> tuple[Term, ...]:
             return tuple(output.term for output in step.outputs)
         case Recurrence():
             return step.factor, step.offset
+        case Scattered():
+            return step.parts
         case Library():
             return (step.term,)

@@ -10,6 +10,7 @@ from ncdlang.analysis.devices import WIDTHS, Device
 from ncdlang.analysis.plan import RESIDENT, Library, Region, Step, arrays_of, terms_of
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.roles import inner_folds
+from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.terms import Array, Term, reads, subterms
 from ncdlang.records import record
 from ncdlang.semantics.size import Symbol
@@ -144,7 +145,7 @@ def _axes(step: Step) -> set[Axis]:
 
 
 def _plain_cost(
-    step: Library | Recurrence, sizes: Mapping[Symbol, int], device: Device, dtype: str
+    step: Library | Recurrence | Scattered, sizes: Mapping[Symbol, int], device: Device, dtype: str
 ) -> StepCost:
     """Every array is read or written once; products of matrices run at the peak rate."""
     moved = 0.0

@@ -8,6 +8,7 @@ need no rule of their own. Equal terms of one `Terms` are the same object.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial, reduce
 from typing import Any
 
 from ncdlang.records import record
@@ -412,6 +413,32 @@ def parts(terms: Terms, product: Term) -> list[Term]:
             return parts(terms, product.args[0])
         case _:
             return [product]
+
+
+def hoisted(terms: Terms, term: Term, kept: frozenset[Axis]) -> Term:
+    """Factors that do not vary along the axes of a sum stand outside of it.
+
+    Sums over `kept` stay as they are.
+    """
+    memo: dict[Term, Term] = {}
+
+    def visit(now: Term) -> Term:
+        if now not in memo:
+            made = terms.rebuilt(now, tuple(visit(arg) for arg in now.args))
+            is_inner = made.kind == "sum" and frozenset(made.bound) != kept
+            memo[now] = outside(made) if is_inner else made
+        return memo[now]
+
+    def outside(fold: Term) -> Term:
+        factors = parts(terms, fold.args[0])
+        still = [f for f in factors if f.axes.isdisjoint(fold.bound)]
+        moving = [f for f in factors if not f.axes.isdisjoint(fold.bound)]
+        if not still or not moving:
+            return fold
+        inner = terms.fold("sum", fold.bound, reduce(partial(terms.apply, "mul"), moving))
+        return reduce(partial(terms.apply, "mul"), still, inner)
+
+    return visit(term)
 
 
 def reads(*terms: Term) -> list[Array]:
