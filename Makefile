@@ -35,13 +35,15 @@ docs: ready
 grammars: ready
 	$(BIN)/python -m pytest -q tests/test_highlight.py --update-golden
 
-# Packs the extension for Visual Studio Code into dist/; needs npm.
+# Packs the extension for Visual Studio Code into dist/, and looks at what it packed; needs npm.
 vscode: ready
+	@command -v npm >/dev/null || { echo "make vscode needs npm: https://nodejs.org" >&2; exit 1; }
 	mkdir -p dist editors/vscode/syntaxes
+	rm -f dist/*.vsix
 	cp grammar/ncd.tmLanguage.json editors/vscode/syntaxes/
 	cp LICENSE editors/vscode/
-	cd editors/vscode && npx --yes "@vscode/vsce@$$(npm pkg get devDependencies.@vscode/vsce | tr -d '"')" package \
-	  --no-dependencies --allow-missing-repository --no-rewrite-relative-links --out ../../dist/
+	cd editors/vscode && npm ci --ignore-scripts --no-audit --no-fund && npm run package
+	$(BIN)/python tests/vsix.py dist/*.vsix
 
 wheel: ready
 	$(BIN)/python -m build --wheel

@@ -23,5 +23,12 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext ncdlang` calls: notebooks get the magic `%%ncd`."""
+    from ncdlang import jupyter
+
+    jupyter.load(shell)
+
+
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])

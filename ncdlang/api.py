@@ -253,9 +253,11 @@ class Library:
         chosen = list(wrt) if wrt is not None else None
         try:
             found = gradient(choose(checked.program, name), chosen, training, recompute)
+            return written(found, self._find)
         except GradientError as error:
-            raise NcdError(str(error)) from error
-        return written(found, self._find)
+            span = error.span
+            place = f"\n  --> {span.file}:{span.line}:{span.column}" if span is not None else ""
+            raise NcdError(f"{error}{place}") from error
 
     def _check(self, config: str | None, values: Values | None, name: str | None = None) -> Checked:
         if config is None and not values and hasattr(self, "_checked"):

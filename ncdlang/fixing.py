@@ -32,7 +32,8 @@ def fix_source(source: Source, check: Check, *, unsafe: bool = False) -> Fixed:
     `check` gives the findings of a text. A fix counts only if its finding is gone afterwards, there
     are no more errors than before, and no more that keep the text from being parsed. Fixes with
     edits in other files are left alone, and those that are not safe unless `unsafe` is set. Each
-    file is checked at most some 16 times: a text of many fixes that do not work keeps some.
+    file is checked at most some 16 times, half as often with over 50 findings: a text of many fixes
+    that do not work keeps some.
     """
     return _Fixer(source, check, unsafe).run()
 
@@ -69,7 +70,8 @@ class _Fixer:
         self.unsafe = unsafe
         self.found = check(source)
         self._check = check
-        self._checks = MAX_CHECKS
+        is_wreck = len(self.found) > MAX_AT_ONCE
+        self._checks = MAX_CHECKS // 2 if is_wreck else MAX_CHECKS
         self._applied: list[Diagnostic] = []
         self._refused: set[tuple[str, str, int]] = set()
         self._seen = {source.text}

@@ -28,11 +28,6 @@ def _grammar_file(name: str) -> str:
         return file.read()
 
 
-def grammar_root() -> Path:
-    """The folder of the concrete syntax."""
-    return _path(_folder("grammar"))
-
-
 def stdlib_root() -> Path:
     """The folder that holds the standard library, `std/*.ncd`."""
     return _path(_folder("stdlib"))

@@ -8,11 +8,15 @@ from typing import NamedTuple
 
 
 class Source:
-    """One text with a name. Two sources are the same only if they are the same object."""
+    """One text with a name. Two sources are the same only if they are the same object.
 
-    def __init__(self, name: str, text: str) -> None:
+    A file of the standard library `is_library`: it is the same object in every run of a process.
+    """
+
+    def __init__(self, name: str, text: str, *, is_library: bool = False) -> None:
         self.name = name
         self.text = text
+        self.is_library = is_library
 
     def __repr__(self) -> str:
         return f"Source({self.name!r})"

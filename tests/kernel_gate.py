@@ -14,11 +14,10 @@ os.environ.pop("TRITON_INTERPRET", None)
 os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
 
 from ncdlang.backends.kernels.ahead import measure
-from ncdlang.backends.kernels.recurrent import Reversed
 from ncdlang.backends.kernels.runner import label
 from ncdlang.backends.kernels.schedule import choose
 from ncdlang.backends.kernels.source import Kernel
-from ncdlang.backends.kernels.training import Backward, Runner
+from ncdlang.backends.kernels.training import Runner
 
 import ncdlang
 from ncdlang.analysis.opening import open_diagram
@@ -33,15 +32,13 @@ SIZES = dict(
 
 def kernels(runner: Runner) -> list[tuple[str, Kernel]]:
     found: list[tuple[str, Kernel]] = []
-    for launcher in runner.program.launchers.values():
-        backward = runner.backward(launcher.region)
-        if isinstance(backward, Backward):
-            found.append(("forward", backward.forward.kernel))
-            found += [("backward", each.kernel) for each in backward.program.launchers.values()]
-            continue
-        found.append(("forward", launcher.kernel))
-        if isinstance(backward, Reversed):
-            found.append(("backward", backward.launcher.kernel))
+    for step, launcher in runner.program.launchers.items():
+        backward = runner.backward(step)
+        forward = launcher if backward is None else backward.forward
+        found += [("forward", kernel) for kernel in forward.kernels]
+        if backward is not None:
+            others = backward.program.launchers.values()
+            found += [("backward", kernel) for each in others for kernel in each.kernels]
     return found
 
 

@@ -79,7 +79,7 @@ class Author:
     def line(self) -> None:
         kinds = [self.product, self.product, self.pointwise, self.reduced, self.moved, self.windows]
         kinds += [self.called, self.masked, self.gathered, self.flattened, self.reversed]
-        kinds += [self.scattered]
+        kinds += [self.scattered, self.recurrent, self.projected]
         self.random.choice(kinds)()
 
     def name(self) -> str:
@@ -207,6 +207,44 @@ class Author:
         safe = self.name()
         self.lines.append(f"  {safe}[{' '.join(axes)}] = where({name} > -inf, {name}, 0)")
         self.wires.append(Known(safe, tuple(axes)))
+
+    def recurrent(self) -> None:
+        """A state that depends on the one before it, its product with arrays among it."""
+        wire = self.one(1)
+        along = [axis for axis in wire.axes if axis in "abc"]
+        if not along:
+            return
+        axis, axes = self.random.choice(along), " ".join(wire.axes)
+        state, before, product = (Known(self.name(), wire.axes) for _ in range(3))
+        index, inside = self.random.choice(
+            ((f"{axis} - 1", f"{axis} > 0"), (f"{axis} + 1", f"{axis} + 1 < size({axis})"))
+        )
+        rest = [each for each in wire.axes if each != axis]
+        others = [each for each in self.wires if set(each.axes) <= set(wire.axes)]
+        factors = [self.random.choice(others).read() for _ in range(self.random.randint(1, 3))]
+        factors.insert(self.random.randint(0, len(factors)), before.read())
+        value = f"sum[{' '.join(rest)}]({' * '.join(factors)})" if rest else " * ".join(factors)
+        earlier = state.read({axis: index})
+        self.lines += [
+            f"  {before.name}[{axes}] = where({inside}, {earlier}, 0.5)",
+            f"  {product.name}[{axis}] = {value}",
+            f"  {state.name}[{axes}] = tanh({before.name} / 2 + {product.name} * {wire.read()})",
+        ]
+        self.wires += [state, before, Known(product.name, (axis,))]
+
+    def projected(self) -> None:
+        """Two products of an array, with arrays that have an axis in common with it."""
+        shared = self.one(1)
+        for _ in range(2):
+            fitting = [w for w in self.wires if len({*w.axes} & {*shared.axes}) == 1 < len(w.axes)]
+            if fitting:
+                weight = self.random.choice(fitting)
+                axes = [
+                    a
+                    for a in (*shared.axes, *weight.axes)
+                    if (a in shared.axes) != (a in weight.axes)
+                ]
+                self.keep(self.shuffled(axes), f"{shared.read()} * {weight.read()}")
 
 
 def checked(text: str) -> tuple[CheckedDiagram | None, tuple[Diagnostic, ...]]:

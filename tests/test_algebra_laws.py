@@ -16,8 +16,8 @@ from random_graphs import Sample, random_diagram, same, sample, seeds
 
 from ncdlang.algebra.normal import normal_form
 from ncdlang.algebra.opening import is_random, opened
+from ncdlang.algebra.patches import Extents, Site, patched
 from ncdlang.algebra.rewrites import SLIDE_IN, SLIDE_OUT
-from ncdlang.algebra.rewriting import Extents, Site, patched
 from ncdlang.algebra.strides import parts_of, read_through, spread, substitute
 from ncdlang.algebra.terms import (
     Beside,

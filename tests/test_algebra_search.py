@@ -13,8 +13,9 @@ from random_graphs import random_diagram, same, sample, seeds
 
 from ncdlang.algebra.cost import contraction_flops, cost
 from ncdlang.algebra.opening import opened
+from ncdlang.algebra.patches import Extents
 from ncdlang.algebra.rewrites import MERGE_CONTRACTIONS, ORDER_CONTRACTIONS
-from ncdlang.algebra.rewriting import Extents, rewrite_all
+from ncdlang.algebra.rewriting import rewrite_all
 from ncdlang.algebra.search import Derivation, derive
 from ncdlang.ir.diagram import Contraction, Graph, Pointwise, Reindex
 from ncdlang.ir.lower import lower

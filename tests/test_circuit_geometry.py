@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from ncdlang.backends.draw.circuit.drawing import draw_scene
+from ncdlang.backends.draw.circuit.drawing import draw
 from ncdlang.backends.draw.circuit.measure import (
     bends,
     box_overlaps,
@@ -42,7 +42,7 @@ COUNTED = {"attention_residual": 12, "layer": 11}
 
 
 def scene(diagram: CheckedDiagram, options: Options = CIRCUIT) -> Scene:
-    return draw_scene(lower(diagram), options, Notation(options.labels))
+    return draw(lower(diagram), options, Notation(options.labels)).scene
 
 
 def faults(drawn: Scene) -> list[str]:

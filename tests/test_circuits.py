@@ -14,14 +14,16 @@ from xml.etree import ElementTree
 import pytest
 from ncdlang.backends.draw.circuit.build import Context, circuit
 from ncdlang.backends.draw.circuit.colours import DARK, LIGHT, Colours
-from ncdlang.backends.draw.circuit.drawing import draw_scene
+from ncdlang.backends.draw.circuit.drawing import draw, draw_stages, draw_streams
 from ncdlang.backends.draw.circuit.ids import Ids
 from ncdlang.backends.draw.circuit.layers import columns
+from ncdlang.backends.draw.circuit.measure import crossings
 from ncdlang.backends.draw.circuit.metrics import text_width
 from ncdlang.backends.draw.circuit.model import Circuit, Element, Picture, Port
 from ncdlang.backends.draw.circuit.paint import lay_out
 from ncdlang.backends.draw.circuit.pictograms import Pictograms
-from ncdlang.backends.draw.circuit.scene import Scene
+from ncdlang.backends.draw.circuit.scene import Scene, Shape
+from ncdlang.backends.draw.circuit.stages import stages
 from ncdlang.backends.draw.notation import Notation
 from ncdlang.backends.draw.options import parse_options
 
@@ -30,6 +32,7 @@ from ncdlang.ir.lower import lower
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 ATTENTION = (EXAMPLES / "attention.ncd").read_text(encoding="utf-8")
+CONVOLUTION = (EXAMPLES / "convolution.ncd").read_text(encoding="utf-8")
 TRANSFORMER = (EXAMPLES / "transformer.ncd").read_text(encoding="utf-8")
 SVG = "{http://www.w3.org/2000/svg}"
 needs_graphviz = pytest.mark.skipif(
@@ -88,7 +91,7 @@ def scene(text: str, name: str | None = None, **options: str) -> Scene:
     chosen = parse_options({"style": "circuit", **options})
     found = program.diagrams[-1] if name is None else program.diagram(name)
     assert found is not None
-    return draw_scene(lower(found), chosen, Notation(chosen.labels))
+    return draw(lower(found), chosen, Notation(chosen.labels)).scene
 
 
 # ---- pictograms ---------------------------------------------------------------------------------
@@ -428,4 +431,153 @@ def test_text_and_wires_stand_out(colours: Colours) -> None:
     for ground in (*grounds, *colours.frames):
         assert contrast(colours.ink, ground) >= 7
         assert contrast(colours.muted, ground) >= 4.5
+        for wire in (colours.shared, colours.registers):
+            assert contrast(wire, ground) >= 3
     assert contrast(colours.visible, colours.masked) >= 1.9
+
+
+# ---- derived graphs -----------------------------------------------------------------------------
+
+
+def stages_of(text: str, name: str, rewrite: str, **options: str) -> Scene:
+    found = ncdlang.loads(text).program.diagram(name)
+    assert found is not None
+    chosen = parse_options({"rewrite": rewrite, **options})
+    made = stages(lower(found), rewrite, {})
+    return draw_stages(made, chosen, Notation(chosen.labels)).scene
+
+
+def test_the_stages_of_a_rewrite_stand_side_by_side() -> None:
+    drawn = stages_of(CONVOLUTION, "conv1d", "matrix-product")
+    before, after = (shape for shape in drawn.shapes if shape.is_frame)
+    assert [shape.labels[0].text for shape in (before, after)] == [
+        "before",
+        "after matrix-product: Y as a matrix product",
+    ]
+    assert after.box.left > before.box.right
+    assert sum("hexagon" in shape.id or "(j c)" in _words(shape) for shape in drawn.shapes) == 2
+    narrow = stages_of(CONVOLUTION, "conv1d", "matrix-product", width="500")
+    before, after = (shape for shape in narrow.shapes if shape.is_frame)
+    assert after.box.top > before.box.bottom
+    assert narrow.width <= 500
+
+
+def _words(shape: Shape) -> str:
+    return " ".join(label.text for label in shape.labels)
+
+
+def test_a_rewrite_that_does_nothing_says_so() -> None:
+    drawn = stages_of(CONVOLUTION, "flip", "matrix-product")
+    (only,) = (shape for shape in drawn.shapes if shape.is_frame)
+    assert only.labels[0].text == "matrix-product: applies nowhere"
+
+
+def test_each_rewrite_of_the_pipeline_that_does_something_is_a_stage() -> None:
+    body = "Y[i] = tanh(X[i]) + tanh(X[i])\nZ = exp(X)\nreturn Y"
+    drawn = stages_of(diagram("(X: [i]) -> [i]", body), "f", "pipeline")
+    titles = [shape.labels[0].text.partition(":")[0] for shape in drawn.shapes if shape.is_frame]
+    assert titles == ["before", "after common-subterms", "after dead-wires"]
+
+
+def test_an_unknown_rewrite_is_refused() -> None:
+    with pytest.raises(ncdlang.NcdError, match="there is no rewrite `nonsense`; the rewrites are"):
+        ncdlang.loads(ATTENTION).draw(rewrite="nonsense").gv()
+    with pytest.raises(ncdlang.NcdError, match="`rewrite` is drawn in the style circuit"):
+        ncdlang.loads(ATTENTION).draw(style="graph", rewrite="search").gv()
+
+
+def test_composite_axes_that_nothing_takes_apart_stay_whole() -> None:
+    drawn = Drawn(diagram("(X: [x, (h k)]) -> [x, (h k)]", "return relu(X)"))
+    assert drawn.words() == ["relu"]
+    (pill,) = drawn.pictured("pill")
+    assert labels(pill.ins) == labels(pill.outs) == [["(h k)"]]
+
+
+def test_a_gradient_is_drawn() -> None:
+    library = ncdlang.loads(ncdlang.loads(ATTENTION).gradient("attention"))
+    drawn = Drawn(str(library.program.source.text))
+    assert sorted(p.text for p in drawn.pictures() if p.inner) == ["Backward", "Forward"]
+    names = [[port.name for port in ports if port.name] for ports in drawn.circuits[0].outputs]
+    assert names == [["dQ"], ["dK"], ["dV"]]
+
+
+def test_wires_enter_a_frame_in_the_order_that_suits_what_is_round_it() -> None:
+    body = (
+        'block "inside" {\n  P = tanh(A)\n  Q = exp(B)\n}\nR[i] = exp(Q[i])\nS[j] = tanh(P[j])\n'
+        "return R, S"
+    )
+    drawn = scene(diagram("(B: [i], A: [j]) -> ([i], [j])", body))
+    assert crossings(drawn) == 0
+
+
+# ---- kernels ------------------------------------------------------------------------------------
+
+
+def streams_of(text: str, name: str, sizes: dict[str, int] | None = None) -> Scene:
+    found = ncdlang.loads(text).program.diagram(name)
+    assert found is not None
+    chosen = parse_options({"streams": "on"})
+    return draw_streams(found, sizes or {}, chosen, Notation(chosen.labels)).scene
+
+
+def levels_of(drawn: Scene) -> dict[str, set[str]]:
+    """The memories of an array's wires, by the array's name."""
+    found: dict[str, set[str]] = {}
+    for wire in drawn.wires:
+        if wire.role in ("axis", "datum"):
+            found.setdefault(wire.id.partition(".")[0], set()).add(wire.level)
+    return found
+
+
+def test_what_a_kernel_reads_is_tiled_and_what_it_works_out_stays_in_registers() -> None:
+    drawn = streams_of(ATTENTION, "causal_attention")
+    levels = levels_of(drawn)
+    assert levels["Q"] == levels["K"] == levels["V"] == {"", "shared"}
+    assert levels["S"] | levels["M"] | levels["P"] == {"registers"}
+    assert levels["O"] == {""}
+    tiles = {label.text for label in drawn.labels if label.face == "bold"}
+    assert tiles == {"g", "g1", "s"}
+    said = [label.text for label in drawn.labels if label.paint == "muted"]
+    assert (
+        "kernel 1 makes O[q h k]: one index of h a program; rows of q grouped; k whole; x streamed"
+        in said
+    )
+
+
+def test_tiles_have_lengths_where_sizes_are_known() -> None:
+    sizes = {"q": 4096, "x": 4096, "h": 8, "k": 64}
+    tiles = {
+        label.text
+        for label in streams_of(ATTENTION, "causal_attention", sizes).labels
+        if label.face == "bold"
+    }
+    assert {"g1", "s64"} <= tiles
+    assert any(re.fullmatch(r"g\d{2,}", tile) for tile in tiles)
+
+
+def test_kernels_are_seen_inside_of_calls_and_blocks() -> None:
+    drawn = streams_of(ATTENTION, "multi_head")
+    levels = levels_of(drawn)
+    assert levels["Q"] == {"", "shared"}
+    assert levels["S"] == {"registers"}
+    assert levels["X"] == {""}
+
+
+def test_a_diagram_without_kernels_says_so() -> None:
+    drawn = streams_of(CONVOLUTION, "conv1d")
+    assert "no part of it streams: all is left to the library" in shown(drawn)
+    assert set().union(*levels_of(drawn).values()) == {""}
+    recurrence = (EXAMPLES / "recurrence.ncd").read_text(encoding="utf-8")
+    with pytest.raises(ncdlang.NcdError, match="ssm has no kernels: a scan has no form"):
+        ncdlang.loads(recurrence).draw("ssm", streams="on").gv()
+    with pytest.raises(ncdlang.NcdError, match="`streams` is drawn in the style circuit"):
+        ncdlang.loads(ATTENTION).draw(style="graph", streams="on").gv()
+
+
+@needs_graphviz
+def test_memories_differ_in_colour_and_width() -> None:
+    text = ncdlang.loads(ATTENTION).draw("causal_attention", streams="on").gv()
+    assert f'color="{LIGHT.shared}", penwidth=2.4' in text
+    assert f'color="{LIGHT.registers}", penwidth=2.4' in text
+    svg = ncdlang.loads(ATTENTION).draw("causal_attention", streams="on", theme="dark").svg()
+    assert DARK.registers in svg

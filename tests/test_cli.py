@@ -156,16 +156,16 @@ def test_colours(ncdc: Ncdc, bad: Path) -> None:
 
 def test_unreadable_files(ncdc: Ncdc, tmp_path: Path, good: Path) -> None:
     (tmp_path / "junk.ncd").write_bytes(bytes(range(256)))
-    for path, reason in (
-        (tmp_path / "missing.ncd", "no such file"),
-        (tmp_path, "it is a folder"),
-        (tmp_path / "junk.ncd", "not UTF-8"),
-        ("/dev/zero", "not a regular file"),
-        ("", "no such file"),
+    for path, reason, code in (
+        (tmp_path / "missing.ncd", "no such file", 2),
+        (tmp_path, "it is a folder", 2),
+        (tmp_path / "junk.ncd", "not UTF-8", 1),
+        ("/dev/zero", "not a regular file", 2),
+        ("", "no such file", 2),
     ):
         for command in ("check", "draw", "build", "run", "ir"):
             result = ncdc(command, path)
-            assert (result.code, result.out) == (2, ""), (command, path)
+            assert (result.code, result.out) == (code, ""), (command, path)
             assert result.err.startswith("error: cannot read")
             assert reason in result.err
     result = ncdc("check", tmp_path / "missing.ncd", good)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from torch_judge import Case, judge, judged, program
+
+import ncdlang
 
 LEARNED = (
     "use std.nn.{{affine}}\ndiagram f(X: [u]) -> [u] {{\n  learn s: {}\n  return s(s(X))\n}}\n"
@@ -95,3 +98,29 @@ def test_a_learned_diagram_that_nothing_uses() -> None:
       return 2 * X
     }"""
     judge(Case(text, {"n": 3}, built={"n": 3}))
+
+
+@pytest.mark.parametrize(
+    ("required", "wrong"), [("2 * size(y) == size(x)", 3), ("size(y) + 1 == size(x)", 0)]
+)
+@pytest.mark.parametrize("backend", ["torch", "reference"])
+def test_a_size_that_only_a_requirement_gives(required: str, wrong: int, backend: str) -> None:
+    text = f"""diagram f(X: [x], A: [(z y), x]) -> [y] {{
+      assert {required}
+      return Y[y] = sum[z x](A[(z y), x] * X[x])
+    }}"""
+    module = ncdlang.loads(text).module(backend=backend, dtype="f64")
+    found = module(torch.ones(2).double(), torch.arange(6.0).double().reshape(3, 2))
+    assert found.tolist() == [15.0]
+    with pytest.raises(ValueError, match="asserted: "):
+        module(torch.ones(wrong).double(), torch.ones(3, wrong).double())
+
+
+def test_an_axis_of_no_entries_gives_the_size_of_its_factors_by_what_is_required() -> None:
+    text = """diagram f(X: [x], A: [(z y), x]) -> [y] {
+      assert 2 * size(y) == size(x)
+      assert size(z) == size(x)
+      return Y[y] = sum[z x](A[(z y), x] * X[x])
+    }"""
+    judge(Case(text, {"x": 4, "y": 2, "z": 4}))
+    judge(Case(text, {"x": 0, "y": 0, "z": 0}))

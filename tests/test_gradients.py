@@ -93,6 +93,15 @@ def test_attention_keeps_one_number_a_row_when_it_recomputes(name: str) -> None:
     assert kept(name, recompute=True) == {"Q", "K", "V", "O", "LP"}
 
 
+def test_multi_head_keeps_queries_keys_values_results_and_one_number_a_row() -> None:
+    # t, t2 and t3 are the queries, keys and values: [x h k] for an input [x m].
+    diagram = ncdlang.load(ROOT / "examples" / "attention.ncd").program.diagram("multi_head")
+    assert diagram is not None
+    found = {str(wire.type) for wire in gradient(diagram, recompute=True).kept}
+    assert found == {"[x m]", "[h k m]", "[m h k]", "[x h k]", "[h x]"}
+    assert {str(wire.type) for wire in gradient(diagram).kept} - found == {"[h x x]"}
+
+
 def test_the_kept_wires_are_listed_in_the_text() -> None:
     library = ncdlang.load(ROOT / "examples" / "attention.ncd")
     text = library.gradient("attention", recompute=True)

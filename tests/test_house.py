@@ -27,7 +27,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("project",),
     ("report", "vocabulary"),
     ("api",),
-    ("cli", "lsp", "jupyter", "pygments"),
+    ("lsp",),
+    ("cli", "jupyter", "pygments"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
@@ -39,6 +40,8 @@ THIRD_PARTY: dict[str, tuple[tuple[str, ...], bool]] = {
     "torch": (("ncdlang/cli/execution.py", "backends"), True),
     "triton": (("backends/kernels",), True),
     "pygments": (("ncdlang/pygments.py",), False),
+    "pygls": (("ncdlang/lsp",), False),
+    "lsprotocol": (("ncdlang/lsp",), False),
     "sympy": (("ncdlang/analysis",), True),
 }
 READERS = ("project.py", "resources.py", "syntax/cache.py")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 import torch
-from ncdlang.backends.kernels.library import Evaluator
-from ncdlang.backends.kernels.recurrent import by_library
-from ncdlang.backends.kernels.runner import Call
+from ncdlang.backends.kernels.helpers import SOURCES
+from term_values import Values
 
 import ncdlang
 from ncdlang.analysis.devices import DEVICES
 from ncdlang.analysis.explain import explain
 from ncdlang.analysis.opening import Opaque, Opened, open_diagram
 from ncdlang.analysis.plan import make_plan
+from ncdlang.analysis.recurrences import Recurrence
 
 TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 8e-3, torch.float16: 2e-3}
 
@@ -151,35 +152,31 @@ diagram f(A: [b t d], U: [b t d], H0: [d]) -> [b d t] {{
     assert (made.double() - wanted).norm() < 2e-6 * wanted.norm()
 
 
-def test_without_a_kernel_the_steps_are_composed_by_doubling() -> None:
-    found = opened(f"diagram f{STEPS['backwards']}")
-    (recurrence,) = found.made
-    exact = library("backwards").module("backwards")
-    for count in (0, 1, 2, 7, 64):
-        sizes = {
-            a.symbol: n for a, n in zip(recurrence.array.axes, (count, 3), strict=True) if a.symbol
-        }
-        inputs = [torch.randn(count, 3, dtype=torch.float64) for _ in range(2)]
-        arrays = {a: i[None] for a, i in zip(found.inputs, inputs, strict=True)}
-        call = Call(sizes, 1, torch.float64, torch.device("cpu"))
-        made = by_library(recurrence, arrays, call)[0]
-        torch.testing.assert_close(made, exact(*inputs), rtol=1e-12, atol=1e-12)
+@pytest.mark.parametrize("t", [0, 1, 2, 7, 64])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_without_a_kernel_steps_are_composed_by_doubling(t: int, reverse: bool) -> None:
+    namespace: dict[str, Any] = {"torch": torch, "Tensor": torch.Tensor}
+    exec(SOURCES["_scan"], namespace)
+    factor, offset = torch.randn(2, 1, t, 3, dtype=torch.float64)
+    made = namespace["_scan"](factor, offset, 1, reverse)
+    state = torch.zeros(1, 3, dtype=torch.float64)
+    for step in reversed(range(t)) if reverse else range(t):
+        state = factor[:, step] * state + offset[:, step]
+        torch.testing.assert_close(made[:, step], state)
+    assert made.shape == factor.shape
 
 
 def test_the_factor_and_the_offset_are_those_of_the_step() -> None:
     found = opened(f"diagram f{STEPS['average']}")
     (recurrence,) = found.made
+    assert isinstance(recurrence, Recurrence)
     t, d = recurrence.array.axes
-    sizes = {axis.symbol: 4 for axis in (t, d) if axis.symbol}
-    X = torch.randn(4, 4, dtype=torch.float64)
-    evaluator = Evaluator(
-        found.terms, {found.inputs[0]: X[None]}, sizes, torch.float64, torch.device("cpu")
-    )
+    source = torch.randn(4, 4, dtype=torch.float64)
+    values = Values({found.inputs[0]: source}, {axis.symbol: 4 for axis in (t, d) if axis.symbol})
     index = torch.arange(4, dtype=torch.float64)
-    factor = evaluator.run(recurrence.factor, (t,))[0]
-    assert torch.equal(factor, index / (index + 1))
-    offset = evaluator.run(recurrence.offset, (t, d))[0]
-    torch.testing.assert_close(offset, X / (index + 1)[:, None])
+    assert torch.equal(values.over(recurrence.factor, (t,)), index / (index + 1))
+    offset = values.over(recurrence.offset, (t, d))
+    torch.testing.assert_close(offset, source / (index + 1)[:, None])
 
 
 NONE = {

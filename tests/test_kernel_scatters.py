@@ -7,8 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from ncdlang.backends.kernels.library import Evaluator
-from ncdlang.backends.kernels.scattering import by_library
 
 import ncdlang
 from ncdlang.analysis.devices import DEVICES
@@ -201,33 +199,6 @@ def test_the_sorted_kernel_gives_the_same_bits_in_any_order_of_places() -> None:
         assert torch.equal(module(source[order], places[order]), first)
     finally:
         torch.use_deterministic_algorithms(False)
-
-
-@pytest.mark.parametrize("name", WRITES)
-def test_the_library_form_is_right(name: str) -> None:
-    found = opened(name)
-    sizes = {
-        symbol: SIZES[symbol.name]
-        for array in found.inputs
-        for axis in array.axes
-        for symbol in axis.size.symbols()
-    }
-    step = found.made[-1]
-    sizes |= {s: SIZES[s.name] for axis in step.array.axes for s in axis.size.symbols()}
-    arrays = {}
-    for array in found.inputs:
-        shape = [axis.size.evaluate(sizes) for axis in array.axes]
-        real = torch.randn(1, *shape, dtype=torch.float64)
-        bound = array.kind.bound
-        arrays[array] = torch.randint(0, bound.evaluate(sizes), (1, *shape)) if bound else real
-    for each in found.made:
-        values = Evaluator(found.terms, arrays, sizes, torch.float64, torch.device("cpu"))
-        arrays[each.array] = by_library(each, values, 1)
-    known = {symbol.name: length for symbol, length in sizes.items()}
-    exact = ncdlang.loads(f"diagram {name}{WRITES[name][0]}").module(name, sizes=known)
-    wanted = exact.double()(*(arrays[array][0] for array in found.inputs))
-    made = arrays[step.array][0] * (2 if name == "of_a_sum" else 1)
-    torch.testing.assert_close(made, wanted)
 
 
 def test_the_argument_of_a_scatter() -> None:

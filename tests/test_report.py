@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sarif_schema import LOG
 
 from ncdlang import codes
 from ncdlang.codes import Page
@@ -180,13 +183,31 @@ def test_json_has_what_python_has() -> None:
     assert [label["text"] for label in entry["labels"]][-1] == "called here"
 
 
+# Names that a file may have, as its address in a log.
+ODD_NAMES = {
+    "a b.ncd": "a%20b.ncd",
+    "c:d.ncd": "c%3Ad.ncd",
+    "λ.ncd": "%CE%BB.ncd",
+    "50%.ncd": "50%25.ncd",
+    "<stdin>": "%3Cstdin%3E",
+    "../x.ncd": "../x.ncd",
+    "a\udcff.ncd": "a%FF.ncd",
+    "b\ud800.ncd": "b%3F.ncd",
+}
+
+
+def named(name: str) -> Diagnostic:
+    return Diagnostic("NCD2001", "a finding", Span(Source(name, "x"), 0, 1))
+
+
 def test_sarif_is_what_the_standard_asks_for() -> None:
-    log = json.loads(render(ALL, "sarif"))
-    assert log["version"] == "2.1.0"
+    everything = (*ALL, *map(named, ODD_NAMES))
+    log = json.loads(render(everything, "sarif"))
+    jsonschema.Draft7Validator(LOG).validate(log)
     (run,) = log["runs"]
     rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
-    assert rules == sorted({d.code for d in ALL})
-    for result, diagnostic in zip(run["results"], ALL, strict=True):
+    assert rules == sorted({d.code for d in everything})
+    for result, diagnostic in zip(run["results"], everything, strict=True):
         assert rules[result["ruleIndex"]] == result["ruleId"] == diagnostic.code
         assert result["level"] in ("error", "warning")
         region = result["locations"][0]["physicalLocation"]["region"]
@@ -195,6 +216,43 @@ def test_sarif_is_what_the_standard_asks_for() -> None:
             region["startLine"],
             region["startColumn"],
         )
+        labels = [place["id"] for place in result.get("relatedLocations", [])]
+        assert len(set(labels)) == len(labels)
+
+
+@pytest.mark.parametrize(("name", "address"), ODD_NAMES.items())
+def test_sarif_names_files_by_addresses(name: str, address: str) -> None:
+    (result,) = json.loads(render([named(name)], "sarif"))["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == address
+
+
+def test_the_schema_of_sarif_refuses_what_is_wrong() -> None:
+    def found(change: Callable[[dict[str, Any]], object]) -> int:
+        log = json.loads(render(ALL, "sarif"))
+        change(log["runs"][0]["results"][0])
+        return len(list(jsonschema.Draft7Validator(LOG).iter_errors(log)))
+
+    assert found(lambda result: None) == 0
+    assert found(lambda result: result.pop("message"))
+    assert found(lambda result: result.update(level="fatal"))
+    assert found(lambda result: result.update(colour="red"))
+    assert found(
+        lambda result: result["locations"][0]["physicalLocation"]["region"].update(startLine=0)
+    )
+
+
+def test_github_gets_columns_of_one_line_only() -> None:
+    several, single = render([LONG_SPANS], "github"), render([LABELLED], "github")
+    assert "line=5,endLine=10,title=" in several
+    assert "col=14,endColumn=15" in single
+
+
+def test_github_reads_nothing_of_a_file_as_a_command() -> None:
+    odd = Diagnostic("NCD2001", "a\n::error::b%0A", Span(Source("a,b:c\n::set", "x"), 0, 1))
+    text = render([odd], "github")
+    assert text.count("\n") == 1
+    assert text.startswith("::error file=a%2Cb%3Ac")
+    assert "::a%0A::error::b%250A" in text
 
 
 # ---- laws ----------------------------------------------------------------------------------------

@@ -81,6 +81,29 @@ diagram one_place(U: [d], B: [x]) -> [x' d] {
   Y[size(x), d] += U[d]
   return Y
 }
+diagram apart(J: N(v)[x n], U: [d n x], B: [d v x]) -> [d v x] {
+  Y: [d v x]
+  Y[d, J[x n], x] += U[d n x]
+  Y[d, J[x n], x] max= B[d, J[x n], x]
+  return Y + B
+}
+diagram one_to_one(P: N(v)[x n], U: [x n], K: [n d], B: [v]) -> ([x, (n v)], [n d]) {
+  Y: [x, (n v)]
+  Y[x, size(v) * n + P[x n]] = U[x n]
+  R = argsort[n](sum[d](K))
+  Z: [n d]
+  Z[R[n], d] = K[n d]
+  return Y, Z
+}
+diagram over_slices(U: [n], V: [n], B: [d]) -> [n z d] {
+  axis z = 2
+  Y: [n z d]
+  Y[n, 0, d] = U[n] * B[d]
+  Y[n, 1, d] += V[n]
+  Y[n, 0, d] *= V[n]
+  Y[n, 0, d] max= B[d]
+  return Y
+}
 diagram marks(I: N(v)[n], M: B[n], B: [v]) -> (B[v], N(v)[n]) {
   Y: N(v)[n]
   Y[n] max= I[n]
@@ -304,6 +327,27 @@ def test_writes_in_place_and_slices_need_no_scatter() -> None:
     assert "_scatter" not in _forward(SCATTERS, "interleave")
     assert "_scatter" not in _forward(SCATTERS, "backwards")
     assert "U.flatten(-2)" in _forward(SCATTERS, "flat")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("add_rows", '(U.new_zeros(v, d), (I,), U, "add", new=1, kept=1)'),
+        ("add_rows", "sources along n may meet and are added"),
+        ("on_diagonal", '"copy"'),
+        ("on_diagonal", "each place has one source"),
+        ("apart", '(J,), U.transpose(-3, -1), "add", new=1, kept=1'),
+        ("apart", "and are joined by max"),
+        ("one_to_one", 'U, "copy", new=1, kept=0'),
+        ("one_to_one", '(U.new_zeros(n, d), (R,), K, "copy", new=1, kept=1)'),
+        ("over_slices", "_write( _write( _write( U.new_zeros(n, 2, d),"),
+        ("in_turn", "sources along n may meet and are added"),
+    ],
+)
+def test_classes_of_axes_choose_how_a_scatter_is_done(name: str, said: str) -> None:
+    source = library(SCATTERS).source(name)
+    forward = source[source.rindex("    def forward") :]
+    assert said in " ".join(forward.split())
 
 
 # ---- errors --------------------------------------------------------------------------------------

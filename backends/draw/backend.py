@@ -7,8 +7,9 @@ from ncdlang.semantics.program import CheckedDiagram, signature
 from ncdlang.semantics.size import Size, Symbol, constant
 from ncdlang.targets import Artifact, Request
 
-from .circuit.drawing import draw
+from .circuit.drawing import draw, draw_stages, draw_streams
 from .circuit.gv import grouped
+from .circuit.stages import stages
 from .dataflow import dataflow
 from .dot import dot_text, tooltips
 from .notation import Notation
@@ -39,7 +40,16 @@ class DrawBackend:
         return _artifact(render(gv, options.format, tooltips(picture)), options)
 
     def _circuit(self, request: Request, options: Options, notation: Notation) -> Artifact:
-        sheet = draw(lower(request.diagram), options, notation)
+        diagram, sizes = request.diagram, request.sizes
+        if options.rewrite:
+            graph, opens = lower(diagram), options.opens_library
+            made = stages(graph, options.rewrite, sizes, is_opened=opens)
+            drawn = draw_stages(made, options, notation)
+        elif options.streams:
+            drawn = draw_streams(diagram, sizes, options, notation)
+        else:
+            drawn = draw(lower(diagram), options, notation)
+        sheet = drawn.sheet(diagram.name, options)
         if options.format == "gv":
             return Artifact(sheet.text, ".gv")
         content = render(sheet.text, options.format, sheet.titles, is_placed=True)

@@ -8,11 +8,11 @@ from ncdlang.ir.diagram import Block, Edge, Graph, Library, Operand, Scan, Scatt
 from ncdlang.ir.lower import lower
 from ncdlang.semantics.naming import is_anonymous
 from ncdlang.semantics.program import CheckedDiagram, signature
-from ncdlang.semantics.types import ArrayType, Wire
+from ncdlang.semantics.types import ArrayType, Wire, gathered
 
 from .boxes import is_learned, told, words
 from .calls import call_title
-from .groups import Group, gathered_wires, groups, is_box, wires_read
+from .groups import Group, groups, is_box, wires_read
 from .notation import Notation, is_own_index
 from .options import Options
 from .phrases import Phrase, phrase
@@ -378,7 +378,7 @@ class _Layer:
 def _indices_read(edge: Edge) -> list[Wire]:
     """The wires of naturals that the operands of an operation are indexed by."""
     indices = (index for operand in edge.inputs for index in operand.reindexing)
-    return list(dict.fromkeys(wire for index in indices for wire in gathered_wires(index)))
+    return list(dict.fromkeys(gather.wire for gather in gathered(indices)))
 
 
 def _instance_name(operator: Library) -> str:

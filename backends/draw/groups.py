@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ncdlang.ir.diagram import Edge, Graph, Library, Scan, Scattering
 from ncdlang.semantics.naming import is_anonymous
-from ncdlang.semantics.types import Affine, Floor, Gathered, Mod, Wire
+from ncdlang.semantics.types import Wire, gathered
 
 from .options import Detail
 
@@ -67,22 +67,8 @@ def wires_read(edge: Edge) -> Iterator[tuple[Wire, bool]]:
     for operand in edge.inputs:
         yield operand.wire, False
         for index in operand.reindexing:
-            for wire in gathered_wires(index):
-                yield wire, True
-
-
-def gathered_wires(index: Affine) -> Iterator[Wire]:
-    """The wires of naturals that a coordinate reads."""
-    for variable, _ in index.terms:
-        match variable:
-            case Gathered():
-                yield variable.wire
-                for inner in variable.indices:
-                    yield from gathered_wires(inner)
-            case Floor() | Mod():
-                yield from gathered_wires(variable.numerator)
-            case _:
-                pass
+            for gather in gathered((index,)):
+                yield gather.wire, True
 
 
 def _readers(graph: Graph) -> dict[Wire, list[tuple[Edge, bool]]]:

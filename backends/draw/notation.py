@@ -120,7 +120,7 @@ class Notation:
 
 def is_own_index(index: Affine, axis: Axis) -> bool:
     """Whether a coordinate just runs along the axis that it indexes."""
-    if not axis.parts:
+    if index.axis is axis or not axis.parts:
         return index.axis is axis
     return composite_coordinates(index, axis) == {atom: plain_index(atom) for atom in axis.atoms}
 

@@ -21,7 +21,9 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "labels": ("names", "sizes", "both"),
     "detail": ("equations", "ops"),
     "library": ("closed", "open"),
+    "streams": ("off", "on"),
 }
+_FREE = ("depth", "font", "width", "rewrite")
 _DEEPEST = 64
 
 
@@ -32,7 +34,8 @@ class Options:
     `labels` says whether an axis shows its name, its size where that is known, or both. `detail`
     draws one box for each equation and call, or one for each broadcasted operation. `depth` is
     the number of levels of calls that are drawn opened; boxes of the standard library stay
-    closed unless `opens_library`.
+    closed unless `opens_library`. `rewrite` is the name of one whose stages are drawn.
+    `streams` colours wires by the memory that holds them, and tells the tiles of kernels.
     """
 
     style: Style = "circuit"
@@ -44,29 +47,29 @@ class Options:
     opens_library: bool = False
     font: str = "Times"
     width: float = 0.0
+    rewrite: str = ""
+    streams: bool = False
 
 
 def parse_options(options: Mapping[str, str]) -> Options:
     """Read the options. Raises TargetError for an unknown name or value."""
     chosen = {name: choices[0] for name, choices in _CHOICES.items()}
-    depth: int | None = None
-    font, width = Options.font, 0.0
     for name, value in options.items():
-        if name == "depth":
-            depth = _depth(value)
-            continue
-        if name == "font":
-            font = _font(value)
-            continue
-        if name == "width":
-            width = _width(value)
+        if name in _FREE:
             continue
         if name not in _CHOICES:
-            known = ", ".join([*_CHOICES, "depth", "font", "width"])
+            known = ", ".join([*_CHOICES, *_FREE])
             raise TargetError(f"a drawing has no option `{name}`; the options are {known}")
         if value not in _CHOICES[name]:
             raise TargetError(f"`{name}` is one of {', '.join(_CHOICES[name])}, not `{value}`")
         chosen[name] = value
+    depth = _depth(options["depth"]) if "depth" in options else None
+    rewrite = options.get("rewrite", "")
+    if rewrite and chosen["streams"] == "on":
+        raise TargetError("`rewrite` draws graphs that have no kernels yet: leave out `streams`")
+    for name in ("rewrite", "streams"):
+        if name in options and chosen["style"] != "circuit":
+            raise TargetError(f"`{name}` is drawn in the style circuit, not `{chosen['style']}`")
     return Options(
         style=cast("Style", chosen["style"]),
         format=cast("Format", chosen["format"]),
@@ -75,8 +78,10 @@ def parse_options(options: Mapping[str, str]) -> Options:
         detail=cast("Detail", chosen["detail"]),
         depth=(_DEEPEST if chosen["style"] == "circuit" else 0) if depth is None else depth,
         opens_library=chosen["library"] == "open",
-        font=font,
-        width=width,
+        font=_font(options.get("font", Options.font)),
+        width=_width(options["width"]) if "width" in options else 0.0,
+        rewrite=rewrite,
+        streams=chosen["streams"] == "on",
     )
 
 

@@ -22,9 +22,9 @@ from ncdlang.ir.diagram import (
 )
 from ncdlang.semantics.naming import is_anonymous
 from ncdlang.semantics.size import Size
-from ncdlang.semantics.types import Affine, Axis, Wire, plain_index
+from ncdlang.semantics.types import Affine, Axis, Wire, gathered, plain_index
 
-from .groups import Group, gathered_wires, wires_read
+from .groups import Group, wires_read
 from .notation import DOT, ELLIPSIS, MINUS, Notation, composite_coordinates, substitute
 
 # How tightly operators bind, as in the language.
@@ -301,8 +301,8 @@ class _Writer:
         for position, index in enumerate(indices):
             if not self.bound.isdisjoint(index.axes()):
                 targets[position] = True
-            for gathered in gathered_wires(index):
-                self.targets.setdefault(gathered, [False] * len(gathered.type.axes))
+            for gather in gathered((index,)):
+                self.targets.setdefault(gather.wire, [False] * len(gather.wire.type.axes))
         name = self.calls.get(wire) or self.numbered.get(wire) or wire.name
         text = self.notation.read(name, wire, indices, self.only_reads)
         self.shows_indices = self.shows_indices or text != name

@@ -8,6 +8,8 @@ from ncdlang.analysis.opening import Opaque, open_diagram
 from ncdlang.analysis.plan import make_plan
 from ncdlang.targets import Artifact, Request, TargetError
 
+from .dispatch import choice
+from .file import write_file
 from .module import triton_module
 from .training import Runner
 
@@ -16,13 +18,18 @@ if TYPE_CHECKING:
 
 
 class TritonBackend:
-    """Writes the kernels of a diagram (`ncdc build --backend triton`), or runs them."""
+    """Writes the kernels of a diagram (`ncdc build --backend triton`), or runs them.
+
+    The option `derived` is `true` for kernels wherever they can run, `false` for what PyTorch
+    offers, and `auto` for what was measured to be faster.
+    """
 
     name = "triton"
 
     def emit(self, request: Request) -> Artifact:
-        """The source of the kernels. Raises TargetError where no region has one."""
+        """A file with a class that runs the kernels. Raises TargetError where there are none."""
         diagram = request.diagram
+        choice(request)
         try:
             opened = open_diagram(diagram)
         except Opaque as opaque:
@@ -31,7 +38,7 @@ class TritonBackend:
         runner = Runner(make_plan(opened, sizes), sizes)
         if not runner.names:
             raise TargetError(f"{diagram.name} has no region that streams")
-        return Artifact(runner.source(), ".py")
+        return Artifact(write_file(request, runner).text, ".py")
 
     def module(self, request: Request) -> nn.Module:
         """A module with the parameters of the PyTorch backend's, run by derived kernels."""

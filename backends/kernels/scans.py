@@ -100,7 +100,7 @@ class _Writer:
             f"    {head}",
             *loop.lines,
         ]
-        text = THEN + "\n".join(lines) + "\n"
+        text = "\n".join(lines) + "\n"
         return Kernel(
             self.name,
             text,
@@ -113,6 +113,7 @@ class _Writer:
             (),
             (output,),
             frozenset(),
+            THEN,
         )
 
     def _programs(self, scope: Scope) -> None:

@@ -31,7 +31,8 @@ class Kernel:
     """The text of a kernel and what it has to be called with.
 
     `parameters` are its arguments in order: ("pointer", Array), ("stride", Array, dimension),
-    ("lift", Array), ("size", Size), ("length", dimension). `blocks` are the tile sizes.
+    ("lift", Array), ("size", Size), ("length", dimension). `blocks` are the tile sizes, `calls` the
+    functions that it needs.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Kernel:
     inner: tuple[Dim, ...]
     outputs: tuple[Argument, ...]
     wide: frozenset[Dim]
+    calls: str = ""
 
     @property
     def dims(self) -> tuple[Dim, ...]:

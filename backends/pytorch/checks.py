@@ -37,7 +37,8 @@ class Checks:
         for symbol in list(self.method.used):
             if not self.method.mentions(self.method.symbol(symbol).text):
                 del self.method.used[symbol]
-        late = [r for r in self.plan.diagram.requirements if not self._is_early(r)]
+        met = [s.place for s in self.plan.layout.solved]
+        late = [r for r in self.plan.diagram.requirements if not self._is_early(r) and r not in met]
         requirements = [line for r in late for line in self._raise(r, self.method.size)]
         equations = [line for place in self.plan.layout.equations for line in self._equation(place)]
         bounds = [line for wire in self.plan.graph.inputs for line in self._bound(wire)]
@@ -109,12 +110,15 @@ class Checks:
 
     def _solution(self, solution: Solution, wanted: bool) -> list[str]:
         """The checks that an unknown comes out whole, and where it is `wanted` its variable."""
-        place = self._place(solution.place)
+        place, total, where = self._total(solution)
         factor = self.method.size(solution.factor)
-        total, lines = place, list[str]()
-        where = f"{self.name}: axis {solution.place.axis} of {solution.place.wire.name} is "
-        if solution.rest.terms:
-            total = infix("-", SUM, place, self.method.size(solution.rest))
+        lines = list[str]()
+        lost = solution.rest.terms
+        if isinstance(solution.place, Place):
+            is_less = bool(lost)
+        else:
+            is_less = any(coefficient > 0 for _, coefficient in lost)
+        if is_less:
             lines += raising(f"{total.text} < 0", (where, (place.text,), ", which is too small"))
         if solution.factor.value != 1:
             empty = f"{factor.at(COMPARE)} == 0 or " if solution.factor.value is None else ""
@@ -129,16 +133,36 @@ class Checks:
             lines += statement(f"{name} = {total.text}", INDENT)
         return lines
 
+    def _total(self, solution: Solution) -> tuple[Code, Code, str]:
+        """What a size is read off, that less what is not the size's, and a phrase that names it."""
+        given = solution.place
+        if isinstance(given, Requirement):
+            size = -solution.rest
+            total, (left, right) = self.method.size(size), compared(given.left, given.right)
+            rule = f"so {_named(left)} == {_named(right)} must hold, "
+            if _speaks_for_itself(given, left, right):
+                rule = ""
+            return total, total, f"{self.name}: {given.reason}, {rule}but {_named(size)} is "
+        place = self._place(given)
+        total = place
+        if solution.rest.terms:
+            total = infix("-", SUM, place, self.method.size(solution.rest))
+        return place, total, f"{self.name}: axis {given.axis} of {given.wire.name} is "
+
     def _equation(self, place: Place) -> list[str]:
         """A size of an input that other inputs give, where its axis is not theirs by name."""
         axis = place.axis
-        if str(axis) in self._known() or any(s.place.axis is axis for s in self.plan.layout.solved):
+        if str(axis) in self._known() or any(place.axis is axis for place in self._solved()):
             return []
         wanted = self.method.size(axis.size)
         shape = self._place(place)
         where = f"axis {axis} of {place.wire.name}"
         message = (f"{self.name}: {where} is ", (shape.text,), ", but should be ", (wanted.text,))
         return raising(f"{shape.text} != {wanted.at(SUM)}", message)
+
+    def _solved(self) -> list[Place]:
+        """The places that sizes are read off."""
+        return [s.place for s in self.plan.layout.solved if isinstance(s.place, Place)]
 
     def _place(self, place: Place) -> Code:
         return Code(f"{self.method.inputs[place.wire]}.shape[{place.position}]")

@@ -119,6 +119,7 @@ class Method:
     wide: str = ""
     indices: dict[Axis, Node] = field(default_factory=dict[Axis, Node])
     labels: dict[Wire, str] = field(default_factory=dict[Wire, str])
+    remarks: dict[Wire, str] = field(default_factory=dict[Wire, str])
     inputs: dict[Wire, str] = field(default_factory=dict[Wire, str])
     index_uses: dict[Axis, int] = field(default_factory=dict[Axis, int])
     uses: dict[Wire, int] = field(default_factory=dict[Wire, int])
@@ -264,7 +265,11 @@ class Method:
             return
         wire = edge.outputs[0].wire
         if isinstance(edge.operator, Scattering):
-            self._made(wire, scattering(self, self.reader, edge), composites(wire))
+            written = scattering(self, self.reader, edge, self.plan.diagram)
+            before = () if edge.operator.is_first else (self.remarks.get(edge.inputs[1].wire, ""),)
+            said = filter(None, (*before, written.remark))
+            self.remarks[wire] = "; ".join(dict.fromkeys(said))
+            self._made(wire, written.node, composites(wire), remark=self.remarks[wire])
             return
         reads = [reading(edge, operand) for operand in edge.inputs[: operand_count(edge)]]
         tiled = [a for a, t in zip(wire.type.axes, edge.outputs[0].weave, strict=True) if not t]
@@ -312,9 +317,10 @@ class Method:
         node: Node,
         whole: frozenset[Axis] = frozenset(),
         fused: tuple[Wire, ...] = (),
+        remark: str = "",
     ) -> None:
         """Keep the value of a wire: as an expression where it is read once, else as a variable."""
-        self.labels[wire] = label_of(wire, fused)
+        self.labels[wire] = label_of(wire, fused, remark)
         kind = wire.type.kind
         if kind.name in ("real", "complex") and node.domain == "integer":
             node = pointwise(self, "real", REAL, [node])
@@ -352,7 +358,7 @@ class Method:
         flat = self._flat(wire, node, order)
         name = self.scope.claim(wire.name) if wire.name[0] != "_" else self._unnamed(node)
         self.lines.append(Line(f"{name} = {flat.code.text}", self.labels[wire], self.blocks))
-        self.values[wire] = replace(flat, code=Code(name))
+        self.values[wire] = replace(flat, code=Code(name), is_own=False)
 
     def _flat(self, wire: Wire, node: Node, order: Axes) -> Fixed:
         """The value with exactly the wire's axes, composite ones flattened."""
@@ -434,8 +440,14 @@ class Method:
             codes.append(self._spread(wire, code).text)
         text = ", ".join(codes)
         plain = all(code.isidentifier() for code in codes)
-        remark = "" if plain else ", ".join(self.labels.get(w, label_of(w)) for w in outputs)
+        remark = "" if plain else ", ".join(self._said_of(wire) for wire in outputs)
         self.lines.append(Line(f"return {text}", remark, () if plain else self.blocks))
+
+    def _said_of(self, wire: Wire) -> str:
+        """The label of a result; how it was made has been said where a variable holds it."""
+        node = self.values[wire]
+        is_held = isinstance(node, Fixed) and node.code.text.isidentifier()
+        return label_of(wire) if is_held else self.labels.get(wire, label_of(wire))
 
     def _spread(self, wire: Wire, code: Code) -> Code:
         """Batch axes of inputs that a result does not depend on."""

@@ -138,22 +138,23 @@ def _joined(
 
 SOURCES["_write"] = '''
 def _write(base: Tensor, place: tuple[slice | int, ...], source: Tensor, op: str) -> Tensor:
-    """base with its last axes at `place` combined with the source; batch axes are broadcast."""
+    """Write the source at `place` of the last axes of base, which nothing else holds.
+
+    `op` says how it is combined with what is there, "=" replaces it. Batch axes are broadcast.
+    """
     own = base.dim() - len(place)
     lead = source.dim() - sum(isinstance(item, slice) for item in place)
     batch = torch.broadcast_shapes(base.shape[:own], source.shape[:lead])
-    result = base.expand((*batch, *base.shape[own:])).clone()
-    part = result[(..., *place)]
+    base = base.expand((*batch, *base.shape[own:])).contiguous()
+    part = base[(..., *place)]
     if op == "+=":
         source = part + source
-    elif op == "*=":
-        source = part * source
-    elif op == "max=":
-        source = torch.maximum(part, source)
-    elif op == "min=":
-        source = torch.minimum(part, source)
-    result[(..., *place)] = source
-    return result
+    elif op != "=":
+        # Gradients of these need what was there before.
+        combine = {"*=": torch.mul, "max=": torch.maximum, "min=": torch.minimum}[op]
+        source = combine(part.clone(), source)
+    base[(..., *place)] = source
+    return base
 '''
 
 SOURCES["_scatter"] = '''
@@ -161,38 +162,49 @@ def _scatter(
     base: Tensor,
     index: tuple[Tensor | int, ...],
     source: Tensor,
-    op: str,
+    how: str,
     new: int,
     kept: int,
 ) -> Tensor:
-    """base with the entries at the index combined with those of the source.
+    """Write the source into base, which nothing else holds, at the index.
 
     Axes are (*batch, *indexed, *kept) of base, (*batch, *new) of every index and
-    (*batch, *new, *kept) of the source; batch axes are broadcast.
+    (*batch, *new, *kept) of the source; batch axes are broadcast. `how` is "copy" where no two
+    sources meet, else what combines them: "add", "prod", "amax" or "amin".
     """
     own, lead = base.dim() - len(index) - kept, source.dim() - new - kept
     shape, news = base.shape[own:], source.shape[lead : lead + new]
-    place = torch.zeros((), dtype=torch.int64, device=base.device)
-    for i, size in zip(index, shape):
+    place = index[0]
+    for i, size in zip(index[1:], shape[1:]):
         place = place * size + i
     outer = place.shape[: max(place.dim() - new, 0)]
-    batch = torch.broadcast_shapes(base.shape[:own], source.shape[:lead], outer)
-    count, width = math.prod(news), math.prod(shape[len(index) :])
-    flat = base.expand((*batch, *shape)).reshape(*batch, math.prod(shape[: len(index)]), width)
-    source = source.expand((*batch, *source.shape[lead:])).reshape(*batch, count, width)
-    source = source.to(base.dtype)
-    if op == "+=" and not outer:
-        flat = flat.index_add(-2, place.expand(news).reshape(count), source)
-        return flat.reshape((*batch, *shape))
-    place = place.expand((*batch, *news)).reshape(*batch, count, 1).expand(source.shape)
-    if op == "=":
-        flat = flat.scatter(-2, place, source)
-    elif op == "+=":
-        flat = flat.scatter_add(-2, place, source)
+    batch = base.shape[:own]
+    if outer or batch != source.shape[:lead]:
+        batch = torch.broadcast_shapes(batch, source.shape[:lead], outer)
+        base = base.expand((*batch, *shape))
+        source = source.expand((*batch, *source.shape[lead:]))
+    rows, width, count = shape[: len(index)].numel(), shape[len(index) :].numel(), news.numel()
+    place, whole = place.expand((*batch, *news)).reshape(*batch, count), (*batch, *shape)
+    if kept and batch and how in ("copy", "add"):
+        starts = torch.arange(0, batch.numel(), device=base.device).view(*batch, 1)
+        place = (place + rows * starts).flatten()
+        rows, count, batch = rows * batch.numel(), count * batch.numel(), ()
+    inner, dim = ((width,), -2) if kept else ((), -1)
+    flat = base.contiguous().view(*batch, rows, *inner)
+    if not flat.requires_grad:
+        flat = flat.detach()  # autograd would track it as a part of base, at the cost of copies
+    source = source.to(base.dtype).reshape(*batch, count, *inner)
+    if kept and how in ("copy", "add"):
+        flat = (flat.index_copy_ if how == "copy" else flat.index_add_)(0, place, source)
+        return flat.view(whole)
+    place = place[..., None].expand(source.shape) if kept else place
+    if how == "copy":
+        flat = flat.scatter_(dim, place, source)
+    elif how == "add":
+        flat = flat.scatter_add_(dim, place, source)
     else:
-        reduce = {"*=": "prod", "max=": "amax", "min=": "amin"}[op]
-        flat = flat.scatter_reduce(-2, place, source, reduce)
-    return flat.reshape((*batch, *shape))
+        flat = flat.scatter_reduce_(dim, place, source, how)
+    return flat.view(whole)
 '''
 
 for _name, _bound, _word in (("_amax", "min", "Maximum"), ("_amin", "max", "Minimum")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from textwrap import wrap
 
 from ncdlang.ir.diagram import Block
 
@@ -52,7 +53,11 @@ def statement(text: str, indent: str, comment: str = "") -> list[str]:
     remark = f"  # {comment}" if comment else ""
     if len(line) + len(remark) <= WIDTH:
         return [line + remark]
-    above = [f"{indent}# {comment}"] if comment else []
+    room = WIDTH - len(indent) - len("# ")
+    above = [
+        f"{indent}# {part}"
+        for part in wrap(comment, room, break_long_words=False, break_on_hyphens=False)
+    ]
     if len(line) <= WIDTH:
         return [*above, line]
     return [*above, *_broken(text, indent)]

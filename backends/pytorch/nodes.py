@@ -53,12 +53,16 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fixed:
-    """A tensor whose trailing dimensions are exactly `axes`."""
+    """A tensor whose trailing dimensions are exactly `axes`.
+
+    `is_own`: the code makes it, and nothing else holds it or needs what is in it.
+    """
 
     code: Code
     axes: Axes
     batched: bool
     domain: Domain
+    is_own: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

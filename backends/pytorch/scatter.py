@@ -2,7 +2,10 @@
 
 Where the indices are the array's own axes the value is the source itself, or an elementwise
 combination with what is there; where they are slices, the slices are written; anything else
-becomes a scatter along the dimensions that have to be looked up.
+becomes a scatter along the dimensions that have to be looked up. The classes of axes choose it:
+sources that never meet are copied to their places, others are combined; an axis that is sliced
+stays a dimension, and so does one that is copied and that the places depend on (entangled), along
+which the scatters are independent.
 """
 
 from __future__ import annotations
@@ -11,8 +14,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ncdlang.analysis.scatter import Variator, facts_of, variator_of
 from ncdlang.ir.diagram import Edge, Scattering
-from ncdlang.semantics.size import Size
+from ncdlang.semantics.bounds import Inside, prove_inside
+from ncdlang.semantics.program import CheckedDiagram
+from ncdlang.semantics.size import ONE, ZERO, Size
 from ncdlang.semantics.types import REAL, Affine, Axis, Floor, Gathered, Kind, Mod, Wire
 
 from .code import Code, call, number
@@ -21,25 +27,38 @@ from .names import quoted
 from .nodes import Axes, Fixed, Node, Scalar, domain_of, mapped, repeated
 from .pointwise import pointwise
 from .reads import Keep, Plan, Reading, Select, Slice, Split, plans, reading
-from .render import Writer, filled, full, permuted, render
+from .render import Writer, filled, full, render
 from .views import Reader
 from .wires import merged
 
 _COMBINE = {"+=": "add", "*=": "mul", "max=": "max", "min=": "min"}
+_JOINED = {"+=": "add", "*=": "prod", "max=": "amax", "min=": "amin"}
+_SAID = {"add": "added", "prod": "multiplied", "amax": "joined by max", "amin": "joined by min"}
+# What autograd needs of a result is not written over by what follows.
+_UNNEEDED = ("=", "+=")
 
 
-def scattering(w: Writer, reader: Reader, edge: Edge) -> Node:
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The array that an operation writes, and what is to be said of how."""
+
+    node: Node
+    remark: str
+
+
+def scattering(w: Writer, reader: Reader, edge: Edge, diagram: CheckedDiagram) -> Written:
     """The array that an edge writes, with the axes of its wire, composite ones whole."""
     operator, wire = edge.operator, edge.outputs[0].wire
     assert isinstance(operator, Scattering)
     base = None if operator.is_first else _operand(w, reader, edge, 1)
     source = repeated(_operand(w, reader, edge, 0), edge.degree)
     kind = wire.type.kind
-    node = _Writing(w, reader, operator, wire, computed(kind), source, base).node()
+    writing = _Writing(w, reader, edge, diagram, computed(kind), source, base)
+    node, remark = writing.node()
     if kind.bound is not None and operator.op in ("+=", "*=") and not wire.name.startswith("_"):
         helper, options = w.helper("_inside"), (w.size(kind.bound).text, quoted(wire.name))
         node = mapped(lambda c: call(helper, c[0].text, *options), (node,), "integer")
-    return node
+    return Written(node, remark)
 
 
 def _operand(w: Writer, reader: Reader, edge: Edge, position: int) -> Node:
@@ -57,20 +76,36 @@ class _Writing:
 
     w: Writer
     reader: Reader
-    operator: Scattering
-    wire: Wire
+    edge: Edge
+    diagram: CheckedDiagram
     kind: Kind
     source: Node
     base: Node | None
 
-    def node(self) -> Node:
-        """The array afterwards."""
+    @property
+    def operator(self) -> Scattering:
+        """What is written where."""
+        operator = self.edge.operator
+        assert isinstance(operator, Scattering)
+        return operator
+
+    @property
+    def wire(self) -> Wire:
+        """What is written into."""
+        return self.edge.outputs[0].wire
+
+    def node(self) -> tuple[Node, str]:
+        """The array afterwards, and a remark on how it is made."""
         todo = self._plans()
         if all(_is_whole(plan) for plan in todo):
-            return self._elementwise(todo)
+            return self._elementwise(todo), ""
         if all(isinstance(p, (Select, Slice)) or _is_whole(p) for p in todo):
-            return self._sliced(todo)
-        return self._scattered(todo)
+            return self._sliced(todo), "written as slices"
+        made = variator_of(self.edge, self.diagram)
+        how = _JOINED.get(self.operator.op, "copy")
+        if made.is_one_to_one and (self.base is None or self.operator.op == "="):
+            how = "copy"
+        return self._scattered(todo, how), _remark(made, how)
 
     def _plans(self) -> list[Plan | None]:
         """How each dimension is indexed; None where it takes a tensor of indices."""
@@ -110,7 +145,8 @@ class _Writing:
         place = f"({places[0]},)" if len(places) == 1 else f"({', '.join(places)})"
         op = quoted(self.operator.op)
         code = call(self.w.helper("_write"), base.text, place, source.code.text, op)
-        return Fixed(code, self.wire.type.axes, self._batched(), source.domain)
+        is_own = self.operator.op in _UNNEEDED
+        return Fixed(code, self.wire.type.axes, self._batched(), source.domain, is_own)
 
     def _place(self, plan: Plan | None) -> str:
         match plan:
@@ -126,26 +162,38 @@ class _Writing:
 
     # ---- tensors of indices ---------------------------------------------------------------------
 
-    def _scattered(self, todo: Sequence[Plan | None]) -> Node:
-        """The dimensions that are looked up lead, those that stay whole follow."""
+    def _scattered(self, todo: Sequence[Plan | None], how: str) -> Node:
+        """Entangled dimensions lead, those that are looked up follow, whole ones stand last."""
         w, axes = self.w, self.wire.type.axes
         whole = [i for i, plan in enumerate(todo) if _is_whole(plan)]
-        looked = [i for i in range(len(axes)) if i not in whole]
+        apart = self._apart([i for i in range(len(axes)) if i not in whole])
+        looked = [i for i in range(len(axes)) if i not in (*whole, *apart)]
         indices = [self.operator.indices[i] for i in looked]
-        new = tuple(dict.fromkeys(axis for index in indices for axis in index.axes()))
+        outer = tuple(a for i in apart for a in self.operator.indices[i].axes())
+        found = dict.fromkeys(axis for index in indices for axis in index.axes())
+        new = tuple(axis for axis in found if axis not in outer)
         rest = tuple(axis for i in whole for axis in _axes(todo[i]))
-        order = tuple(axes[i] for i in (*looked, *whole))
+        order = tuple(axes[i] for i in (*apart, *looked, *whole))
         nodes = [self._index(i) for i in looked]
-        texts = [render(w, node, new).text for node in nodes]
+        texts = [render(w, node, (*outer, *new)).text for node in nodes]
         index = f"({', '.join(texts)}{',' if len(texts) == 1 else ''})"
-        widths = [*(1 for _ in new), *(len(_axes(todo[i])) for i in whole)]
-        source = merged(full(w, self.source, (*new, *rest)), widths)
+        widths = [*(1 for _ in (*outer, *new)), *(len(_axes(todo[i])) for i in whole)]
+        source = merged(full(w, self.source, (*outer, *new, *rest)), widths)
         sizes = (f"new={len(new)}", f"kept={len(whole)}")
-        op = quoted(self.operator.op)
         base = self._base(order)
-        code = call(w.helper("_scatter"), base.text, index, source.text, op, *sizes)
+        code = call(w.helper("_scatter"), base.text, index, source.text, quoted(how), *sizes)
         batched = self._batched() or any(node.batched for node in nodes)
-        return Fixed(code, order, batched, self.source.domain)
+        return Fixed(code, order, batched, self.source.domain, self.operator.op in _UNNEEDED)
+
+    def _apart(self, dimensions: Sequence[int]) -> list[int]:
+        """The dimensions that copy an axis which other ones only look places up with."""
+        found: dict[Axis, list[int]] = {}
+        for i in dimensions:
+            axis, own = self.operator.indices[i].axis, self.wire.type.axes[i]
+            if axis is not None and self.reader.equal(axis.size, own.size):
+                found.setdefault(axis, []).append(i)
+        apart = [same[0] for same in found.values() if len(same) == 1]
+        return apart if len(apart) < len(dimensions) else []
 
     def _index(self, position: int) -> Node:
         """The index along one dimension, looked at where numbers come from outside."""
@@ -158,12 +206,13 @@ class _Writing:
         return mapped(lambda codes: call(helper, codes[0].text, *options), (node,), "integer")
 
     def _is_bounded(self, index: Affine, size: Size) -> bool:
-        """Whether the index is a natural that stays below the size of the axis by its type."""
-        if len(index.terms) != 1 or index.constant.terms:
-            return False
-        ((variable, coefficient),) = index.terms
-        bound = variable.wire.type.kind.bound if isinstance(variable, Gathered) else None
-        return bound is not None and coefficient.value == 1 and self.reader.equal(bound, size)
+        """Whether it stays inside because the naturals stay below the bounds of their types."""
+        if len(index.terms) == 1 and index.constant == ZERO:
+            ((variable, coefficient),) = index.terms
+            bound = variable.wire.type.kind.bound if isinstance(variable, Gathered) else None
+            if bound is not None and coefficient == ONE and self.reader.equal(bound, size):
+                return True
+        return isinstance(prove_inside(index, size, (), facts_of(self.diagram)), Inside)
 
     # ---- what is written into -------------------------------------------------------------------
 
@@ -172,8 +221,9 @@ class _Writing:
 
     def _base(self, order: Axes) -> Code:
         if self.base is not None:
-            own = self.wire.type.axes
-            return permuted(full(self.w, self.base, own), own, order, self.base.batched)
+            code = full(self.w, self.base, order)
+            is_own = isinstance(self.base, Fixed) and self.base.is_own
+            return code if is_own else code.method("clone()")
         dtype = self.w.dtype(domain_of(self.kind))
         return filled(self.w, self._identity(self.kind), order, dtype)
 
@@ -194,6 +244,16 @@ class _Writing:
                 return Scalar(Code("False"), False, domain)
             case _:
                 return Scalar(Code("0"), 0, domain)
+
+
+def _remark(made: Variator, how: str) -> str:
+    """Why places are written as they are."""
+    if how == "copy":
+        return "each place has one source"
+    if made.is_one_to_one:
+        return f"each place has one source, {_SAID[how]} to what is there"
+    along = " ".join(str(axis) for axis in made.meeting)
+    return f"sources along {along} may meet and are {_SAID[how]}"
 
 
 def _flipped(node: Fixed, todo: Sequence[Plan | None]) -> Fixed:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from ncdlang.semantics.program import CheckedDiagram
+from ncdlang.semantics.program import CheckedDiagram, Requirement
 from ncdlang.semantics.size import Atom, Monomial, Quotient, Size, Symbol, constant
 from ncdlang.semantics.types import Axis, Wire
 
@@ -69,10 +69,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """An unknown that an input gives: `(place - rest) // factor`, which must leave no remainder."""
+    """An unknown that an input gives: `(place - rest) // factor`, which must leave no remainder.
+
+    Where a requirement of the diagram gives it instead, it is `-rest // factor`.
+    """
 
     symbol: Symbol
-    place: Place
+    place: Place | Requirement
     factor: Size
     rest: Size
 
@@ -99,14 +102,16 @@ def layout(diagram: CheckedDiagram, built: Iterable[Symbol]) -> Layout:
     ]
     wanted = dict.fromkeys((*diagram.unknowns, *(s for p in places for s in _symbols(p.axis.size))))
     fixed = set(built)
+    required = [r for r in diagram.requirements if r.op == "=="]
     while True:
-        solved = _solve(places, fixed)
+        solved = _solve(places, required, fixed)
         known = fixed | {solution.symbol for solution in solved}
         missing = [symbol for symbol in wanted if symbol not in known]
         if not missing:
             break
         fixed.add(missing[0])
-    used = {(s.place.wire, s.place.position) for s in solved}
+    given = [s.place for s in solved if isinstance(s.place, Place)]
+    used = {(place.wire, place.position) for place in given}
     equations = tuple(p for p in places if (p.wire, p.position) not in used)
     ordered = [s for s in wanted if s in fixed] + _sorted(fixed - set(wanted))
     return Layout(tuple(ordered), tuple(solved), equations)
@@ -120,12 +125,17 @@ def _symbols(size: Size) -> list[Symbol]:
     return _sorted(size.symbols())
 
 
-def _solve(places: list[Place], built: set[Symbol]) -> list[Solution]:
-    """Solve one unknown after the other, plain sizes first."""
+def _solve(places: list[Place], required: list[Requirement], built: set[Symbol]) -> list[Solution]:
+    """Solve one unknown after the other: plain sizes first, then what is required.
+
+    A composite axis comes last: it tells nothing where another factor is 0.
+    """
     known = set(built)
     solved: list[Solution] = []
+    plain = [place for place in places if place.axis.symbol is not None]
+    given = [*plain, *required, *(place for place in places if place.axis.symbol is None)]
     while True:
-        for place in sorted(places, key=lambda p: p.axis.symbol is None):
+        for place in given:
             solution = _isolate(place, known)
             if solution is not None:
                 solved.append(solution)
@@ -135,18 +145,30 @@ def _solve(places: list[Place], built: set[Symbol]) -> list[Solution]:
             return solved
 
 
-def _isolate(place: Place, known: set[Symbol]) -> Solution | None:
+def _isolate(place: Place | Requirement, known: set[Symbol]) -> Solution | None:
     """The one unknown of the place's size, if that is linear in it."""
-    unknown = place.axis.size.symbols() - known
+    size = place.axis.size if isinstance(place, Place) else place.left - place.right
+    found = isolated(size, known)
+    if found is None:
+        return None
+    symbol, factor, rest = found
+    if isinstance(place, Requirement) and all(coefficient < 0 for _, coefficient in factor.terms):
+        factor, rest = -factor, -rest
+    return Solution(symbol, place, factor, rest)
+
+
+def isolated(size: Size, known: Collection[Symbol]) -> tuple[Symbol, Size, Size] | None:
+    """The one unknown of a size that is linear in it: the size is `factor * unknown + rest`."""
+    unknown = size.symbols() - frozenset(known)
     if len(unknown) != 1:
         return None
     (symbol,) = unknown
     factor, rest = constant(0), constant(0)
-    for monomial, coefficient in place.axis.size.terms:
+    for monomial, coefficient in size.terms:
         powers = dict(monomial)
         power = powers.pop(symbol, 0)
         term = Size({tuple(powers.items()): coefficient})
         if power > 1 or symbol in term.symbols():
             return None
         factor, rest = (factor + term, rest) if power else (factor, rest + term)
-    return Solution(symbol, place, factor, rest)
+    return symbol, factor, rest

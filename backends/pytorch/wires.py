@@ -77,8 +77,9 @@ def names_of(axes: Axes) -> str:
     return separator.join(str(axis) for axis in axes)
 
 
-def label_of(wire: Wire, fused: tuple[Wire, ...] = ()) -> str:
+def label_of(wire: Wire, fused: tuple[Wire, ...] = (), remark: str = "") -> str:
     """What a line makes: `S, P and O[q h k]` where one call makes what was said in three lines."""
     name = "" if wire.name.startswith("_") else wire.name
     before = ", ".join(inner.name for inner in fused)
-    return comment(f"{before}{' and ' if fused else ''}{name}[{names_of(wire.type.axes)}]")
+    made = f"{before}{' and ' if fused else ''}{name}[{names_of(wire.type.axes)}]"
+    return comment(f"{made}: {remark}" if remark else made)

@@ -31,11 +31,12 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class _Equation:
-    """`size` is `length` at a place of the inputs."""
+    """`size` is `length` at a place of the inputs, or because the diagram requires it."""
 
     size: Size
     length: int
     place: str
+    is_required: bool = False
 
 
 class SizeError(ValueError):
@@ -51,7 +52,7 @@ def solve(
     """The unknown sizes of a diagram, as far as anything gives them.
 
     In this order: `known` by symbol, `given` by the name of the axis, the shapes (which have to
-    agree with all that), the defaults of free axes. Raises SizeError.
+    agree with all that), the defaults of free axes, what the diagram requires. Raises SizeError.
     """
     sizes: Sizes = dict(known or {})
     for symbol in diagram.unknowns:
@@ -68,7 +69,12 @@ def solve(
         symbol, default = free.axis.symbol, free.default
         if symbol is not None and default is not None and default.symbols() <= sizes.keys():
             sizes.setdefault(symbol, default.evaluate(sizes))
-    _use_equations(equations, sizes, sources)
+    required = [
+        _Equation(needed.left - needed.right, 0, needed.reason, is_required=True)
+        for needed in diagram.requirements
+        if needed.op == "=="
+    ]
+    _use_equations([*required, *equations], sizes, sources)
     for equation in equations:
         _check(equation, sizes, sources)
     return sizes
@@ -143,8 +149,8 @@ def _solved(equation: _Equation, symbol: Symbol, sizes: Sizes) -> int | None:
         return None
     value, remainder = divmod(equation.length - size.constant_term, slope)
     if remainder or value < 0:
-        raise SizeError(
-            f"{equation.place} has size {equation.length}, "
-            f"which {equation.size} is for no size({symbol.name})"
-        )
+        told = f"{equation.place} has size {equation.length}, which {equation.size} is"
+        if equation.is_required:
+            told = f"{equation.place}: {equation.size} is 0"
+        raise SizeError(f"{told} for no size({symbol.name})")
     return value

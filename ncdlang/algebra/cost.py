@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ncdlang.algebra.patches import Extents
 from ncdlang.algebra.products import product_of
 from ncdlang.algebra.rewrites.matrix_product import kinds
-from ncdlang.algebra.rewriting import Extents
 from ncdlang.ir.diagram import (
     Contraction,
     Edge,

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 from ncdlang.algebra.labels import Labelling, Occurrence
-from ncdlang.algebra.strides import Places, axes_of, gathered
+from ncdlang.algebra.strides import Places, axes_of
 from ncdlang.records import record
 from ncdlang.semantics.size import Size, Symbol
-from ncdlang.semantics.types import ArrayType, Axis, Kind, Wire
+from ncdlang.semantics.types import ArrayType, Axis, Kind, Wire, gathered
 from ncdlang.source import Span
 
 
@@ -165,7 +165,9 @@ class Nodes:
         name = digest(key)
         node = self.known.get(name)
         if node is None:
-            gathers = [self._stood_for[g.wire] for r in reads for g in gathered(r.places)]
+            gathers = [
+                self._stood_for[g.wire] for r in reads for g in dict.fromkeys(gathered(r.places))
+            ]
             closed = not (dims or is_leaf or is_random or gathers)
             closed = closed and all(read.node.is_closed for read in reads)
             node = self.known[name] = Node(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ncdlang.algebra.strides import gathered
 from ncdlang.ir.diagram import (
     Block,
     Contraction,
@@ -38,6 +37,7 @@ from ncdlang.semantics.types import (
     Kind,
     Mod,
     Wire,
+    gathered,
     plain_index,
 )
 from ncdlang.source import Span
@@ -294,7 +294,8 @@ class _Call:
         degree = tuple(atom for axis in into.type.axes for atom in axis.atoms)
         operand = Operand(source, (False,) * len(places), places)
         further = tuple(
-            Operand(g.wire, (False,) * len(g.indices), g.indices) for g in gathered(places)
+            Operand(g.wire, (False,) * len(g.indices), g.indices)
+            for g in dict.fromkeys(gathered(places))
         )
         result = Result(into, (False,) * len(into.type.axes))
         self._emit(Reindex(), degree, (operand, *further), (result,), self.blocks[()])

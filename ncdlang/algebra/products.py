@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ncdlang.algebra.rewriting import Site, full_places
+from ncdlang.algebra.patches import Site, full_places
 from ncdlang.algebra.strides import Places, Substitution, axes_of, read_through, substitute
 from ncdlang.ir.diagram import Contraction, Edge, Operand, Pointwise, Reduction, Reindex
 from ncdlang.records import record

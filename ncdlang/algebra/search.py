@@ -11,7 +11,9 @@ from heapq import heappop, heappush
 from itertools import islice
 
 from ncdlang.algebra.cost import Cost, cost
+from ncdlang.algebra.patches import Extents, Rewrite, patched
 from ncdlang.algebra.rewrites import (
+    BEFORE_SCANS,
     COMMON_SUBTERMS,
     DEAD_WIRES,
     DIVIDE_ONCE,
@@ -23,7 +25,7 @@ from ncdlang.algebra.rewrites import (
     SLIDE_IN,
     SLIDE_OUT,
 )
-from ncdlang.algebra.rewriting import Applied, Extents, Rewrite, patched, rewrite_all
+from ncdlang.algebra.rewriting import Applied, places, rewrite_all
 from ncdlang.ir.diagram import Graph
 from ncdlang.ir.text import render
 from ncdlang.records import record
@@ -36,6 +38,7 @@ STEPS: tuple[Rewrite, ...] = (
     SLIDE_IN,
     SLIDE_OUT,
     MATRIX_PRODUCT,
+    BEFORE_SCANS,
 )
 TIDY: tuple[Rewrite, ...] = (MERGE_REINDEXINGS, COMMON_SUBTERMS, DEAD_WIRES)
 
@@ -76,7 +79,7 @@ def derive(graph: Graph, extents: Extents | None = None, states: int | None = No
         current, way = made[number]
         expanded += 1
         for rule in STEPS:
-            for patch in islice(rule.patches(current, sizes), MAX_STEPS // len(STEPS)):
+            for patch in islice(places(current, rule, sizes), MAX_STEPS // len(STEPS)):
                 done = rewrite_all(patched(current, [patch]), TIDY, sizes)
                 text = render(done.graph)
                 if text in seen:

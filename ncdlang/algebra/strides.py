@@ -6,7 +6,7 @@ a composite axis is the row-major sum of its parts, and back where that can be p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ncdlang.semantics.size import ONE, ZERO, Size, constant, product
 from ncdlang.semantics.types import (
@@ -185,19 +185,3 @@ def axes_of(place: Affine) -> Iterator[Axis]:
             case Gathered():
                 for inner in variable.indices:
                     yield from axes_of(inner)
-
-
-def gathered(places: Iterable[Affine]) -> list[Gathered]:
-    """The reads of arrays of naturals inside coordinates, each once, outer ones first."""
-    found: dict[Gathered, None] = {}
-    for place in places:
-        for variable, _ in place.terms:
-            match variable:
-                case Gathered():
-                    found[variable] = None
-                    found.update(dict.fromkeys(gathered(variable.indices)))
-                case Floor() | Mod():
-                    found.update(dict.fromkeys(gathered((variable.numerator,))))
-                case Axis():
-                    pass
-    return list(found)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TypeAlias, assert_never
 
-from ncdlang.algebra.rewriting import with_wires
+from ncdlang.algebra.patches import with_wires
 from ncdlang.ir.diagram import Block, Edge, Graph, Result, Scan
 from ncdlang.records import record, replace
 from ncdlang.semantics.types import ArrayType, Wire

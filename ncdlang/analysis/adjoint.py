@@ -17,6 +17,8 @@ from typing import Any
 from ncdlang.analysis.derivatives import derivative
 from ncdlang.analysis.plan import Output, Region
 from ncdlang.analysis.proof import POINTS, TOLERANCE, Point
+from ncdlang.analysis.recurrences import STATISTIC, Recurrence, reversed_scan, state_before
+from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.terms import (
     Array,
     Term,
@@ -31,10 +33,7 @@ from ncdlang.analysis.terms import (
 )
 from ncdlang.records import record
 from ncdlang.semantics.size import product
-from ncdlang.semantics.types import Axis, Kind
-
-STATISTIC = Kind("real", "f32")
-
+from ncdlang.semantics.types import Axis
 
 # For every term the parts of its cotangent, by the axes that they are to be summed over.
 Cotangents = dict[Term, dict[frozenset[Axis], tuple[tuple[Axis, ...], Term]]]
@@ -73,7 +72,52 @@ def gradient(region: Region) -> Gradient:
     """The gradient of a region. Raises NoGradient."""
     if not is_steady(region):
         raise NoGradient("a result depends on a maximum, which has no derivative everywhere")
-    return _Reverse(region).run()
+    return _Reverse(region, region.terms).run()
+
+
+def step_gradient(
+    step: Recurrence | Scattered,
+) -> tuple[Gradient, Recurrence | None]:
+    """The gradient of a recurrence, with the scan that it needs, or of a scatter.
+
+    Raises NoGradient.
+    """
+    array = step.array
+    given = Array(f"d{array.name}", array.axes, array.kind, (), "cotangent")
+    scan = None
+    if isinstance(step, Recurrence):
+        scan = reversed_scan(step, given)
+        made = step.terms.load(scan.array, tuple(map(step.terms.index, array.axes)))
+        before = state_before(step)
+        starts = {step.offset: made, step.factor: step.terms.apply("mul", made, before)}
+    else:
+        if step.op != "+=" and (step.op != "=" or step.base is not None):
+            raise NoGradient(f"a scatter by {step.op} is left to PyTorch")
+        starts = {step.source: step.terms.load(given, step.indices)}
+        if step.base is not None:
+            own = step.terms.load(given, tuple(map(step.terms.index, array.axes)))
+            starts[step.base] = own
+    roots = _pulled(step.terms, starts)
+    return Gradient((), (given,), (), roots), scan
+
+
+def _pulled(terms: Terms, starts: Mapping[Term, Term]) -> tuple[Root, ...]:
+    """The gradients of the arrays that pointwise terms read, from those of the terms."""
+    reverse = _Reverse(None, terms)
+    adjoint: Cotangents = {}
+    for term, found in starts.items():
+        reverse.add(adjoint, term, found)
+    roots: list[Root] = []
+    for term in reversed(list(subterms(*starts))):
+        found = reverse.total(adjoint.pop(term, None))
+        if found is None or number_kind(term) != "real":
+            continue
+        if term.op == "load":
+            axes = reverse.read_along(term)
+            roots.append(Root(term.data, (), axes, spread(terms, found)))
+        elif term.op not in ("number", "size", "index"):
+            reverse.through(adjoint, term, found)
+    return tuple(roots)
 
 
 def is_steady(region: Region) -> bool:
@@ -117,36 +161,37 @@ def _moved(region: Region, term: Term, extrema: list[Term], seed: int, shift: fl
 class _Reverse:
     """One backward pass over the terms of a region."""
 
-    def __init__(self, region: Region) -> None:
-        self.region = region
-        self.terms = region.terms
-        self.zero = region.terms.number(0.0)
-        self.cotangents = tuple(
-            Array(f"d{o.array}", o.array.axes, o.array.kind, (), "cotangent")
-            for o in region.outputs
-        )
+    def __init__(self, region: Region | None, terms: Terms) -> None:
+        self.terms = terms
+        self.zero = terms.number(0.0)
         self.saved: dict[Term, Array] = {}
         self.statistics: dict[Term, Array | None] = {}
+        if region is not None:
+            self.region = region
+            self.cotangents = tuple(
+                Array(f"d{o.array}", o.array.axes, o.array.kind, (), "cotangent")
+                for o in region.outputs
+            )
 
     def run(self) -> Gradient:
         adjoint: Cotangents = {}
         given = self._recovered()
         for output, array in zip(self.region.outputs, self.cotangents, strict=True):
             indices = tuple(map(self.terms.index, array.axes))
-            self._add(adjoint, output.term, self.terms.load(array, indices))
+            self.add(adjoint, output.term, self.terms.load(array, indices))
         roots = [output.term for output in self.region.outputs]
         leaves: dict[Term, Term] = {}
         for term in reversed(self._order(roots)):
-            found = self._total(adjoint.pop(term, None))
+            found = self.total(adjoint.pop(term, None))
             if found is None or number_kind(term) != "real":
                 continue
             if term.op == "load":
                 leaves[term] = found
             elif term.op == "fold":
                 if term.kind == "sum":
-                    self._add(adjoint, term.args[0], found)
+                    self.add(adjoint, term.args[0], found)
             elif term.op not in ("number", "size", "index"):
-                self._through(adjoint, term, found)
+                self.through(adjoint, term, found)
         pieces = tuple(
             self._root(leaf, part, given)
             for leaf, found in leaves.items()
@@ -245,7 +290,7 @@ class _Reverse:
 
     # ---- cotangents ------------------------------------------------------------------------------
 
-    def _add(self, adjoint: Cotangents, term: Term, found: Term) -> None:
+    def add(self, adjoint: Cotangents, term: Term, found: Term) -> None:
         """Add to the cotangent of a term; it is to be summed over the axes that the term lacks."""
         extra = tuple(axis for axis in ordered(found) if axis not in term.axes)
         groups = adjoint.setdefault(term, {})
@@ -253,7 +298,7 @@ class _Reverse:
         total = found if known is None else self.terms.apply("add", known, found)
         groups[frozenset(extra)] = (axes, total)
 
-    def _total(
+    def total(
         self, groups: dict[frozenset[Axis], tuple[tuple[Axis, ...], Term]] | None
     ) -> Term | None:
         """The whole cotangent: one sum for each set of axes."""
@@ -263,14 +308,14 @@ class _Reverse:
             total = summed if total is None else self.terms.apply("add", total, summed)
         return total
 
-    def _through(self, adjoint: Cotangents, term: Term, found: Term) -> None:
+    def through(self, adjoint: Cotangents, term: Term, found: Term) -> None:
         for position, arg in enumerate(term.args):
             if number_kind(arg) != "real" or not self._varies(arg):
                 continue
             factor = derivative(self.terms, term, position)
             if factor is None:
                 raise NoGradient(f"{term.op} has no derivative here")
-            self._add(adjoint, arg, self._times(found, factor))
+            self.add(adjoint, arg, self._times(found, factor))
 
     def _varies(self, term: Term) -> bool:
         """Whether anything in a term has a gradient."""
@@ -292,7 +337,7 @@ class _Reverse:
 
     # ---- gradients of arrays ---------------------------------------------------------------------
 
-    def _read_along(self, leaf: Term) -> tuple[Axis, ...]:
+    def read_along(self, leaf: Term) -> tuple[Axis, ...]:
         """The axes that index an array, those of a composite one in its place."""
         found: list[Axis] = []
         for arg in leaf.args:
@@ -324,7 +369,7 @@ class _Reverse:
         return leaf.axes.isdisjoint((*self.region.rows, *self.region.stream))
 
     def _root(self, leaf: Term, found: Term, images: Mapping[Term, Term]) -> Root:
-        axes = self._read_along(leaf)
+        axes = self.read_along(leaf)
         streamed = frozenset(self.region.stream)
         if self._is_short(leaf):
             found = exchanged(self.terms, spread(self.terms, found), streamed, self.statistics)

@@ -7,7 +7,7 @@ the wires that need nothing of it are opened all the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ncdlang.analysis.recurrences import NotLinear, Recurrence, solve
 from ncdlang.analysis.scatter import variator
@@ -47,10 +47,24 @@ class Opened:
     results: tuple[tuple[Wire, Term], ...]
     inputs: tuple[Array, ...]
     parameters: tuple[Array, ...]
+    inside: Mapping[Calls, Inside]
     made: tuple[Making, ...]
 
 
 Making = Recurrence | Scattered
+
+
+@record(eq=False)
+class Inside:
+    """One graph as it was opened: its wires that have terms, and what its axes stand for."""
+
+    graph: Graph
+    wires: Mapping[Wire, Term]
+    axes: Mapping[Axis, Axis]
+
+
+Calls = tuple[Wire, ...]
+"""A way into calls, from the outside in, each by the first wire that it makes."""
 
 
 class Opaque(Exception):
@@ -62,10 +76,16 @@ class Opaque(Exception):
         self.span = span
 
 
-def open_diagram(diagram: CheckedDiagram) -> Opened:
-    """Open a diagram. Raises Opaque where its results need an operation without equations."""
+def open_diagram(
+    diagram: CheckedDiagram, lowered: Callable[[CheckedDiagram], Graph] = lower
+) -> Opened:
+    """Open a diagram. Raises Opaque where its results need an operation without equations.
+
+    `lowered` makes the graphs whose wires `inside` of what is opened tells about.
+    """
     terms = Terms()
-    opening = _Opening(terms, lower(diagram), (), {}, {}, {}, [])
+    inside: dict[Calls, Inside] = {}
+    opening = _Opening(terms, lowered(diagram), (), {}, {}, {}, [], inside, (), lowered)
     inputs = tuple(opening.declare(wire, "input") for wire in diagram.parameters)
     opening.run()
     results = tuple((wire, opening.meaning(wire)) for wire in diagram.results)
@@ -75,7 +95,8 @@ def open_diagram(diagram: CheckedDiagram) -> Opened:
         if step.array in needed:
             made.insert(0, step)
             needed += step.inputs
-    return Opened(terms, results, inputs, tuple(opening.parameters.values()), tuple(made))
+    parameters = tuple(opening.parameters.values())
+    return Opened(terms, results, inputs, parameters, inside, tuple(made))
 
 
 Meanings = dict[Wire, "Term | Opaque"]
@@ -93,6 +114,9 @@ class _Opening:
         sizes: Mapping[Symbol, Size],
         parameters: dict[tuple[tuple[str, ...], Wire], Array],
         made: list[Making],
+        inside: dict[Calls, Inside],
+        calls: Calls,
+        lowered: Callable[[CheckedDiagram], Graph],
     ) -> None:
         self.terms = terms
         self.graph = graph
@@ -101,6 +125,9 @@ class _Opening:
         self.sizes = sizes
         self.parameters = parameters
         self.made = made
+        self.inside = inside
+        self.calls = calls
+        self.lowered = lowered
         self.wires: Meanings = {}
 
     def run(self) -> None:
@@ -117,6 +144,8 @@ class _Opening:
                 self.wires[result.wire] = term
                 if not result.wire.name.startswith("_"):
                     self.terms.names.setdefault(term, result.wire.name)
+        known = {wire: term for wire, term in self.wires.items() if isinstance(term, Term)}
+        self.inside[self.calls] = Inside(self.graph, known, self.axes)
 
     def declare(self, wire: Wire, role: str) -> Array:
         """An array from outside, and the term that reads it whole."""
@@ -366,12 +395,15 @@ class _Opening:
         name = (library.instance.name,) if library.instance else ()
         inner = _Opening(
             self.terms,
-            lower(callee),
+            self.lowered(callee),
             (*self.path, *name),
             axes,
             sizes,
             self.parameters,
             self.made,
+            self.inside,
+            (*self.calls, edge.outputs[0].wire),
+            self.lowered,
         )
         for wire, operand, formals in zip(
             callee.parameters, edge.inputs, library.input_targets, strict=True

@@ -197,7 +197,7 @@ class _Linear:
         return self.terms.apply("select", condition, then or zero, otherwise or zero)
 
 
-def adjoint(recurrence: Recurrence, given: Array) -> Recurrence:
+def reversed_scan(recurrence: Recurrence, given: Array) -> Recurrence:
     """The recurrence of the cotangents: `G[t] = given[t] + factor[t + 1] * G[t + 1]`."""
     terms, axis = recurrence.terms, recurrence.axis
     own = terms.index(axis)
@@ -219,3 +219,17 @@ def adjoint(recurrence: Recurrence, given: Array) -> Recurrence:
         terms.apply("select", inside, factor, terms.number(0.0)),
         load,
     )
+
+
+def state_before(recurrence: Recurrence) -> Term:
+    """The state that a step starts from: 0 at the first one."""
+    terms, axis, array = recurrence.terms, recurrence.axis, recurrence.array
+    own = terms.index(axis)
+    lag = terms.number(1 if recurrence.reverse else -1)
+    place = terms.apply("add", own, lag)
+    read = terms.load(array, tuple(place if a is axis else terms.index(a) for a in array.axes))
+    if recurrence.reverse:
+        inside = terms.apply("lt", place, terms.size(axis.size))
+    else:
+        inside = terms.apply("gt", own, terms.number(0))
+    return terms.apply("select", inside, read, terms.number(0.0))

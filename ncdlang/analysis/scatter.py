@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Literal
 
+from ncdlang.ir.diagram import Edge, Scattering
 from ncdlang.records import record
 from ncdlang.semantics.collisions import determined_axes, find_collision
 from ncdlang.semantics.facts import Collision, Facts, Unknown
 from ncdlang.semantics.program import CheckedDiagram, Invoke, Scatter, Write, walk
 from ncdlang.semantics.size import ONE, ZERO, Size, product
 from ncdlang.semantics.sizes import composite_index
-from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, Mod, Wire, plain_index
+from ncdlang.semantics.types import Affine, Axis, Wire, gathered, plain_index
 from ncdlang.semantics.uniqueness import one_to_one
 
 Class = Literal["slice", "entangled", "index", "dropped"]
@@ -79,6 +80,16 @@ class Variator:
     def of_class(self, name: Class) -> tuple[Axis, ...]:
         """The axes of one class, in order."""
         return tuple(role.axis for role in self.roles if role.name == name)
+
+    @property
+    def is_one_to_one(self) -> bool:
+        """Whether it is proved that no two sources meet: nothing has to be combined."""
+        return self.collision is None
+
+    @property
+    def meeting(self) -> tuple[Axis, ...]:
+        """The axes along which sources may meet."""
+        return tuple(role.axis for role in self.roles if not role.is_parallel)
 
     @property
     def is_weakly_sliceable(self) -> bool:
@@ -153,7 +164,7 @@ class Variator:
         """The arrays of naturals that places are looked up in."""
         found: dict[Wire, None] = {}
         for dimension in self.dimensions:
-            found.update(dict.fromkeys(_tables(dimension.index)))
+            found.update(dict.fromkeys(each.wire for each in gathered((dimension.index,))))
         return tuple(found)
 
 
@@ -174,6 +185,21 @@ def variator(
     roles = tuple(_role(axis, dimensions, axis in parallel) for axis in axes)
     collision = find_collision(indices, axes, facts, unique)
     return Variator(dimensions, roles, collision)
+
+
+def variator_of(edge: Edge, diagram: CheckedDiagram) -> Variator:
+    """The classes of the axes of an operation that writes, for whatever carries it out.
+
+    The diagram whose operation it is gives what is known of sizes and of arrays of naturals. A
+    plain `=` has been proved to be one-to-one when the diagram was checked.
+    """
+    operator, wire = edge.operator, edge.outputs[0].wire
+    assert isinstance(operator, Scattering)
+    unique = one_to_one(walk(diagram.steps))
+    made = variator(wire.type.axes, operator.indices, edge.degree, facts_of(diagram), unique)
+    if operator.op != "=" or made.is_one_to_one:
+        return made
+    return Variator(made.dimensions, made.roles, None)
 
 
 def _dimensions(target: Sequence[Axis], indices: Sequence[Affine]) -> Iterator[Dimension]:
@@ -209,19 +235,6 @@ def _stride(axis: Axis, index: Affine) -> Size | None:
     return found
 
 
-def _tables(index: Affine) -> Iterator[Wire]:
-    for variable, _ in index.terms:
-        match variable:
-            case Gathered():
-                yield variable.wire
-                for inner in variable.indices:
-                    yield from _tables(inner)
-            case Floor() | Mod():
-                yield from _tables(variable.numerator)
-            case _:
-                pass
-
-
 # ---- the writes of a diagram -------------------------------------------------------------------
 
 
@@ -245,8 +258,13 @@ def writes(diagram: CheckedDiagram) -> Iterator[Written]:
                 reached.append(step.callee)
 
 
+def facts_of(diagram: CheckedDiagram) -> Facts:
+    """What a diagram requires of its sizes."""
+    return Facts(tuple((r.left, r.op, r.right) for r in diagram.requirements))
+
+
 def _own_writes(diagram: CheckedDiagram) -> Iterator[Written]:
-    facts = Facts(tuple((r.left, r.op, r.right) for r in diagram.requirements))
+    facts = facts_of(diagram)
     steps = tuple(walk(diagram.steps))
     unique = one_to_one(steps)
     for step in steps:

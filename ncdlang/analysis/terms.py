@@ -12,7 +12,7 @@ from functools import partial, reduce
 from typing import Any
 
 from ncdlang.records import record
-from ncdlang.semantics.size import Size, Symbol, product
+from ncdlang.semantics.size import Size, product
 from ncdlang.semantics.types import REAL, Axis, Kind
 from ncdlang.source import Span
 
@@ -215,14 +215,6 @@ class Terms:
 
         return visit(term)
 
-    def resize(self, term: Term, values: Mapping[Symbol, Size]) -> Term:
-        """Replace unknown sizes that occur as numbers; axes keep theirs."""
-
-        def visit(now: Term) -> Term | None:
-            return self.size(now.data.substitute(values)) if now.op == "size" else None
-
-        return self.map(term, visit)
-
     def map(self, term: Term, image: Callable[[Term], Term | None]) -> Term:
         """Rebuild a term with the subterms for which `image` gives something replaced."""
         memo: dict[Term, Term] = {}
@@ -383,11 +375,6 @@ def outermost(term: Term, wanted: Callable[[Term], bool]) -> list[Term]:
 def is_fold(term: Term) -> bool:
     """Whether a term is a reduction."""
     return term.op == "fold"
-
-
-def folds_over(term: Term, axes: frozenset[Axis]) -> list[Term]:
-    """The outermost folds over exactly these axes."""
-    return outermost(term, lambda t: t.op == "fold" and frozenset(t.bound) == axes)
 
 
 def ordered(term: Term) -> tuple[Axis, ...]:

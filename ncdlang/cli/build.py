@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from ncdlang import api
 from ncdlang.cli import options as shared
-from ncdlang.cli import output
+from ncdlang.cli import output, watching
 
 DTYPES = ("f64", "f32", "bf16", "f16")
 
@@ -24,6 +24,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=DTYPES, default="f32", help="default: f32")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file")
     shared.add_source_options(parser)
+    watching.add_option(parser)
 
 
 def run(options: Namespace) -> int:

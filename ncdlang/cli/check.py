@@ -13,11 +13,11 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from ncdlang import api
-from ncdlang.cli import fixes
+from ncdlang.cli import fixes, watching
 from ncdlang.cli import options as shared
 from ncdlang.cli.console import CommandError, complain, show
 from ncdlang.diagnostics import Diagnostic
-from ncdlang.project import Project, ProjectError
+from ncdlang.project import ProjectError
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -28,6 +28,7 @@ def configure(parser: ArgumentParser) -> None:
     )
     fixes.add_options(parser)
     shared.add_source_options(parser)
+    watching.add_option(parser)
 
 
 def run(options: Namespace) -> int:
@@ -46,19 +47,19 @@ def run(options: Namespace) -> int:
 
 
 def _check(options: Namespace) -> int:
-    project = Project(options.include)
+    project = shared.project_of(options)
     fixer = fixes.Fixes(project, options) if fixes.is_wanted(options) else None
     if fixer is not None:
         fixer.run()
     results: list[api.Checked] = []
-    unreadable = fixer is not None and fixer.failed
+    status = 2 if fixer is not None and fixer.failed else 0
     for path in options.files:
         try:
             source = project.open(path)
             results.append(api.check(source, project.find, options.config, shared.sizes(options)))
         except (ProjectError, api.NcdError) as error:
             complain(CommandError(str(error)))
-            unreadable = True
+            status = max(status, error.exit_code if isinstance(error, ProjectError) else 2)
     found = _once([d for checked in results for d in checked.diagnostics])
     failed = any(checked.has_errors for checked in results)
     if fixer is not None:
@@ -67,10 +68,10 @@ def _check(options: Namespace) -> int:
     _report(found, results, fixer, options)
     if options.types:
         _print_types(results)
-    elif not (found or unreadable or _is_data(options) or fixer):
+    elif not (found or status or _is_data(options) or fixer):
         count = sum(len(checked.program.diagrams) for checked in results)
         print(f"All checks passed: {count} diagram{'' if count == 1 else 's'}")
-    return 2 if unreadable else int(failed)
+    return max(status, int(failed))
 
 
 def _once(found: list[Diagnostic]) -> list[Diagnostic]:

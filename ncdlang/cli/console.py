@@ -16,9 +16,10 @@ FORMATS = ("full", "concise", "json", "sarif", "github")
 class CommandError(Exception):
     """The command can't be carried out as asked: wrong usage, or something is missing."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", exit_code: int = 2) -> None:
         super().__init__(message)
         self.hint = hint
+        self.exit_code = exit_code
 
 
 def complain(error: CommandError) -> None:

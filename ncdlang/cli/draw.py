@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ncdlang import api
 from ncdlang.cli import options as shared
-from ncdlang.cli import output
+from ncdlang.cli import output, watching
 from ncdlang.cli.console import CommandError
 
 FORMATS = ("svg", "pdf", "png", "gv")
@@ -33,9 +33,14 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--library", help="closed, or open: draw the standard library's boxes too")
     parser.add_argument("--font", metavar="NAME", help="of a circuit: a family of fonts")
     parser.add_argument("--width", metavar="POINTS", help="of a circuit: begin a new line there")
+    parser.add_argument(
+        "--streams", action="store_const", const="on", help="of a circuit: its kernels' tiles"
+    )
+    parser.add_argument("--rewrite", metavar="NAME", help="of a circuit: before and after this")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file")
     parser.add_argument("--open", action="store_true", help="show the drawing on the desktop")
     shared.add_source_options(parser, format_option="--message-format")
+    watching.add_option(parser)
 
 
 def run(options: Namespace) -> int:
@@ -47,6 +52,7 @@ def run(options: Namespace) -> int:
     checked = shared.load(options)
     diagram = shared.choose(checked.program, options.diagram, "drawing")
     names = ("style", "theme", "labels", "detail", "depth", "library", "font", "width")
+    names += ("rewrite", "streams")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     wanted = api.request(checked, diagram, options=given | {"format": format})
     try:

@@ -82,8 +82,8 @@ def _page(name: str) -> str:
 
 def _pipeline() -> str:
     """The rewrites that are done by default, in order, then the others."""
+    from ncdlang.algebra.patches import Rewrite
     from ncdlang.algebra.rewrites import PIPELINE, REWRITES
-    from ncdlang.algebra.rewriting import Rewrite
 
     def line(rule: Rewrite) -> str:
         return f"{rule.name:22} {rule.summary}"

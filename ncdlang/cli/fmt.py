@@ -52,6 +52,7 @@ class _Run:
         self.unchanged = 0
         self.refused = 0
         self.failed = 0
+        self.status = 0
 
     def run(self) -> int:
         """Format all files, and say how many changed."""
@@ -62,11 +63,10 @@ class _Run:
             except (ProjectError, CommandError) as error:
                 complain(error if isinstance(error, CommandError) else CommandError(str(error)))
                 self.failed += 1
+                self.status = max(self.status, error.exit_code)
         if STDIN not in self.options.files:
             self._summarise()
-        if self.failed:
-            return 2
-        return int(bool(self.refused or (self.is_dry and self.changed)))
+        return max(self.status, int(bool(self.refused or (self.is_dry and self.changed))))
 
     def _file(self, path: str, source: Source) -> None:
         text = self._formatted(source)

@@ -20,6 +20,7 @@ from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.source import Source
 
 EMITTED = ("ncd", "python", "ir", "svg", "pdf", "png", "gv")
+_ENDINGS = {"py": "python", "dot": "gv"} | {name: name for name in EMITTED}
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -31,7 +32,9 @@ def configure(parser: ArgumentParser) -> None:
         help="inputs and parameters to differentiate in; default: all that are real",
     )
     parser.add_argument(
-        "--emit", choices=EMITTED, default="ncd", help="text, code or drawing; default: ncd"
+        "--emit",
+        choices=EMITTED,
+        help="text, code or drawing; default: what the output file's ending says, or ncd",
     )
     parser.add_argument(
         "--recompute",
@@ -64,6 +67,14 @@ def run(options: Namespace) -> int:
     return 0
 
 
+def _form(options: Namespace) -> str:
+    """What to write: as asked, else what the ending of the output file says."""
+    if options.emit is not None:
+        return str(options.emit)
+    ending = os.path.splitext(options.output or "")[1].lower().removeprefix(".")
+    return _ENDINGS.get(ending, "ncd")
+
+
 def _text(options: Namespace, diagram: CheckedDiagram) -> str:
     from ncdlang.gradients.derivation import gradient
     from ncdlang.gradients.file import written
@@ -74,19 +85,20 @@ def _text(options: Namespace, diagram: CheckedDiagram) -> str:
 
 
 def _emitted(options: Namespace, text: str) -> str | bytes:
-    if options.emit == "ncd":
+    form = _form(options)
+    if form == "ncd":
         return text
     name = f"{os.path.splitext(options.file)[0]}_grad.ncd"
     checked = api.check(Source(name, text), Project(options.include).find)
     derived = checked.program.diagrams[-1]
-    if options.emit == "ir":
+    if form == "ir":
         from ncdlang.ir.lower import lower
         from ncdlang.ir.text import render
 
         return render(lower(derived))
     backend, given = "torch", dict[str, str]()
-    if options.emit != "python":
-        backend, given = "draw", {"format": options.emit}
+    if form != "python":
+        backend, given = "draw", {"format": form}
     wanted = api.request(checked, derived, options.dtype, options=given)
     content: str | bytes = shared.ask(backend, "emit", wanted).content
     return content

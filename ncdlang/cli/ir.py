@@ -7,15 +7,18 @@ Without DIAGRAM the stages checked and diagram show all diagrams of the file.
 With --rewrite the hypergraph is shown before and after a rewrite, with the places where it was
 applied. `pipeline` is what is done by default, `search` looks for the cheapest derivation, at the
 sizes of --size (an unknown size counts as 64). `ncdc explain pipeline` lists the rewrites.
+With -o x.svg the stages of a rewrite are drawn side by side, as `ncdc draw --rewrite` does.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from ncdlang import api
 from ncdlang.cli import options as shared
 from ncdlang.cli import output
 from ncdlang.cli.console import CommandError
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from ncdlang.ir.diagram import Graph
 
 STAGES = ("tree", "checked", "diagram")
+DRAWN = (".svg", ".pdf", ".png", ".gv")
 WHOLE, SEARCH = "pipeline", "search"
 
 Values = Mapping[str, int | float]
@@ -40,7 +44,9 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--rewrite", metavar="NAME", help="show the hypergraph before and after this rewrite"
     )
-    parser.add_argument("-o", "--output", metavar="FILE", help="write to a file")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="write to a file; .svg, .pdf, .png or .gv is drawn"
+    )
     shared.add_source_options(parser)
 
 
@@ -50,6 +56,10 @@ def run(options: Namespace) -> int:
         raise CommandError("--rewrite and --open are about the stage diagram")
     if options.rewrite is not None:
         _check_name(options.rewrite)
+        ending = os.path.splitext(options.output or "")[1].lower()
+        if ending in DRAWN:
+            output.write(options.output, _drawn(options, ending[1:]))
+            return 0
     text = _tree(options) if options.stage == "tree" else _diagrams(options)
     output.write(options.output, text)
     return 0
@@ -102,6 +112,18 @@ def _renderer(options: Namespace, values: Values) -> Callable[[CheckedDiagram], 
 # ---- rewrites ----------------------------------------------------------------------------------
 
 
+def _drawn(options: Namespace, form: str) -> str | bytes:
+    """The stages of the rewrite as circuits."""
+    checked = shared.load(options)
+    diagram = shared.choose(checked.program, options.diagram, "drawing")
+    given = {"format": form, "rewrite": options.rewrite}
+    given |= {"library": "open"} if options.open else {}
+    content: str | bytes = shared.ask(
+        "draw", "emit", api.request(checked, diagram, options=given)
+    ).content
+    return content
+
+
 def _check_name(name: str) -> None:
     from ncdlang.algebra.rewrites import REWRITES
     from ncdlang.semantics.scope import closest
@@ -115,8 +137,9 @@ def _check_name(name: str) -> None:
 
 def _rewritten(graph: Graph, name: str, values: Values) -> str:
     """The graph before, what was done to it, and the graph after."""
+    from ncdlang.algebra.patches import Extents
     from ncdlang.algebra.rewrites import PIPELINE, named
-    from ncdlang.algebra.rewriting import Extents, rewrite_all
+    from ncdlang.algebra.rewriting import rewrite_all
     from ncdlang.algebra.search import derive
     from ncdlang.ir.text import render
 

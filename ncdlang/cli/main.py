@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import TextIOWrapper
 
@@ -26,7 +26,9 @@ COMMANDS = {
     "import": "read a diagram that another tool wrote",
     "fmt": "format files",
     "explain": "say what the code of an error means, or how a diagram's kernels are derived",
+    "lsp": "serve an editor over standard input and output",
     "cost": "predict transfers, operations and time of a diagram on a device",
+    "completion": "print a script that completes ncdc's arguments in a shell",
 }
 # Commands whose name no module can have.
 MODULES = {"import": "importing"}
@@ -41,19 +43,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     _prepare_streams()
     try:
-        code = _dispatch(arguments)
-        sys.stdout.flush()
-        return code
-    except SystemExit as request:
-        return request.code if isinstance(request.code, int) else 0
+        return _guarded(lambda: _dispatch(arguments))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         _silence()
         return BROKEN_PIPE
+
+
+def _guarded(run: Callable[[], int]) -> int:
+    """The exit code of a run. What goes wrong in it becomes a message, but not an interrupt."""
+    try:
+        code = run()
+        sys.stdout.flush()
+        return code
+    except SystemExit as request:
+        return request.code if isinstance(request.code, int) else 0
+    except BrokenPipeError:
+        raise
     except CommandError as error:
         complain(error)
-        return 2
+        return error.exit_code
     except OSError as error:
         _silence()
         complain(CommandError(f"cannot write the output: {error.strerror or error}"))
@@ -63,6 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _internal(None)
     except Exception as error:
         return _internal(error)
+
+
+def module_of(command: str) -> str:
+    """The module that carries a command out."""
+    return f"ncdlang.cli.{MODULES.get(command, command)}"
 
 
 class _Help(RawDescriptionHelpFormatter):
@@ -76,7 +91,7 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in COMMANDS:
         return _without_command(arguments)
     name, *rest = arguments
-    command = import_module(f"ncdlang.cli.{MODULES.get(name, name)}")
+    command = import_module(module_of(name))
     parser = ArgumentParser(
         prog=f"ncdc {name}",
         description=command.__doc__,
@@ -84,11 +99,16 @@ def _dispatch(arguments: list[str]) -> int:
         allow_abbrev=False,
     )
     command.configure(parser)
-    return command.run(parser.parse_args(rest))
+    options = parser.parse_args(rest)
+    if getattr(options, "watch", False):
+        from ncdlang.cli.watching import watch
+
+        return watch(command.run, options, _guarded)
+    return command.run(options)
 
 
 def _without_command(arguments: list[str]) -> int:
-    listed = "\n".join(f"  {name:8} {text}" for name, text in COMMANDS.items())
+    listed = "\n".join(f"  {name:10} {text}" for name, text in COMMANDS.items())
     parser = ArgumentParser(
         prog="ncdc",
         usage="ncdc COMMAND ...",

@@ -69,17 +69,25 @@ def sizes(options: Namespace) -> dict[str, int | float]:
     return {name: value for given in options.size for name, value in given.items()}
 
 
+def project_of(options: Namespace) -> Project:
+    """A new project for a command. Where files are watched, it is asked which they are."""
+    project = Project(options.include)
+    if hasattr(options, "projects"):
+        options.projects.append(project)
+    return project
+
+
 def open_file(options: Namespace, project: Project) -> Source:
     """The text of the one file of a command."""
     try:
         return project.open(options.file)
     except ProjectError as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(str(error), exit_code=error.exit_code) from error
 
 
 def load(options: Namespace) -> api.Checked:
     """Check the one file of a command. Findings are shown; SystemExit 1 if there are errors."""
-    project = Project(options.include)
+    project = project_of(options)
     source = open_file(options, project)
     if options.file.endswith(".json"):
         return _from_json(options, source)

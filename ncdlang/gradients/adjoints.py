@@ -18,7 +18,6 @@ from ncdlang.gradients.terms import (
     felt,
     free,
     number,
-    read,
     row_major,
     select,
     size_number,
@@ -193,11 +192,6 @@ def _others(value: Reduce) -> Expression:
     bound = tuple(pairs.values())
     axes = tuple(axis for axis in rest.axes if axis not in bound)
     return Reduce("prod", bound, rest, value.kind, axes, span)
-
-
-def at_index(wire: Wire, indices: tuple[Affine, ...], span: Span) -> Expression:
-    """A wire read where a write put its source."""
-    return read(wire, indices, span)
 
 
 def own_axes(wire: Wire) -> tuple[Affine, ...]:

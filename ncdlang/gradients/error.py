@@ -14,3 +14,10 @@ class GradientError(Exception):
     def __init__(self, message: str, span: Span | None = None) -> None:
         super().__init__(message)
         self.span = span
+
+
+def no_derivative(name: str, span: Span) -> GradientError:
+    """That an operator without equations is called where its derivative would be needed."""
+    return GradientError(
+        f"no derivative is known for the op `{name}`: a diagram of equations has one", span
+    )

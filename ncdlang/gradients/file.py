@@ -11,7 +11,7 @@ from ncdlang.gradients.steps import Cycle, Flat, OpCall
 from ncdlang.gradients.terms import atoms, walk
 from ncdlang.gradients.writing import lines
 from ncdlang.semantics.check import check_source, find_nothing
-from ncdlang.semantics.module import Find
+from ncdlang.semantics.compilation import Find
 from ncdlang.semantics.program import ApplyDiagram, Define, Expression, Scatter
 from ncdlang.semantics.size import Symbol
 from ncdlang.semantics.types import Axis

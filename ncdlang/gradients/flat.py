@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ncdlang.gradients.error import GradientError
+from ncdlang.gradients.error import GradientError, no_derivative
 from ncdlang.gradients.opening import Flat as OpenedStep
 from ncdlang.gradients.opening import Opened, key
 from ncdlang.gradients.rewriting import apart, rebuilt
@@ -26,6 +26,7 @@ from ncdlang.gradients.terms import (
     is_detach,
     is_detached,
     number,
+    walk,
     weight,
     whole,
 )
@@ -97,14 +98,22 @@ class _Preparing:
         value = self._without_noise(opened_scalars(step.expression), wire)
         value = apart(value, atoms(wire.type.axes))
         if self._is_active(value) and wire.type.kind.name in ("real", "complex"):
-            self._check_kind(wire, step.span)
+            self._check_kind(wire, value, step.span)
             self.active.add(wire)
             value = self._visit(value, atoms(wire.type.axes), (), True, True)
         self.steps.append(Define(wire, value, step.span))
 
-    def _check_kind(self, wire: Wire, span: Span) -> None:
+    def _check_kind(self, wire: Wire, value: Expression, span: Span) -> None:
         if wire.type.kind.name == "complex":
             raise GradientError(f"`{wire.spelling}` is complex: only reals have gradients", span)
+        self._check_parts(value)
+
+    def _check_parts(self, value: Expression) -> None:
+        """Raise GradientError for an expression with a complex part that changes."""
+        for part in walk(value):
+            if part.kind.name == "complex" and self._is_active(part):
+                place = getattr(part, "span", None)
+                raise GradientError("a part is complex: only reals have gradients", place)
 
     def _is_active(self, value: Expression) -> bool:
         return not self.active.isdisjoint(felt(value))
@@ -209,7 +218,7 @@ class _Preparing:
         if not isinstance(value, ApplyDiagram) or not value.callee.primitive or is_detached(value):
             return rebuilt(value, parts) if parts else value
         if key(value.callee) != "std.nn.dropout":
-            raise GradientError(f"no derivative is known for `{value.callee.name}`", value.span)
+            raise no_derivative(value.callee.name, value.span)
         axes = free(value)
         ones = Wire("_ones", ArrayType(axes), value.span)
         mask = Wire("_mask", ArrayType(axes), value.span)
@@ -237,7 +246,7 @@ class _Preparing:
             self._define(Define(step.results[0], value, step.span))
             return
         if callee.primitive and name not in PRIMITIVES:
-            raise GradientError(f"no derivative is known for `{callee.name}`", step.span)
+            raise no_derivative(callee.name, step.span)
         bound = _bound_axes(step)
         targets = tuple(
             axis
@@ -285,6 +294,7 @@ class _Preparing:
     def _written(self, write: Write) -> Write:
         value = apart(opened_scalars(write.expression), write.axes)
         if self._is_active(value):
+            self._check_parts(value)
             linear = write.op in ("=", "+=")
             value = self._visit(value, write.axes, (), linear)
             if not linear:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from ncdlang.gradients.error import GradientError
 from ncdlang.gradients.rewriting import Change
-from ncdlang.gradients.terms import atoms, gathered, read, reads, row_major
+from ncdlang.gradients.terms import atoms, read, reads, row_major, written_from
 from ncdlang.records import record, replace
 from ncdlang.semantics.program import (
     BlockStep,
@@ -240,11 +240,7 @@ class _Opening:
                 for w in step.writes
             )
             return Scatter(step.wire, writes, step.span)
-        needed = [
-            wire
-            for write in step.writes
-            for wire in (*reads(write.expression), *gathered(write.indices))
-        ]
+        needed = [wire for write in step.writes for wire in written_from(write)]
         wire = self._target(step.wire, needed, scope)
         return Scatter(wire, tuple(self._write(w, step, scope) for w in step.writes), step.span)
 
@@ -480,8 +476,7 @@ def _needed(step: Define | Invoke | Scatter) -> Iterator[Wire]:
             yield from step.arguments
         case Scatter():
             for write in step.writes:
-                yield from reads(write.expression)
-                yield from gathered(write.indices)
+                yield from written_from(write)
 
 
 def _joined(groups: Iterable[tuple[Axis, ...]]) -> tuple[Axis, ...]:

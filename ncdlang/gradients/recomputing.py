@@ -1,7 +1,9 @@
 """Keeping less from the forward pass, at the price of computing some of it again.
 
 A wire is kept only if an input or a result of the diagram has all of its axes, so that it is no
-larger than what is there anyway; any other is computed again from what is kept. Softmax is
+larger than what is there anyway; any other is computed again from what is kept. The axes of
+parameters do not count for what was summed, which is dear to compute: the heads of queries, keys
+and values are kept, scores of pairs of them are not. Softmax is
 computed again from one number for each row, the logarithm of its sum: `P = exp(S - L)`. And a sum
 over an axis of the forward pass is written by the result that the forward pass summed it to:
 `sum[x k](P * dO * V)` is `sum[k](dO * O)` where `O = sum[x](P * V)`. For attention this leaves
@@ -13,7 +15,7 @@ from __future__ import annotations
 from ncdlang.gradients.opening import Opened
 from ncdlang.gradients.rewriting import Change
 from ncdlang.gradients.steps import Cycle, Flat, OpCall, made, needed
-from ncdlang.gradients.terms import apply, atoms, free, number, whole
+from ncdlang.gradients.terms import apply, atoms, free, number, walk, whole
 from ncdlang.records import replace
 from ncdlang.semantics.program import (
     Contract,
@@ -45,8 +47,10 @@ class _Again:
     """Computes wires of the forward pass again, each once."""
 
     def __init__(self, opened: Opened, forward: list[Flat]) -> None:
-        inputs = (*opened.diagram.parameters, *(p.wire for p in opened.learned), *opened.results)
+        learned = [parameter.wire for parameter in opened.learned]
+        inputs = (*opened.diagram.parameters, *learned, *opened.results)
         self._shapes = [set(atoms(wire.type.axes)) for wire in inputs]
+        self._fixed = {axis for wire in learned for axis in atoms(wire.type.axes)}
         self._makers = {wire: step for step in forward for wire in made(step)}
         self.copies: dict[Wire, Wire] = {}
         self.rows: list[Flat] = []
@@ -55,7 +59,7 @@ class _Again:
     def wire(self, wire: Wire) -> None:
         """Make a copy of a wire that is too large to keep, if equations allow it."""
         step = self._makers.get(wire)
-        if wire in self.copies or step is None or self._is_small(wire):
+        if wire in self.copies or step is None or self._is_small(wire, step):
             return
         if isinstance(step, OpCall) and step.name in ("softmax", "log_softmax"):
             self._normalised(step)
@@ -67,8 +71,10 @@ class _Again:
                 Define(copy, _moved(self.copies).expression(step.expression), step.span)
             )
 
-    def _is_small(self, wire: Wire) -> bool:
+    def _is_small(self, wire: Wire, step: Flat) -> bool:
         axes = set(atoms(wire.type.axes))
+        if isinstance(step, Define) and _is_summed(step.expression):
+            axes -= self._fixed
         return any(axes <= shape for shape in self._shapes)
 
     def _copy(self, wire: Wire) -> Wire:
@@ -93,6 +99,10 @@ class _Again:
         if step.name == "softmax":
             shifted = apply("exp", shifted, span=span)
         self.steps.append(Define(self._copy(result), shifted, span))
+
+
+def _is_summed(value: Expression) -> bool:
+    return any(isinstance(part, Contract | Reduce) for part in walk(value))
 
 
 def _moved(copies: dict[Wire, Wire]) -> Change:

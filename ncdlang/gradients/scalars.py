@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ncdlang.gradients.error import GradientError
+from ncdlang.gradients.error import GradientError, no_derivative
 from ncdlang.gradients.rewriting import rebuilt
 from ncdlang.gradients.terms import children
 from ncdlang.semantics.program import (
@@ -34,7 +34,7 @@ def opened_scalars(value: Expression) -> Expression:
 def inlined(value: ApplyDiagram) -> Expression:
     """What an elementwise diagram computes, as one expression of its arguments."""
     if value.callee.primitive:
-        raise GradientError(f"no derivative is known for `{value.callee.name}`", value.span)
+        raise no_derivative(value.callee.name, value.span)
     return _result(value.callee, value.arguments)
 
 

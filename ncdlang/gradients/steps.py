@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from ncdlang.gradients.terms import gathered, reads
+from ncdlang.gradients.terms import reads, written_from
 from ncdlang.records import record
 from ncdlang.semantics.program import Define, Scatter
 from ncdlang.semantics.types import Axis, Wire
@@ -62,8 +62,7 @@ def needed(step: Flat) -> Iterator[Wire]:
             yield from step.arguments
         case Scatter():
             for write in step.writes:
-                yield from reads(write.expression)
-                yield from gathered(write.indices)
+                yield from written_from(write)
         case Cycle():
             for inner in step.steps:
                 yield from needed(inner)

@@ -22,6 +22,7 @@ from ncdlang.semantics.program import (
     Reduce,
     Select,
     SizeValue,
+    Write,
 )
 from ncdlang.semantics.size import ONE, ZERO, Size, product
 from ncdlang.semantics.types import (
@@ -35,6 +36,7 @@ from ncdlang.semantics.types import (
     IndexVariable,
     Mod,
     Wire,
+    gathered,
 )
 from ncdlang.source import Span
 
@@ -80,7 +82,13 @@ def reads(value: Expression) -> Iterator[Wire]:
     for part in walk(value):
         if isinstance(part, Read):
             yield part.wire
-            yield from gathered(part.indices)
+            yield from (gather.wire for gather in gathered(part.indices))
+
+
+def written_from(write: Write) -> Iterator[Wire]:
+    """The wires that one write of a scatter reads, in its value and in its place."""
+    yield from reads(write.expression)
+    yield from (gather.wire for gather in gathered(write.indices))
 
 
 def felt(value: Expression) -> Iterator[Wire]:
@@ -100,20 +108,6 @@ def is_detached(value: Expression) -> bool:
 def is_detach(callee: CheckedDiagram) -> bool:
     """Whether the diagram is the operator that no gradient flows through."""
     return (callee.library, callee.name) == ("std.prelude", "detach")
-
-
-def gathered(indices: Iterable[Affine]) -> Iterator[Wire]:
-    """The arrays of naturals that indices are read from."""
-    for index in indices:
-        for variable, _ in index.terms:
-            match variable:
-                case Gathered():
-                    yield variable.wire
-                    yield from gathered(variable.indices)
-                case Floor() | Mod():
-                    yield from gathered((variable.numerator,))
-                case Axis():
-                    pass
 
 
 def is_atomic(value: Expression) -> bool:

@@ -57,6 +57,7 @@ from ncdlang.semantics.types import (
     Kind,
     Mod,
     Wire,
+    gathered,
     plain_index,
 )
 from ncdlang.source import Span
@@ -221,7 +222,7 @@ class _Lowering:
         inputs = [self._operand(write.expression, place)]
         if current is not None:
             inputs.append(_whole(current))
-        inputs += [_gathered_operand(gathered) for gathered in _gathered(write.indices)]
+        inputs += [_gathered_operand(each) for each in dict.fromkeys(gathered(write.indices))]
         operator = Scattering(write.op, write.indices, current is None)
         result = Result(output, tuple(True for _ in output.type.axes))
         self.edges.append(Edge(operator, write.axes, tuple(inputs), (result,), write.span, blocks))
@@ -315,7 +316,7 @@ class _Lowering:
         if place.branches:
             indices = tuple(self._safe_index(index, place) for index in indices)
         operands = [Operand(read.wire, tuple(False for _ in indices), indices)]
-        operands += [_gathered_operand(gathered) for gathered in _gathered(indices)]
+        operands += [_gathered_operand(each) for each in dict.fromkeys(gathered(indices))]
         return tuple(operands)
 
     def _safe_index(self, index: Affine, place: _Place) -> Affine:
@@ -429,21 +430,6 @@ def _plain_axes(read: Read) -> tuple[Axis, ...] | None:
     if len(found) < len(axes) or len(set(found)) < len(found):
         return None
     return found
-
-
-def _gathered(indices: tuple[Affine, ...]) -> list[Gathered]:
-    found: list[Gathered] = []
-    for index in indices:
-        for variable, _ in index.terms:
-            match variable:
-                case Gathered():
-                    found.append(variable)
-                    found += _gathered(variable.indices)
-                case Floor() | Mod():
-                    found += _gathered((variable.numerator,))
-                case Axis():
-                    pass
-    return list(dict.fromkeys(found))
 
 
 def _reads_data(value: Expression) -> bool:

@@ -15,14 +15,17 @@ def render(diagnostics: Iterable[Diagnostic]) -> str:
 
 def _command(diagnostic: Diagnostic) -> str:
     span = diagnostic.span
-    properties = {
+    last = span.source.line_of(span.end)
+    properties: dict[str, str | int] = {
         "file": visible(span.file),
         "line": span.line,
-        "endLine": span.source.line_of(span.end),
+        "endLine": last,
         "col": span.column,
         "endColumn": span.source.column_of(span.end),
         "title": diagnostic.code,
     }
+    if last != span.line:  # the service takes columns within one line only
+        del properties["col"], properties["endColumn"]
     listed = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
     parts = filter(None, (diagnostic.message, diagnostic.label, diagnostic.help))
     text = "\n".join(visible(line) for part in parts for line in part.split("\n"))

@@ -35,7 +35,16 @@ def _rule(code: str) -> dict[str, Any]:
         "id": code,
         "shortDescription": {"text": page.title},
         "fullDescription": {"text": page.why},
+        "help": {
+            "text": f"This is wrong:\n\n{page.bad}\nWrite instead:\n\n{page.good}",
+            "markdown": f"{page.why}\n\n{_fenced('This is wrong', page.bad)}"
+            f"\n\n{_fenced('Write instead', page.good)}",
+        },
     }
+
+
+def _fenced(title: str, text: str) -> str:
+    return f"{title}:\n\n```ncd\n{text.rstrip()}\n```"
 
 
 def _result(diagnostic: Diagnostic, rules: Sequence[str]) -> dict[str, Any]:

@@ -44,6 +44,7 @@ def assert_in_body(body: Body, condition: tree.Expr) -> None:
     """State what holds of a diagram's sizes: proved, refuted, or checked at run time."""
     for part in _conjuncts(condition):
         if _is_symmetry(part):
+            body.module.is_unrepeatable()
             body.module.symmetries[part.span] = Symmetry(part, body.scope)
             continue
         if not (isinstance(part, tree.Binary) and part.op in RELATIONS):

@@ -82,6 +82,7 @@ class Typed:
 class Case:
     """A diagram and what is wrong with it."""
 
+    module: ModuleChecker
     declaration: tree.Diagram
     found: tuple[Diagnostic, ...]
 
@@ -107,7 +108,7 @@ def blamed(
     found: tuple[Diagnostic, ...],
 ) -> tuple[Diagnostic, ...]:
     """The mistakes found in a diagram, or the one in a declaration that caused them all."""
-    case = Case(declaration, found)
+    case = Case(module, declaration, found)
     if not found or len(found) > _MOST_ERRORS or len(declaration.span.text) > _LONGEST:
         return found
     if any(d.code not in _CODES for d in found) or module.has_broken(declaration.span):
@@ -343,13 +344,13 @@ def _superfluous(case: Case) -> Iterator[Repair]:
 def _misnamed(case: Case, name: str) -> Iterator[Repair]:
     """Something is defined by a name that nothing uses, and another name is used and not
     defined."""
-    text = case.declaration.span.source
-    whole = Span(text, 0, len(text.text))
     for other in _defined(case.declaration):
-        is_slip = case.count(name) > 1 or (
-            len(occurrences(whole, name)) > len(occurrences(whole, other.text))
+        is_slip = (
+            other.text != name
+            and case.count(other.text) == 1
+            and (case.count(name) > 1 or case.module.is_commoner(name, other.text))
         )
-        if is_slip and case.count(other.text) == 1 and other.text != name:
+        if is_slip:
             yield Repair(
                 other.span,
                 name,

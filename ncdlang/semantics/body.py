@@ -70,7 +70,7 @@ class Body(Names):
     def __init__(
         self, module: ModuleChecker, declaration: tree.Diagram, key: InstanceKey, sink: Sink
     ) -> None:
-        super().__init__(sink, Scope(module.scope))
+        super().__init__(sink, Scope(module.watched_scope()))
         self.module = module
         self.declaration = declaration
         self.key = key
@@ -394,7 +394,3 @@ class Body(Names):
         indices = tuple(plain_index(axis) for axis in axes)
         self.add(Define(same, Read(wire, indices, wire.type.kind, axes, span), span))
         return same
-
-    def plain_indices(self, wire: Wire) -> tuple[Affine, ...]:
-        """The coordinates of the whole array."""
-        return tuple(plain_index(axis) for axis in wire.type.axes)

@@ -20,6 +20,7 @@ from ncdlang.semantics.formulas import (
     Variables,
     Zero,
     defined,
+    extent,
     known,
     relation,
     rewrite,
@@ -124,16 +125,15 @@ def determined_axes(
 ) -> frozenset[Axis]:
     """The axes that can be read off the image: different places along them never meet.
 
-    They are found coordinate by coordinate (mixed radix), then where a coordinate is read from a
-    wire that holds nothing twice along an axis (`unique`, see `uniqueness`).
+    They are found coordinate by coordinate (mixed radix, in which a natural below its bound is a
+    digit like any other), then where a coordinate is read from a wire that holds nothing twice
+    along an axis (`unique`, see `uniqueness`).
     """
-    affine = [i for i in indices if all(isinstance(v, Axis) for v, _ in i.terms)]
-    side = _Side(affine, axes, "")
+    side = _Side([index for index in indices if _has_digits(index)], axes, "")
     asked = (*side.box, *side.positions_hold)
     system = System(defined((*asked, *known(facts, asked))))
-    extents = {
-        side.variables.symbol(v): v.size for v in side.variables.symbols if isinstance(v, Axis)
-    }
+    bounds = {symbol: extent(variable) for variable, symbol in side.variables.symbols.items()}
+    extents = {symbol: size for symbol, size in bounds.items() if size is not None}
     missing = {symbol for symbol, size in extents.items() if not system.proves(ONE - size)}
     progress = True
     while missing and progress:
@@ -148,6 +148,14 @@ def determined_axes(
     while not found.issuperset(more := looked_up(indices, found, unique)):
         found |= more
     return found
+
+
+def _has_digits(index: Affine) -> bool:
+    """Whether all that it varies with is an axis or a natural with a bound."""
+    return all(
+        isinstance(variable, (Axis, Gathered)) and extent(variable) is not None
+        for variable, _ in index.terms
+    )
 
 
 def _steps(position: Size, missing: set[Symbol]) -> list[tuple[Symbol, Size]] | None:

@@ -176,7 +176,7 @@ class Matcher:
             first.span,
             label=first.text,
             labels=[second],
-            help=remedies.naming(wire.type.axes, guess),
+            help=remedies.splitting(wire, target) or remedies.naming(wire.type.axes, guess),
         )
 
     def _too_few(self, wire: Wire, span: Span, formal: Wire) -> None:

@@ -2,72 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import count
+from collections.abc import Generator
 from typing import overload
 
-from ncdlang.diagnostics import Diagnostic, Label, Sink
+from ncdlang.diagnostics import Label, Sink
 from ncdlang.semantics.assertions import Assertion, assert_in_file
 from ncdlang.semantics.binding import InstanceKey, Template, is_complete, needs_settings
 from ncdlang.semantics.body import Body
+from ncdlang.semantics.compilation import PRELUDE, Compilation
 from ncdlang.semantics.configs import Configs
+from ncdlang.semantics.memory import FileMemory, Outcome, Use
 from ncdlang.semantics.numbers import check_size, evaluate
-from ncdlang.semantics.order import callees_first
+from ncdlang.semantics.order import callees_first, named
+from ncdlang.semantics.outcomes import at_use, outcome_of
 from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.proofs import Symmetry, prove
+from ncdlang.semantics.remedies import is_commoner
 from ncdlang.semantics.report import Reported, Reporter, listed, rename
 from ncdlang.semantics.scope import Broken, DiagramRef, Meaning, Scope, closest
-from ncdlang.semantics.size import Size, Symbol, TooComplexError, constant
+from ncdlang.semantics.size import Size, TooComplexError, constant
 from ncdlang.semantics.types import Axis
 from ncdlang.source import Source, Span
 from ncdlang.syntax import tree
-from ncdlang.syntax.parser import Parsed, parse
 
-Find = Callable[[Source, tuple[str, ...]], Source | None]
-PRELUDE = ("std", "prelude")
 PROPERTIES = ("linear", "elementwise", "monotone", "random", "stateful", "pictogram")
-
-
-class Compilation:
-    """What all files of one run share: the modules read so far, and the numbering of unknowns."""
-
-    def __init__(
-        self, find: Find, overrides: Mapping[str, int | float], target: str | None = None
-    ) -> None:
-        self.find = find
-        self.overrides = overrides
-        self.target = target
-        self.modules: dict[str, ModuleChecker] = {}
-        self.open_files: list[str] = []
-        self.open_diagrams: list[tuple[tree.Diagram, str]] = []
-        self._numbers = count(1)
-        self._parsed: dict[Source, Parsed] = {}
-
-    def overridden(self, overrides: Mapping[str, int | float]) -> Compilation:
-        """The same files with other sizes and consts; what those can't change is kept."""
-        other = Compilation(self.find, overrides)
-        other._numbers = self._numbers
-        other._parsed = self._parsed
-        other.modules = {name: m for name, m in self.modules.items() if m.library}
-        return other
-
-    def parsed(self, source: Source) -> Parsed:
-        """The tree of a source, parsed once."""
-        if source not in self._parsed:
-            self._parsed[source] = parse(source)
-        return self._parsed[source]
-
-    def symbol(self, name: str) -> Symbol:
-        """A new unknown."""
-        return Symbol(name, next(self._numbers))
-
-    def module(self, source: Source, library: str) -> ModuleChecker:
-        """The checker of a file, the same one each time."""
-        if source.name not in self.modules:
-            self.open_files.append(source.name)
-            self.modules[source.name] = ModuleChecker(self, source, library)
-            self.open_files.pop()
-        return self.modules[source.name]
 
 
 class ModuleChecker(Reporter):
@@ -81,6 +39,11 @@ class ModuleChecker(Reporter):
         self.packs: dict[str, tuple[Axis, ...]] = {}
         parsed = compilation.parsed(source)
         self.tree = parsed.file
+        self.memory: FileMemory | None = None
+        if compilation.memory is not None and not library:
+            self.memory = compilation.memory.file(source.name, compilation.overrides)
+            self.memory.begin(parsed.file)
+        self.outcomes: dict[tuple[int, InstanceKey], Outcome] = {}
         self.sink.extend(parsed.diagnostics)
         self._broken = parsed.broken
         self._lost = parsed.lost
@@ -105,6 +68,32 @@ class ModuleChecker(Reporter):
         return self.compilation.module(source, ".".join(PRELUDE)).exports if source else None
 
     # ---- names ---------------------------------------------------------------------------------
+
+    def watched_scope(self) -> Scope:
+        """The names of the file for one diagram; what it looks up is recorded."""
+        recordings = self.compilation.recordings
+        return (
+            self.scope
+            if self.memory is None or not recordings
+            else recordings[-1].watched(self.scope)
+        )
+
+    def is_unrepeatable(self) -> None:
+        """What is being checked depends on what can't be asked again: it is not remembered."""
+        if self.compilation.recordings:
+            self.compilation.recordings[-1].is_final = False
+
+    def is_commoner(self, name: str, other: str) -> bool:
+        """Whether the file has one name more often than another."""
+        result = is_commoner(name, other, self.source)
+        if self.compilation.recordings:
+            self.compilation.recordings[-1].commoner[name, other] = result
+        return result
+
+    def asks_told(self) -> None:
+        """What is being checked depends on which names were told to be unknown."""
+        if self.compilation.recordings:
+            self.compilation.recordings[-1].asked_told = True
 
     def is_own_name(self, name: str, scope: Scope) -> bool:
         """Whether the file itself (not the prelude) gives a name its meaning."""
@@ -240,7 +229,8 @@ class ModuleChecker(Reporter):
         check_size(self, f"axis `{item.name.text}`", size.value, item.span)
         structure = item.structure.text if item.structure is not None else None
         same = repeated(self.scope, item.size if value is None else None)
-        self._define(item.name, Axis(item.name.text, size, structure=structure, same=same))
+        axis = Axis(item.name.text, size, structure=structure, same=same)
+        self._define(item.name, axis if self.memory is None else self.memory.axis(axis, item))
 
     def size(self, expr: tree.Expr) -> Size:
         """A size expression at file level: axes and consts of the file."""
@@ -344,13 +334,20 @@ class ModuleChecker(Reporter):
 
     # ---- diagrams ------------------------------------------------------------------------------
 
-    def check_all(self, only: str | None = None) -> tuple[CheckedDiagram, ...]:
-        """Check every diagram that is complete without a use, and the configs."""
+    def check_each(
+        self, only: str | None = None
+    ) -> Generator[None, None, tuple[CheckedDiagram, ...]]:
+        """Check every diagram that is complete without a use, and the configs; pauses after each.
+
+        The diagrams are what it returns.
+        """
         diagrams = [d for d in self.tree.declarations if isinstance(d, tree.Diagram)]
         wanted = [d for d in diagrams if is_complete(d) and (only is None or d.name.text == only)]
         if only is None:
-            for declared in callees_first(wanted):
+            names = named if self.memory is None else self.memory.named
+            for declared in callees_first(wanted, names):
                 self._checked(declared, InstanceKey())
+                yield
         templates = [self._checked(declared, InstanceKey()) for declared in wanted]
         configs = Configs(self)
         for declared in self.tree.declarations:
@@ -360,6 +357,7 @@ class ModuleChecker(Reporter):
                 self._check_operator(declared)
         for symmetry in self.symmetries.values():
             prove(self, symmetry)
+            yield
         return tuple(template.checked for template in templates if template is not None)
 
     def form(self, declaration: tree.Diagram, key: InstanceKey) -> Template | None:
@@ -367,7 +365,16 @@ class ModuleChecker(Reporter):
         if key == InstanceKey():
             return self._checked(declaration, key)
         place = (declaration.span.start, key)
-        return self._templates.get(place) or self._run(declaration, key, Sink())
+        return self._templates.get(place) or outcome_of(self, declaration, key).template
+
+    def again(self, declaration: tree.Diagram, key: InstanceKey) -> Template | None:
+        """The form of a diagram that a use asked for before; mistakes are not told."""
+        place = (declaration.span.start, key)
+        if key == InstanceKey(packs=key.packs):
+            return self._checked(declaration, key)
+        if self._templates.get(place) is None:
+            self._templates[place] = outcome_of(self, declaration, key).template
+        return self._templates[place]
 
     def _check_operator(self, op: tree.Op) -> None:
         entry = self.exports.local(op.name.text)
@@ -384,6 +391,7 @@ class ModuleChecker(Reporter):
         for i, (open_declaration, _) in enumerate(stack):
             if open_declaration is declaration:
                 names = [name for _, name in stack[i:]] + [declaration.name.text]
+                self.is_unrepeatable()
                 user.fail(
                     "NCD4005",
                     f"`{declaration.name.text}` calls itself",
@@ -399,6 +407,9 @@ class ModuleChecker(Reporter):
             if plain
             else self._special(declaration, key, user, span)
         )
+        if self.memory is not None and self.compilation.recordings:
+            use = Use(self.source.name, declaration.name.text, key, template)
+            self.compilation.recordings[-1].uses.append(use)
         if template is None:
             raise Reported
         return template
@@ -406,19 +417,10 @@ class ModuleChecker(Reporter):
     def _checked(self, declaration: tree.Diagram, key: InstanceKey) -> Template | None:
         place = (declaration.span.start, key)
         if place not in self._templates:
-            sink = Sink()
-            self._templates[place] = self._run(declaration, key, sink)
-            self.sink.extend(self._blamed(declaration, key, tuple(sink)))
+            outcome = outcome_of(self, declaration, key, blame=True)
+            self._templates[place] = outcome.template
+            self.sink.extend(map(self.compilation.moves.finding, outcome.found))
         return self._templates[place]
-
-    def _blamed(
-        self, declaration: tree.Diagram, key: InstanceKey, found: tuple[Diagnostic, ...]
-    ) -> tuple[Diagnostic, ...]:
-        if not found:
-            return found
-        from ncdlang.semantics.blame import blamed
-
-        return blamed(self, declaration, key, found)
 
     def _special(
         self, declaration: tree.Diagram, key: InstanceKey, user: Body, span: Span
@@ -435,38 +437,9 @@ class ModuleChecker(Reporter):
             and (self._checked(declaration, InstanceKey(packs=key.packs)) is None)
         ):
             return None
-        sink = Sink()
-        template = self._run(declaration, key, sink)
-        self._templates[place] = template
+        outcome = outcome_of(self, declaration, key)
+        self._templates[place] = outcome.template
         # One use is one mistake, whatever follows from it inside.
-        for found in list(sink)[:1]:
-            user.sink.add(_at_use(found, declaration, key, span, bool(self.library)))
-        return template
-
-    def _run(self, declaration: tree.Diagram, key: InstanceKey, sink: Sink) -> Template | None:
-        self.compilation.open_diagrams.append((declaration, declaration.name.text))
-        try:
-            return Body(self, declaration, key, sink).check()
-        except Reported:
-            return None
-        finally:
-            self.compilation.open_diagrams.pop()
-
-
-def _at_use(
-    found: Diagnostic, declaration: tree.Diagram, key: InstanceKey, span: Span, in_library: bool
-) -> Diagnostic:
-    given = [
-        f"{n} = {v if v is not None else 'this size'}" for n, v in (*key.changed, *key.settings)
-    ]
-    if in_library:
-        given = [f"`{' '.join(names)}`" if names else "no axis" for _, names in key.packs] + given
-    return Diagnostic(
-        found.code,
-        f"`{declaration.name.text}` can't be used with {', '.join(given)}: {found.message}",
-        span,
-        "used here",
-        () if in_library else (Label(found.span, found.label or "here"), *found.labels),
-        found.notes,
-        found.help,
-    )
+        for found in outcome.found[:1]:
+            user.sink.add(at_use(found, declaration, key, span, bool(self.library)))
+        return outcome.template

@@ -38,6 +38,7 @@ class Names(Reporter):
 
     def tell_once(self, name: str, of_file: bool = False) -> None:
         """What a name is not is said once in a diagram, or in the file. Raises Reported."""
+        self.module.asks_told()
         if name in self.module.told:
             raise Reported
         super().tell_once(name)
@@ -95,6 +96,8 @@ class Names(Reporter):
 
     def _respelt(self, name: tree.Name, guess: str) -> Fix:
         is_of_file = self.module.exports.local(guess) is not None
+        if is_of_file:
+            self.module.is_unrepeatable()
         whole = Span(name.span.source, 0, len(name.span.source.text))
         region = whole if is_of_file else self.declaration.span
         return remedies.respell(name, guess, self.scope, region)

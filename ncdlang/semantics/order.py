@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ncdlang.semantics.new_axes import walk_expression
 from ncdlang.syntax import tree
 
 
-def callees_first(diagrams: Iterable[tree.Diagram]) -> tuple[tree.Diagram, ...]:
+def named(diagram: tree.Diagram) -> tuple[str, ...]:
+    """The names that a diagram has in its expressions, in order."""
+    return tuple(dict.fromkeys(name for expr in _expressions(diagram) for name in _names(expr)))
+
+
+def callees_first(
+    diagrams: Iterable[tree.Diagram],
+    named: Callable[[tree.Diagram], tuple[str, ...]] = named,
+) -> tuple[tree.Diagram, ...]:
     """The diagrams, each after those that it calls; in the given order where that says nothing.
 
     Diagrams are checked when a call needs them. In this order none waits for another, so that a
@@ -18,25 +26,18 @@ def callees_first(diagrams: Iterable[tree.Diagram]) -> tuple[tree.Diagram, ...]:
     done: dict[str, tree.Diagram] = {}
     opened: set[str] = set()
     for name in by_name:
-        stack = [(name, _callees(by_name[name], by_name))]
+        stack = [(name, iter(named(by_name[name])))]
         while stack:
             current, callees = stack[-1]
             opened.add(current)
-            waiting = next((callee for callee in callees if callee not in opened), None)
+            unopened = (callee for callee in callees if callee in by_name and callee not in opened)
+            waiting = next(unopened, None)
             if waiting is not None:
-                stack.append((waiting, _callees(by_name[waiting], by_name)))
+                stack.append((waiting, iter(named(by_name[waiting]))))
             else:
                 done.setdefault(current, by_name[current])
                 stack.pop()
     return tuple(done.values())
-
-
-def _callees(diagram: tree.Diagram, known: dict[str, tree.Diagram]) -> Iterator[str]:
-    """The diagrams of the same file that a diagram names in its expressions."""
-    for expr in _expressions(diagram):
-        for name in _names(expr):
-            if name in known:
-                yield name
 
 
 def _expressions(diagram: tree.Diagram) -> Iterator[tree.Expr]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Fix, Label
+from ncdlang.semantics.naming import is_anonymous
 from ncdlang.semantics.primitives import REDUCTIONS
 from ncdlang.semantics.report import listed
 from ncdlang.semantics.scope import Scope
@@ -25,12 +27,26 @@ _PYTHON_AXES = ("dim", "dims", "axis", "axes")
 
 def occurrences(span: Span, name: str) -> list[Span]:
     """The places in a part of a text where a name stands, comments and strings aside."""
-    code = _TEXT_ONLY.sub(lambda match: " " * len(match[0]), span.text)
+    first, length = span.start, len(name)
     return [
-        Span(span.source, span.start + match.start(), span.start + match.end())
-        for match in _NAME.finditer(code)
-        if match[0] == name
+        Span(span.source, first + place, first + place + length)
+        for place in _words(span.text).get(name, ())
     ]
+
+
+@lru_cache(maxsize=8)
+def _words(text: str) -> dict[str, list[int]]:
+    """Where each name stands in a text, comments and strings aside."""
+    found: dict[str, list[int]] = {}
+    for match in _NAME.finditer(_TEXT_ONLY.sub(lambda match: " " * len(match[0]), text)):
+        found.setdefault(match[0], []).append(match.start())
+    return found
+
+
+def is_commoner(name: str, other: str, source: Source) -> bool:
+    """Whether a text has one name more often than another."""
+    words = _words(source.text)
+    return len(words.get(name, ())) > len(words.get(other, ()))
 
 
 def respell(name: tree.Name, guess: str, scope: Scope, region: Span) -> Fix:
@@ -63,6 +79,7 @@ def missing_use(module: ModuleChecker, name: str) -> tuple[str, Fix, tuple[str, 
     and all names of that module that the file has and does not know."""
     if module.library:
         return None
+    module.is_unrepeatable()
     for part in LIBRARY:
         path = ("std", part)
         names = _diagrams_of(module, path)
@@ -315,6 +332,19 @@ def naming(axes: Iterable[Axis], guess: str | None) -> str:
             "name the axes of the array on the left where it is made, `Y[...] = ...`"
         )
     return f"did you mean `{guess}`?" if guess else ""
+
+
+def splitting(wire: Wire, part: Axis) -> str:
+    """How to split the composite axis of a wire that an axis is a part of; "" if there is none."""
+    axes = wire.type.axes
+    if not any(part in axis.atoms for axis in axes if axis.parts):
+        return ""
+    split = " ".join(atom.name for axis in axes for atom in axis.atoms)
+    # A value without a name in the program has to get one first.
+    read = f"{wire.name}[{', '.join(str(axis) for axis in axes)}]"
+    if is_anonymous(wire):
+        return f"split the composite axis first: write the array as `[{split}]`"
+    return f"split the composite axis first: `Y[{split}] = {read}`"
 
 
 def unnamed(name: str, scope: Scope) -> str:

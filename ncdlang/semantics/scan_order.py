@@ -25,7 +25,7 @@ from ncdlang.semantics.program import (
 )
 from ncdlang.semantics.size import constant
 from ncdlang.semantics.sizes import composite_index, make_affine
-from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, Mod, Wire
+from ncdlang.semantics.types import Affine, Axis, Wire, gathered
 from ncdlang.source import Span
 
 if TYPE_CHECKING:
@@ -191,8 +191,8 @@ def _reads(
         case Read():
             entry = _Entry(expression.wire, expression.indices, expression.span)
             yield entry, guards, bound
-            for gathered in _gathered(expression.indices):
-                yield _Entry(gathered.wire, gathered.indices, expression.span), guards, bound
+            for gather in gathered(expression.indices):
+                yield _Entry(gather.wire, gather.indices, expression.span), guards, bound
         case Apply() | ApplyDiagram():
             for argument in expression.arguments:
                 yield from _reads(argument, guards, bound)
@@ -208,16 +208,3 @@ def _reads(
                 yield from _reads(part, inner, bound | frozenset(expression.bound))
         case _:
             return
-
-
-def _gathered(indices: tuple[Affine, ...]) -> Iterator[Gathered]:
-    for index in indices:
-        for variable, _ in index.terms:
-            match variable:
-                case Gathered():
-                    yield variable
-                    yield from _gathered(variable.indices)
-                case Floor() | Mod():
-                    yield from _gathered((variable.numerator,))
-                case Axis():
-                    pass

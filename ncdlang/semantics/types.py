@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from ncdlang.records import field, record
@@ -215,6 +216,20 @@ def _variable_text(variable: IndexVariable) -> str:
             inner = [str(index) for index in variable.indices]
             plain = all(index.axis is not None for index in variable.indices)
             return f"{variable.wire.name}[{(' ' if plain else ', ').join(inner)}]"
+
+
+def gathered(indices: Iterable[Affine]) -> Iterator[Gathered]:
+    """The reads of arrays of naturals inside coordinates, outer ones first."""
+    for index in indices:
+        for variable, _ in index.terms:
+            match variable:
+                case Gathered():
+                    yield variable
+                    yield from gathered(variable.indices)
+                case Floor() | Mod():
+                    yield from gathered((variable.numerator,))
+                case Axis():
+                    pass
 
 
 def plain_index(axis: Axis) -> Affine:

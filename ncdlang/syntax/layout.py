@@ -389,6 +389,7 @@ class Layout:
         if opened.is_body and self.indent < opened.indent:
             if self.suspect is None:
                 self.suspect, self.suspect_end = opened, out.ends[-1]
+                out.has_odd_brace = True
         self.head = opened.head
         if not opened.is_extra:
             out.add(kind, start, end)

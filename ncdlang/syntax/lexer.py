@@ -38,7 +38,7 @@ class Tokens:
 
     `renamed` has the NFC form of the names that are written otherwise, by their start; `docs` the
     documentation above the token that starts at an offset; `broken` are regions whose tokens were
-    guessed or left out.
+    guessed or left out. `has_odd_brace` says that a `}` is indented less than what it closes.
     """
 
     def __init__(self, source: Source) -> None:
@@ -51,6 +51,7 @@ class Tokens:
         self.renamed: dict[int, str] = {}
         self.findings: list[Diagnostic] = []
         self.broken: list[Span] = []
+        self.has_odd_brace = False
 
     @staticmethod
     def like(raw: Tokens) -> Tokens:

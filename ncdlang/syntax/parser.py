@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ncdlang.diagnostics import Diagnostic
@@ -17,7 +18,7 @@ from ncdlang.syntax.run import Run
 if TYPE_CHECKING:
     from ncdlang.syntax.recovery import Recovery
 
-_MOST_DIAGNOSTICS = 100
+MOST_DIAGNOSTICS = 100
 """How many errors of one text are worth reporting."""
 
 
@@ -27,12 +28,14 @@ class Parsed:
 
     `broken` are the regions whose statements are missing from the tree or were guessed, and
     `lost` the names that occur there: a later pass should not report that they are unknown.
+    `has_odd_brace` says that a `}` may not be meant for what it closes.
     """
 
     file: tree.File
     diagnostics: tuple[Diagnostic, ...]
     broken: tuple[Span, ...] = ()
     lost: frozenset[str] = frozenset()
+    has_odd_brace: bool = False
 
 
 def parse(source: Source) -> Parsed:
@@ -40,14 +43,20 @@ def parse(source: Source) -> Parsed:
     made = language()
     run, _ = run_parser(source, made)
     tokens = run.tokens
-    found = sorted(tokens.findings, key=lambda finding: finding.span.start)[:_MOST_DIAGNOSTICS]
+    found = sorted(tokens.findings, key=lambda finding: finding.span.start)[:MOST_DIAGNOSTICS]
     if found:
         from ncdlang.syntax.mending import with_tried_fixes
 
         found = with_tried_fixes(found)
     broken = _merged(tokens.broken)
     lost = _names_in(tokens, broken, made.lexicon.names["NAME"])
-    return Parsed(run.file(), tuple(found), broken, lost)
+    return Parsed(run.file(), tuple(found), broken, lost, tokens.has_odd_brace)
+
+
+@lru_cache(maxsize=64)
+def parse_library(source: Source) -> Parsed:
+    """Parse a file of the standard library; each once in a process."""
+    return parse(source)
 
 
 def run_parser(source: Source, made: Language) -> tuple[Run, Recovery | None]:

@@ -118,6 +118,7 @@ class Author:
     file: File
     depth: int
     sizes: dict[str, int] = field(default_factory=dict[str, int])
+    overridden: set[str] = field(default_factory=set[str])  # axes whose default is another size
     wires: list[Wire] = field(default_factory=list[Wire])
     lines: list[str] = field(default_factory=list[str])
     formals: list[str] = field(default_factory=list[str])

@@ -85,6 +85,8 @@ def free_axis(a: Author, b: Author, to: Formals, taken: set[str]) -> tuple[str, 
         to.entries.append(f"{name} = {size}")
         return name, ""
     to.entries.append(name if kind == "number" else f"{name} = {size + 1}")
+    if kind != "number":
+        b.overridden.add(name)
     to.bound.append(f"{name} = {size}")
     return name, ""
 

@@ -139,11 +139,11 @@ def crossed(a: Author) -> bool:
     if not wires:
         return False
     wire = a.recent(wires)
-    name = a.file.name("cross")
+    name = a.file.name("cross")  # its axes have two primes: `k'` may be an axis of the file
     a.file.diagrams.append(
-        f"diagram {name}(Q: [q' k'], K: [x' k']) -> [q' k'] {{\n"
-        f"  R[q' x'] = Q[q' k'] * K[x' k'] / 4\n"
-        f"  return O[q' k'] = softmax[x'](R)[q' x'] * K[x' k']\n}}"
+        f"diagram {name}(Q: [q'' k''], K: [x'' k'']) -> [q'' k''] {{\n"
+        f"  R[q'' x''] = Q[q'' k''] * K[x'' k''] / 4\n"
+        f"  return O[q'' k''] = softmax[x''](R)[q'' x''] * K[x'' k'']\n}}"
     )
     made = a.wire()
     a.say(f"{made} = {name}({wire.name}, {wire.name})")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
+from ncdlang.analysis.levels import Levels
 from ncdlang.ir.diagram import (
     Block,
     Contraction,
@@ -19,8 +20,8 @@ from ncdlang.ir.diagram import (
 )
 from ncdlang.ir.lower import lower
 from ncdlang.semantics.naming import is_anonymous
-from ncdlang.semantics.program import signature
-from ncdlang.semantics.types import Axis, Wire
+from ncdlang.semantics.program import CheckedDiagram, signature
+from ncdlang.semantics.types import Wire
 
 from ..boxes import told as only_read
 from ..calls import call_title
@@ -29,15 +30,18 @@ from ..notation import Notation
 from ..options import Options
 from ..text import clean
 from .cells import Cells, by_place, reads, told
+from .composites import left_whole
 from .folding import circuit_groups, is_elementwise
+from .frames import UNORDERED, Order, Sides, called_sides, sketched_orders, whole_sides
 from .ids import Ids
 from .keys import Datum, Made, Target
 from .model import Array, Circuit, Element, Node, Part, Picture, Port, Use
+from .overlay import Overlay
 from .pictograms import Pictograms
 from .reindexings import is_rearrangement, reindex, scatter
 from .repeats import Repeat, repeats
 from .scene import Scene
-from .sheet import Inlet, Key, Outlet, Sheet, Spec, has_datum, shown, typed
+from .sheet import Inlet, Key, Outlet, Sheet, Spec, shown, typed
 
 Lay = Callable[[Circuit, int], Scene]
 """Lays out what a frame holds, which is so many frames deep, before the frame is placed."""
@@ -45,12 +49,16 @@ Lay = Callable[[Circuit, int], Scene]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What all circuits of one drawing share; `lay` draws the inside of a frame."""
+    """What all circuits of one drawing share.
+
+    `lay` draws the inside of a frame, `lowered` makes the graph of a call.
+    """
 
     options: Options
     ids: Ids
     pictograms: Pictograms
     lay: Lay
+    lowered: Callable[[CheckedDiagram], Graph] = lower
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +70,13 @@ class _Inside:
     edges: tuple[Edge, ...]
 
 
-def circuit(graph: Graph, context: Context, notation: Notation) -> Circuit:
+def circuit(
+    graph: Graph, context: Context, notation: Notation, levels: Levels | None = None
+) -> Circuit:
     """The circuit of a whole diagram, its inputs and outputs in the order of the signature."""
+    overlay = Overlay(levels)
     inside = _Inside(graph.inputs, graph.outputs, graph.edges)
-    builder = _Builder(graph, context, notation, (graph.name,), context.options.depth)
+    builder = _Builder(graph, context, notation, (graph.name,), context.options.depth, overlay)
     return builder.circuit(inside, is_free=False)
 
 
@@ -79,8 +90,11 @@ class _Builder:
         notation: Notation,
         path: tuple[str, ...],
         depth: int,
+        overlay: Overlay,
         level: int = 0,
         frames: int = 0,
+        *,
+        is_sketch: bool = False,
     ) -> None:
         self.graph = graph
         self.context = context
@@ -88,22 +102,47 @@ class _Builder:
         self.depth = depth
         self.level = level
         self.frames = frames
-        self.sheet = Sheet(notation)
+        self.is_sketch = is_sketch
+        self.overlay = overlay
+        self.sheet = Sheet(notation, overlay)
         self.cells = Cells(self.sheet, context.pictograms, path)
+        self.orders: list[Order] = []
+        self.sketches: list[tuple[Picture, Sides]] = []
 
-    def circuit(self, inside: _Inside, *, is_free: bool) -> Circuit:
-        """The circuit of a piece of the diagram; ends that are free may be in any order."""
+    def circuit(self, inside: _Inside, *, is_free: bool, order: Order = UNORDERED) -> Circuit:
+        """The circuit of a piece of the diagram; ends that are free may be in any order.
+
+        `order` is the one that suits what is round it.
+        """
+        if not self.is_sketch:
+            self.orders = self._sketched(inside, is_free, order)
         source, inputs = self._source(inside.inputs, is_free)
         self._delayed(inside)
         self._edges(inside.edges, set(inside.outputs))
         sink, outputs = self._sink(inside.outputs, is_free)
-        return self.sheet.finished(source, sink, inputs, outputs)
+        found = self.sheet.finished(source, sink, inputs, outputs)
+        ins, outs = order
+        found.wanted = [inputs[a][i] for a, i in ins], [outputs[a][i] for a, i in outs]
+        return found
+
+    def _sketched(self, inside: _Inside, is_free: bool, order: Order) -> list[Order]:
+        """What is asked of the frames of this circuit, in the order in which they are made."""
+        ids = Ids()
+        pictograms = Pictograms(ids, self.context.options.font)
+        sketch = _Builder(
+            self.graph, replace(self.context, ids=ids, pictograms=pictograms), self.sheet.notation,
+            self.path, self.depth, self.overlay, self.level, self.frames, is_sketch=True,
+        )  # fmt: skip
+        drawn = sketch.circuit(inside, is_free=is_free, order=order)
+        return sketched_orders(drawn, sketch.sketches)
 
     # ---- ends -----------------------------------------------------------------------------------
 
     def _source(self, wires: Sequence[Wire], is_free: bool) -> tuple[Node, list[list[Port]]]:
         bundles = [(wire, self.sheet.ports(wire, is_told=not is_free)) for wire in wires]
-        parts = [Part([Element([], [[port]]) for port in ports]) for _, ports in bundles]
+        parts = [
+            Part([Element([], [[port]]) for port in ports], is_free=is_free) for _, ports in bundles
+        ]
         node = Node(parts, is_free=is_free)
         self.sheet.nodes.append(node)
         for wire, ports in bundles:
@@ -117,7 +156,9 @@ class _Builder:
         uses: list[tuple[Array, list[Port]]] = []
         for wire in wires:
             ports = self.sheet.ports(wire, is_told=not is_free)
-            parts.append(Part([Element([[port]], []) for port in ports]))
+            parts.append(Part([Element([[port]], []) for port in ports], is_free=is_free))
+            if len(wires) > 1 and not is_free and not is_anonymous(wire):
+                ports[0].name = wire.name
             uses.append((self.sheet.made[wire], ports))
         node = Node(parts, is_free=is_free)
         self.sheet.nodes.append(node)
@@ -160,7 +201,7 @@ class _Builder:
         """Operations in order; those of a block, and copies of one layer, become a frame."""
         runs = [
             (block, tuple(run))
-            for block, run in groupby(edges, key=lambda e: _block(e, self.level))
+            for block, run in groupby(map(left_whole, edges), key=lambda e: _block(e, self.level))
         ]
         for position, (block, run) in enumerate(runs):
             later = {w for _, rest in runs[position + 1 :] for e in rest for w in reads(e)}
@@ -183,6 +224,7 @@ class _Builder:
     def _group(self, group: Group) -> None:
         edge = group.root
         operator = edge.operator
+        self.overlay.enter(edge)
         if isinstance(operator, Contraction):
             self.cells.contraction(group)
         elif isinstance(operator, Reduction):
@@ -227,10 +269,22 @@ class _Builder:
     # ---- frames ---------------------------------------------------------------------------------
 
     def _inner(
-        self, graph: Graph, notation: Notation, path: tuple[str, ...], level: int
+        self,
+        graph: Graph,
+        notation: Notation,
+        path: tuple[str, ...],
+        level: int,
+        overlay: Overlay | None = None,
     ) -> _Builder:
-        frames = self.frames + 1
-        return _Builder(graph, self.context, notation, path, self.depth - 1, level, frames)
+        frames, depth = self.frames + 1, self.depth - 1
+        overlay = overlay or self.overlay
+        return _Builder(graph, self.context, notation, path, depth, overlay, level, frames)
+
+    def _circuit_in(self, builder: _Builder, inside: _Inside) -> Circuit | None:
+        """The circuit in a frame, None in a sketch."""
+        if self.is_sketch:
+            return None
+        return builder.circuit(inside, is_free=True, order=self.orders.pop(0))
 
     def _block(self, block: Block, run: tuple[Edge, ...], later: set[Wire]) -> None:
         """A block: a frame that wires enter and leave as they are."""
@@ -243,43 +297,58 @@ class _Builder:
         at = (*self.path, title, f"L{run[0].span.line}", "block")
         if self.depth <= 0:
             picture = self.context.pictograms.box(title, title, *at)
-            self._framed(inputs, outputs, picture)
+            self._closed(inputs, outputs, picture)
             return
         builder = self._inner(self.graph, self.sheet.notation, self.path, self.level + 1)
-        inner = builder.circuit(_Inside(inputs, outputs, run), is_free=True)
+        inner = self._circuit_in(builder, _Inside(inputs, outputs, run))
         picture = self._frame("block", title, title, at, inner)
         self._framed(inputs, outputs, picture, inner)
+
+    def _closed(self, inputs: Sequence[Wire], outputs: Sequence[Wire], picture: Picture) -> None:
+        """Put a box on the sheet that whole wires enter and leave."""
+        ins, outs = self._whole(inputs, outputs)
+        spec = Spec([list(i.keys) for i in ins], [list(o.keys) for o in outs], picture)
+        self.sheet.operation(ins, [spec], outs)
 
     def _framed(
         self,
         inputs: Sequence[Wire],
         outputs: Sequence[Wire],
         picture: Picture,
-        inner: Circuit | None = None,
+        inner: Circuit | None,
     ) -> None:
-        """Put a picture on the sheet that whole wires enter and leave."""
+        """Put a frame on the sheet that whole wires enter and leave."""
+        ins, outs = self._whole(inputs, outputs)
+        left, right = [list(i.keys) for i in ins], [list(o.keys) for o in outs]
+        sides = whole_sides([len(keys) for keys in left], [len(keys) for keys in right])
+        if inner is None:
+            self.sketches.append((picture, sides))
+            spec = Spec(left, right, picture, is_open=True)
+        else:
+            fixed = sides.places(inner)
+            spec = Spec(by_place(left, fixed[0]), by_place(right, fixed[1]), picture, *fixed)
+        self.sheet.operation(ins, [spec], outs)
+
+    def _whole(
+        self, inputs: Sequence[Wire], outputs: Sequence[Wire]
+    ) -> tuple[list[Inlet], list[Outlet]]:
+        """Arrays as something reads and makes them whole, each strand by its place."""
         ins: list[Inlet] = []
-        outs: list[Outlet] = []
-        fixed: tuple[dict[Key, float], dict[Key, float]] = ({}, {})
         for number, wire in enumerate(inputs):
             array = self.sheet.made[wire]
             keys: list[Key] = [Target(number, place) for place in range(len(array.strands))]
             ins.append(Inlet(array, keys))
-            if inner is not None:
-                fixed[0].update(zip(keys, (p.y for p in inner.inputs[number]), strict=True))
+        outs: list[Outlet] = []
         for number, wire in enumerate(outputs):
             keys = [Made(number, place) for place in range(len(self.sheet.strands(wire)))]
             outs.append(Outlet(wire, keys))
-            if inner is not None:
-                fixed[1].update(zip(keys, (p.y for p in inner.outputs[number]), strict=True))
-        left, right = [list(i.keys) for i in ins], [list(o.keys) for o in outs]
-        if inner is not None:
-            left, right = by_place(left, fixed[0]), by_place(right, fixed[1])
-        self.sheet.operation(ins, [Spec(left, right, picture, *fixed)], outs)
+        return ins, outs
 
     def _frame(
-        self, shape: str, words: str, title: str, at: tuple[str, ...], inner: Circuit
+        self, shape: str, words: str, title: str, at: tuple[str, ...], inner: Circuit | None
     ) -> Picture:
+        if inner is None:
+            return self.context.pictograms.box(words, title, *at)
         scene = self.context.lay(inner, self.frames + 1)
         return Picture(
             shape, self.context.ids.new(*at), title, words,
@@ -290,18 +359,24 @@ class _Builder:
         """A call that is opened: its targets enter the frame, its tiled axes pass over it."""
         name = operator.instance.name if operator.instance is not None else operator.callee.name
         name = name.partition(".")[0] if count > 1 else name
-        graph = lower(operator.callee)
+        graph = self.context.lowered(operator.callee)
         notation = self.sheet.notation.inside(operator.binding)
-        builder = self._inner(graph, notation, (*self.path, name), 0)
-        inner = builder.circuit(_Inside(graph.inputs, graph.outputs, graph.edges), is_free=True)
-        self._tell_renamed(edge, operator, inner)
+        overlay = self.overlay.inside(edge)
+        builder = self._inner(graph, notation, (*self.path, name), 0, overlay)
+        inner = self._circuit_in(builder, _Inside(graph.inputs, graph.outputs, graph.edges))
         words = _count_title(call_title(edge, operator), name, count)
         title = f"{signature(operator.callee)}\n{told(edge)}"
         at = (*self.path, name, f"L{edge.span.line}", "call")
+        sides = called_sides(edge, operator, graph)
+        if inner is None:
+            picture = self._frame("call", words, title, at, None)
+            self.sketches.append((picture, sides))
+            self.cells.boxed(edge, picture, is_open=True)
+            return
+        self._tell_renamed(edge, operator, inner)
         picture = self._frame("brackets" if count > 1 else "call", words, title, at, inner)
         picture.subscript = str(count) if count > 1 else ""
-        fixed = self._crossings(edge, operator, graph, inner)
-        self.cells.boxed(edge, picture, fixed)
+        self.cells.boxed(edge, picture, sides.places(inner))
 
     def _tell_renamed(self, edge: Edge, operator: Library, inner: Circuit) -> None:
         """Label the wires in a call that are called otherwise than outside."""
@@ -313,28 +388,6 @@ class _Builder:
             names = dict(zip(formal, outer, strict=True))
             for axis, port in zip(own, inner.inputs[number], strict=False):
                 port.is_told = names.get(axis) != port.strand.label
-
-    def _crossings(
-        self, edge: Edge, operator: Library, graph: Graph, inner: Circuit
-    ) -> tuple[dict[Key, float], dict[Key, float]]:
-        """Where the wires of a call cross the sides of its frame, by their keys outside."""
-        ins: dict[Key, float] = {}
-        for number, (formal, operand) in enumerate(zip(graph.inputs, edge.inputs, strict=True)):
-            at = _places(inner.inputs[number], formal)
-            places = [place for place, target in enumerate(operand.weave) if target]
-            for place, axis in zip(places, operator.input_targets[number], strict=True):
-                ins[Target(number, place)] = at[axis]
-            if has_datum(operand.wire.type) and None in at:
-                ins[Datum("in", number)] = at[None]
-        outs: dict[Key, float] = {}
-        for number, (formal, result) in enumerate(zip(graph.outputs, edge.outputs, strict=True)):
-            at = _places(inner.outputs[number], formal)
-            places = [place for place, target in enumerate(result.weave) if target]
-            for place, axis in zip(places, operator.output_targets[number], strict=True):
-                outs[Made(number, place)] = at[axis]
-            if has_datum(result.wire.type) and None in at:
-                outs[Datum("out", number)] = at[None]
-        return ins, outs
 
     def _repeat(self, repeat: Repeat) -> None:
         """Copies of a layer: drawn once, with their number."""
@@ -356,17 +409,11 @@ class _Builder:
         at = (*self.path, *self.cells.at(edge)[1:], "scan")
         if self.depth <= 0:
             picture = self.context.pictograms.box(words, told(edge), *at)
-            self._framed(inputs, outputs, picture)
+            self._closed(inputs, outputs, picture)
             return
         builder = self._inner(self.graph, self.sheet.notation, self.path, 64)
-        inner = builder.circuit(_Inside(inputs, outputs, operator.edges), is_free=True)
+        inner = self._circuit_in(builder, _Inside(inputs, outputs, operator.edges))
         self._framed(inputs, outputs, self._frame("scan", words, told(edge), at, inner), inner)
-
-
-def _places(ports: Sequence[Port], formal: Wire) -> dict[Axis | None, float]:
-    """Where the strands of an array are in an inner circuit; the datatype's key is None."""
-    axes: list[Axis | None] = [*formal.type.axes, None]
-    return {axis: port.y for axis, port in zip(axes, ports, strict=False)}
 
 
 def _giving(first: Edge, last: Edge) -> Edge:

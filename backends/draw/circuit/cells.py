@@ -252,16 +252,15 @@ class Cells:
         edge: Edge,
         picture: Picture,
         fixed: tuple[dict[Key, float], dict[Key, float]] | None = None,
-        inlets: Sequence[Inlet] | None = None,
+        *,
+        is_open: bool = False,
     ) -> None:
         """An operation as a pictogram that its targets enter.
 
-        `fixed` gives the places where a frame's wires cross its sides.
+        `fixed` gives the places where a frame's wires cross its sides; the sketch of a frame
+        `is_open`.
         """
-        if inlets is None:
-            inlets = [
-                self.inlet(operand, i, by_place=True) for i, operand in enumerate(edge.inputs)
-            ]
+        inlets = [self.inlet(operand, i, by_place=True) for i, operand in enumerate(edge.inputs)]
         tiled = [a for a in edge.degree if any(a in i.keys for i in inlets)]
         if tiled and len(inlets) > 1:
             inlets = self.sheet.join(inlets)
@@ -276,10 +275,10 @@ class Cells:
             ins, outs = by_place(ins, fixed[0]), by_place(outs, fixed[1])
             box = Spec(ins, outs, picture, fixed[0], fixed[1])
         else:
-            box = Spec(ins, outs, picture)
+            box = Spec(ins, outs, picture, is_open=is_open)
         lost = [axis for axis in edge.degree if axis not in tiled]
         first = inlets[0].keys if inlets else []
-        if not any(ins) and tiled and fixed is None:
+        if not any(ins) and tiled and fixed is None and not is_open:
             last = tiled[-1]
             box = Spec([[last]], [[last], *outs] if any(outs) else [[last]], picture)
             tiled = tiled[:-1]

@@ -1,7 +1,8 @@
 """The colours of circuits, one set for each theme.
 
 Hues are those of Okabe and Ito, pale for areas: blue-green for what is learned, vermilion for what
-a mask shows, grey, yellow, violet and blue for frames by turns. Nothing is told by colour alone:
+a mask shows, grey, yellow, violet and blue for frames by turns; of wires, vermilion for what is in
+shared memory and blue-green for what is in registers. Nothing is told by colour alone:
 learned operations have bold outlines, and every pictogram has a shape of its own.
 """
 
@@ -28,6 +29,8 @@ class Colours:
     masked: str
     frames: tuple[str, ...]
     frame_border: str
+    shared: str
+    registers: str
 
 
 LIGHT = Colours(
@@ -43,6 +46,8 @@ LIGHT = Colours(
     masked="#7f858c",
     frames=("#f4f4f1", "#f5f2cf", "#dfe1f6", "#d9eff8"),
     frame_border="#9a9e92",
+    shared="#c25400",
+    registers="#00806a",
 )
 
 DARK = Colours(
@@ -58,6 +63,8 @@ DARK = Colours(
     masked="#a2abb5",
     frames=("#1c2128", "#2c2a1a", "#24263c", "#17303d"),
     frame_border="#6b7280",
+    shared="#f2a24b",
+    registers="#3ecfa8",
 )
 
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ncdlang.analysis.devices import DEVICES
+from ncdlang.analysis.levels import Levels, find_levels
+from ncdlang.analysis.opening import Opaque
 from ncdlang.ir.diagram import Graph
+from ncdlang.ir.lower import lower
+from ncdlang.semantics.program import CheckedDiagram
+from ncdlang.targets import TargetError
 
 from ..notation import Notation
 from ..options import Options
@@ -10,33 +19,92 @@ from .build import Context, circuit
 from .colours import colours
 from .gv import Sheet, write
 from .ids import Ids
+from .legend import with_legend
 from .model import Circuit
 from .paint import lay_out
+from .panels import MARGINS, Panel, side_by_side
 from .pictograms import Pictograms
 from .scene import Scene
+from .stages import Stage
 
 # What is outside of a frame, at least, and the least width that its inside is broken at.
 _MARGINS, _NARROWEST = 60.0, 100.0
+# What the tiles of kernels are worked out for.
+_DEVICE, _DTYPE = "h200", "bf16"
 
 
-def draw_scene(graph: Graph, options: Options, notation: Notation) -> Scene:
-    """The geometry of a graph as a circuit: of a diagram that is lowered, or of a derived one."""
-    return _scene(graph, options, notation, Ids())
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What is drawn of a graph, or of several: its scene, in the ids of one drawing."""
+
+    scene: Scene
+    ids: Ids
+
+    def sheet(self, name: str, options: Options) -> Sheet:
+        """The scene as DOT for `neato -n2`, with the groups and titles of its elements."""
+        return write(self.scene, name, colours(options.theme), options.font, self.ids)
 
 
-def draw(graph: Graph, options: Options, notation: Notation) -> Sheet:
-    """The circuit as DOT for `neato -n2`, with the groups and titles of its elements."""
+def draw(graph: Graph, options: Options, notation: Notation) -> Drawn:
+    """A graph as a circuit: of a diagram that is lowered, or a derived one."""
     ids = Ids()
-    scene = _scene(graph, options, notation, ids)
-    return write(scene, graph.name, colours(options.theme), options.font, ids)
+    return Drawn(_scene(graph, options, notation, ids), ids)
 
 
-def _scene(graph: Graph, options: Options, notation: Notation, ids: Ids) -> Scene:
+def draw_stages(stages: Sequence[Stage], options: Options, notation: Notation) -> Drawn:
+    """The stages of a rewrite, each in a panel."""
+    ids = Ids()
+    panels = [
+        Panel(stage.title, stage.told, _scene(stage.graph, options, notation, ids, margins=MARGINS))
+        for stage in stages
+    ]
+    return Drawn(side_by_side(panels, options.font, ids, options.width), ids)
+
+
+def draw_streams(
+    diagram: CheckedDiagram, sizes: Mapping[str, int], options: Options, notation: Notation
+) -> Drawn:
+    """A diagram with what its kernels group and stream, and which memory holds what.
+
+    Raises TargetError for one that has no kernels.
+    """
+    graphs: dict[CheckedDiagram, Graph] = {}
+
+    def lowered(each: CheckedDiagram) -> Graph:
+        if each not in graphs:
+            graphs[each] = lower(each)
+        return graphs[each]
+
+    known = {s: sizes[s.name] for s in diagram.unknowns if s.name in sizes}
+    device = DEVICES[_DEVICE]
+    try:
+        levels = find_levels(diagram, known, device, _DTYPE, lowered)
+    except Opaque as opaque:
+        place = f"{opaque.span.file}:{opaque.span.line}:{opaque.span.column}"
+        raise TargetError(f"{diagram.name} has no kernels: {opaque.what} ({place})") from None
+    ids = Ids()
+    scene = _scene(lowered(diagram), options, notation, ids, levels, lowered)
+    machine = f"{device.name} in {_DTYPE}"
+    return Drawn(with_legend(scene, levels, notation, machine, options.font), ids)
+
+
+def _scene(
+    graph: Graph,
+    options: Options,
+    notation: Notation,
+    ids: Ids,
+    levels: Levels | None = None,
+    lowered: Callable[[CheckedDiagram], Graph] = lower,
+    *,
+    margins: float = 0.0,
+) -> Scene:
+    def room(frames: int) -> float:
+        left = options.width - margins - frames * _MARGINS
+        return max(left, _NARROWEST) if options.width else 0.0
+
     def frame(inner: Circuit, frames: int) -> Scene:
-        room = options.width - frames * _MARGINS
-        width = max(room, _NARROWEST) if options.width else 0.0
-        return lay_out(inner, options.font, is_frame=True, width=width)
+        return lay_out(inner, options.font, is_frame=True, width=room(frames))
 
-    context = Context(options, ids, Pictograms(ids, options.font), frame)
-    whole = circuit(graph, context, notation)
-    return lay_out(whole, options.font, is_frame=False, width=options.width)
+    context = Context(options, ids, Pictograms(ids, options.font), frame, lowered)
+    whole = circuit(graph, context, notation, levels)
+    return lay_out(whole, options.font, is_frame=False, width=room(0))

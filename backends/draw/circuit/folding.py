@@ -54,8 +54,9 @@ def is_plain(operand: Operand) -> bool:
     """Whether every tiled axis of an operand is read by its own index."""
     axes = operand.wire.type.axes
     tiled = [axis for axis, target in zip(axes, operand.weave, strict=True) if not target]
-    return not any(axis.parts for axis in tiled) and all(
-        is_own_index(index, axis) for index, axis in zip(operand.reindexing, tiled, strict=True)
+    return all(
+        index.axis is axis or (not axis.parts and is_own_index(index, axis))
+        for index, axis in zip(operand.reindexing, tiled, strict=True)
     )
 
 

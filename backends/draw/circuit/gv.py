@@ -17,7 +17,7 @@ from .scene import Label, Outline, Paint, Point, Scene, Shape, Wire
 
 _PAD = 10.0
 _RAISED = 0.2
-_WIRE, _DASH, _OUTLINE, _BOLD = 1.3, 2.4, 1.2, 2.4
+_WIRE, _MARKED, _DASH, _OUTLINE, _BOLD = 1.3, 2.4, 2.4, 1.2, 2.4
 _WEIGHTS: dict[Paint, float] = {
     "learned": _BOLD, "norm": _BOLD, "bar": 2.0, "bracket": 3.0, "block": 0.6, "call": 0.6,
     "visible": 1.2, "masked": 0.2,
@@ -156,11 +156,15 @@ class _Writer:
         if wire.role == "separator":
             style = f'style=dashed, penwidth={_DASH}, class="separator"'
         else:
-            style = f"penwidth={_WIRE}"
+            style = f"penwidth={_MARKED if wire.level else _WIRE}"
         id_ = ids.new(wire.id or "separator")
         titles[id_] = wire.title or "the arrays of a tuple"
         at = self._points(wire.points, ",")
-        return f'  a -- b [id="{id_}", color="{self.paint.ink}", {style}, pos="{at}"]'
+        return f'  a -- b [id="{id_}", color="{self._colour(wire)}", {style}, pos="{at}"]'
+
+    def _colour(self, wire: Wire) -> str:
+        c = self.paint
+        return {"": c.ink, "shared": c.shared, "registers": c.registers}[wire.level]
 
     def _points(self, points: Sequence[Point], mark: str) -> str:
         return " ".join(f"{x:.2f}{mark}{self.height - y:.2f}" for x, y in points)

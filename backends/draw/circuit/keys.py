@@ -1,8 +1,18 @@
-"""Keys of the strands of an operation that are no axes of its degree."""
+"""Keys of the strands of an operation that are no axes of its degree, and marks of strands."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from .model import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What an overlay tells of a strand: the memory that holds it, and the tile taken of it."""
+
+    level: Level = ""
+    tile: str = ""
 
 
 @dataclass(frozen=True, slots=True)

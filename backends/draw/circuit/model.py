@@ -8,9 +8,9 @@ through a box that way. y grows downwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from .scene import Scene
@@ -30,6 +30,10 @@ SIGN_GAP = 2.0
 
 OVERHANG = 22.0
 """How much higher than its rows a pictogram may be."""
+
+
+Level = Literal["", "shared", "registers"]
+"""A level of memory, global memory being none: it is drawn as any wire."""
 
 
 class Box(NamedTuple):
@@ -59,11 +63,16 @@ class Box(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Strand:
-    """One wire of an array: an axis, or its datatype. `key` tells it apart in its array."""
+    """One wire of an array: an axis, or its datatype. `key` tells it apart in its array.
+
+    `level` is the memory that holds the array, and `tile` what is taken of the axis at a time.
+    """
 
     key: object
     label: str
     is_datum: bool = False
+    level: Level = ""
+    tile: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -115,13 +124,15 @@ class Element:
     """A part of a part: the ports of one pictogram, or one strand that passes.
 
     `ins` and `outs` are bundles, one for each array; a dashed line separates them. Where `fixed`
-    is given it says where the ports are (those of a frame), below the top of the element.
+    is given it says where the ports are (those of a frame), below the top of the element. One that
+    `is_open` is a sketch of a frame: arrays enter and leave it in any order.
     """
 
     ins: list[list[Port]]
     outs: list[list[Port]]
     picture: Picture | None = None
     fixed: dict[Port, float] | None = None
+    is_open: bool = False
     top: float = 0.0
     height: float = 0.0
 
@@ -244,6 +255,7 @@ class Circuit:
     """A diagram, or what a frame holds: its first node gives the inputs, its last takes results.
 
     `inputs` and `outputs` are the ports of the arrays that come in and go out, in order.
+    `wanted` are the same ports in the order, from the top, that suits what is round a frame.
     """
 
     nodes: list[Node]
@@ -253,6 +265,7 @@ class Circuit:
     sink: Node
     inputs: list[list[Port]]
     outputs: list[list[Port]]
+    wanted: tuple[Sequence[Port], Sequence[Port]] = ((), ())
 
 
 def _bundled(elements: list[list[list[Port]]]) -> list[list[Port]]:

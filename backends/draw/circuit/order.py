@@ -15,9 +15,13 @@ from typing import TypeVar
 from .layers import Columns
 from .model import Cup, Element, Link, Node, Part, Port
 
-Item = TypeVar("Item", Node, Part, Element, Port)
+Item = TypeVar("Item", Node, Part, Element, Port, list[Port])
 Ranks = dict[Port, int]
-State = list[list[tuple[Node, list[tuple[Part, list[Element], list[list[Port]]]]]]]
+Wanted = tuple[Sequence[Port], Sequence[Port]]
+"""The ports of the first and of the last column in the order that suits what is beyond them."""
+
+_Opened = tuple[list[list[Port]], list[list[Port]]]
+State = list[list[tuple[Node, list[tuple[Part, list[Element], list[list[Port]], list[_Opened]]]]]]
 
 _SWEEPS = 16
 # How many sweeps may bring nothing.
@@ -27,9 +31,12 @@ _SWITCHES = 8
 _RESTARTS, _EFFORT = 16, 1200
 
 
-def order_rows(found: Columns) -> None:
-    """Order every column of the columns, in place."""
-    rows = _Rows(found)
+def order_rows(found: Columns, wanted: Wanted = ((), ())) -> None:
+    """Order every column of the columns, in place.
+
+    Where an order is `wanted` at an end, each departure from it counts as a crossing.
+    """
+    rows = _Rows(found, wanted)
     rows.improve()
     best, state = rows.crossings(), rows.state()
     size = sum(map(len, found.links)) or 1
@@ -83,7 +90,8 @@ def _cup_crossings(pairs: Sequence[tuple[int, int]], cups: Sequence[Cup], right:
 class _Rows:
     """The order of all columns, with what depends on it."""
 
-    def __init__(self, found: Columns) -> None:
+    def __init__(self, found: Columns, wanted: Wanted) -> None:
+        self.first, self.last = ({port: i for i, port in enumerate(each)} for each in wanted)
         self.layers = found.nodes
         self.links = found.links
         self.cups = found.cups
@@ -95,7 +103,12 @@ class _Rows:
                 self.after.setdefault(link.tail, []).append(link.head)
         self.left: Ranks = {}
         self.right: Ranks = {}
-        self.counts = [0] * len(self.layers)
+        for ranks, layer in ((self.first, self.layers[0]), (self.last, self.layers[-1])):
+            for node in layer if ranks else ():
+                for part in node.parts:
+                    if part.is_free:
+                        part.elements.sort(key=lambda e: min(ranks[port] for port in e.ports()))
+                node.parts.sort(key=lambda part: min(ranks[port] for port in _part_ports(part)))
         for layer in range(len(self.layers)):
             self.rank(layer)
 
@@ -117,33 +130,35 @@ class _Rows:
                             right += 1
 
     def between(self, layer: int) -> int:
-        """The crossings after a column."""
-        if not 0 <= layer < len(self.links):
-            return 0
+        """The crossings after a column; those beyond the first and the last are only expected."""
+        if layer < 0:
+            return _inversions(sorted((rank, self.right[p]) for p, rank in self.first.items()))
+        if layer == len(self.layers) - 1:
+            return _inversions(sorted((self.left[p], rank) for p, rank in self.last.items()))
         return count_crossings(self.links[layer], self.cups[layer], self.right, self.left)
 
     def crossings(self) -> int:
         """All crossings."""
-        return sum(self.between(layer) for layer in range(len(self.layers)))
+        return sum(self.between(layer) for layer in range(-1, len(self.layers)))
 
     def state(self) -> State:
         """The order as it is."""
         return [
-            [
-                (n, [(p, list(p.elements), [list(b) for b in _given(p)]) for p in n.parts])
-                for n in nodes
-            ]
+            [(n, [(p, list(p.elements), [list(b) for b in _given(p)], _opened(p)) for p in n.parts])
+             for n in nodes]
             for nodes in self.layers
-        ]
+        ]  # fmt: skip
 
     def restore(self, state: State) -> None:
         """An order as it was."""
         for layer, nodes in enumerate(state):
             self.layers[layer][:] = [node for node, _ in nodes]
             for node, parts in nodes:
-                node.parts[:] = [part for part, _, _ in parts]
-                for part, elements, given in parts:
+                node.parts[:] = [part for part, *_ in parts]
+                for part, elements, given, opened in parts:
                     part.elements[:] = elements
+                    for element, bundles in zip(_open(part), opened, strict=True):
+                        element.ins[:], element.outs[:] = bundles
                     for bundle, ports in zip(_given(part), given, strict=True):
                         bundle[:] = ports
             self.rank(layer)
@@ -174,6 +189,9 @@ class _Rows:
                 for part in node.parts:
                     if part.is_free:
                         random.shuffle(part.elements)
+                    for element in _open(part):
+                        random.shuffle(element.ins)
+                        random.shuffle(element.outs)
                     for bundle in _given(part):
                         random.shuffle(bundle)
             self.rank(layer)
@@ -192,6 +210,8 @@ class _Rows:
                 for part in node.parts:
                     if part.is_free:
                         _sort(part.elements, _ports_of, wanted)
+                    for element in _open(part):
+                        _sort(element.ins if forward else element.outs, iter, wanted)
                 if node.is_free:
                     _sort_bundles(node, wanted)
             _sort(self.layers[layer], _node_ports, wanted)
@@ -223,6 +243,9 @@ class _Rows:
                 for part in node.parts:
                     if part.is_free:
                         changed = self._switch_in(layer, part.elements) or changed
+                    for element in _open(part):
+                        changed = self._switch_in(layer, element.ins) or changed
+                        changed = self._switch_in(layer, element.outs) or changed
                     for bundle in _given(part):
                         changed = self._switch_in(layer, bundle) or changed
         return changed
@@ -271,10 +294,22 @@ def _sort(
 
 
 def _given(part: Part) -> Iterator[list[Port]]:
-    """The wires of a box that only gives an array, as a parameter does: their order is free."""
+    """Wires in an order that is free: of a box that only gives an array, or of a sketch."""
     for element in part.elements:
-        if element.picture is not None and element.fixed is None and not element.ins:
+        if element.is_open:
+            yield from element.ins
             yield from element.outs
+        elif element.picture is not None and element.fixed is None and not element.ins:
+            yield from element.outs
+
+
+def _open(part: Part) -> Iterator[Element]:
+    """The sketches of frames in a part."""
+    return (element for element in part.elements if element.is_open)
+
+
+def _opened(part: Part) -> list[_Opened]:
+    return [(list(element.ins), list(element.outs)) for element in _open(part)]
 
 
 def _sort_bundles(node: Node, wanted: Callable[[Port], list[float]]) -> None:

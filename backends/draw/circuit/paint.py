@@ -21,7 +21,11 @@ from .separators import curve, rises, separators
 AXIS = 15.0
 """The font size of the labels of wires."""
 
+TILE = 10.5
+"""The font size of the tiles that an overlay tells."""
+
 _LIFT = 4.5
+_TILE_GAP = 3.0
 _NAME_GAP = 7.0
 _MARGIN = 5.0
 _DOT = 3.2
@@ -47,7 +51,7 @@ def lay_out(circuit: Circuit, font: str, *, is_frame: bool, width: float = 0.0) 
     A frame has room for its title at the top.
     """
     found = columns(circuit)
-    order_rows(found)
+    order_rows(found, circuit.wanted)
     place_rows(found)
     return _Painter(found, circuit, font, is_frame, width).scene()
 
@@ -242,6 +246,8 @@ class _Painter:
         width = text_width(port.strand.label, AXIS, "italic", self.font)
         if port.name:
             width += text_width(port.name, WORDS, "roman", self.font) + _NAME_GAP
+        if port.strand.tile:
+            width += text_width(port.strand.tile, TILE, "bold", self.font) + _TILE_GAP
         return width
 
     def _channel(self, layer: int) -> float:
@@ -302,6 +308,14 @@ class _Painter:
                 label = named.right + _NAME_GAP
             at_box = text_box(text, label, baseline, AXIS, "italic", self.font)
             scene.labels.append(Label(text, label, baseline, AXIS, "italic", at_box))
+            if port.strand.tile:
+                self._tile(scene, port, at_box.right + _TILE_GAP)
+
+    def _tile(self, scene: Scene, port: Port, x: float) -> None:
+        """What is taken of an axis at a time, after its label."""
+        baseline = port.y - _LIFT
+        at = text_box(port.strand.tile, x, baseline, TILE, "bold", self.font)
+        scene.labels.append(Label(port.strand.tile, x, baseline, TILE, "bold", at, "muted"))
 
     # ---- wires ----------------------------------------------------------------------------------
 
@@ -327,8 +341,17 @@ class _Painter:
         element = self.element[port][0]
         if element.picture is not None or not element.ins or port.is_dot:
             return False
+        if element.ins[0][0].strand.level != self._level_before(element.ins[0][0]):
+            return False
+        if element.ins[0][0].strand.level != port.strand.level:
+            return False
         into = self.into.get(element.ins[0][0], [])
         return len(into) == 1 and len(self.out.get(port, [])) < 2
+
+    def _level_before(self, port: Port) -> str:
+        """The memory that holds a wire before it comes to a port."""
+        into = self.into.get(port, [])
+        return into[0].tail.strand.level if into else port.strand.level
 
     def _start(self, port: Port, element: Element, place: Place) -> list[Point]:
         if element.picture is not None:
@@ -396,7 +419,7 @@ class _Painter:
     ) -> None:
         role = "datum" if port.strand.is_datum else "axis"
         id_ = f"{port.array}.{port.strand.label}"
-        scene.wires.append(Wire(id_, port.title, _tidy(points), role))
+        scene.wires.append(Wire(id_, port.title, _tidy(points), role, port.strand.level))
         if role == "datum" and has_head:
             x, y = points[-1]
             tip = ((x - _ARROW, y - 3.2), (x, y), (x - _ARROW, y + 3.2))
@@ -412,7 +435,7 @@ class _Painter:
             control = x + bulge * 4 / 3
             points = ((x, upper.y), (control, upper.y), (control, lower.y), (x, lower.y))
             name = f"{upper.array}.{upper.strand.label}.cup"
-            scene.wires.append(Wire(name, upper.title, points, "cup"))
+            scene.wires.append(Wire(name, upper.title, points, "cup", upper.strand.level))
             apex = (x + bulge, (upper.y + lower.y) / 2)
         for port in ports[1:-1]:
             _dot(scene, port, x)
@@ -420,7 +443,8 @@ class _Painter:
             there = self.places[layer + 1]
             end = (max(there.left, apex[0]), cup.result.y)
             points = _tidy([apex, *_bend(apex, end), *_line(end, (there.end, cup.result.y))])
-            scene.wires.append(Wire(f"{cup.result.array}.R", cup.result.title, points, "axis"))
+            name, level = f"{cup.result.array}.R", cup.result.strand.level
+            scene.wires.append(Wire(name, cup.result.title, points, "axis", level))
 
 
 def _dot(scene: Scene, port: Port, x: float) -> None:

@@ -196,7 +196,7 @@ def _components(
     for number, operand in enumerate(operands):
         for place, index in enumerate(operand.reindexing):
             data = [_datum(each, sources) for each in gathered(index)]
-            own = [axis for axis in _direct(index) if axis in degree]
+            own = [a for axis in _direct(index) for a in _in_degree(axis, degree) if a in degree]
             merged = _Component([Coordinate(number, place)], [index], list(own), data)
             for other in dict.fromkeys(owner[k] for k in (*own, *data) if k in owner):
                 merged = _union(other, merged)
@@ -252,13 +252,18 @@ def _direct(index: Affine) -> list[Axis]:
     return list(dict.fromkeys(found))
 
 
+def _in_degree(axis: Axis, degree: tuple[Axis, ...]) -> tuple[Axis, ...]:
+    """An axis, or its parts where the degree has these."""
+    return (axis,) if axis in degree else axis.atoms
+
+
 def _is_identity(components: Sequence[_Component]) -> bool:
     return all(_is_strand(component) and len(component.places) == 1 for component in components)
 
 
 def _is_strand(component: _Component) -> bool:
     """Whether all coordinates are one axis by itself."""
-    return not component.data and all(index.axis is not None for index in component.indices)
+    return not component.data and all(index.axis in component.axes for index in component.indices)
 
 
 def _read(

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from .metrics import Face
-from .model import Box
+from .model import Box, Level
 
 Point = tuple[float, float]
-Role = Literal["axis", "datum", "separator", "cup"]
+Role = Literal["axis", "datum", "separator", "cup", "legend"]
 Paint = Literal[
     "box", "learned", "norm", "triangle", "masked", "visible", "reindex", "pill", "sign",
     "block", "call", "bracket", "dot", "bar", "none",
@@ -66,6 +66,7 @@ class Wire:
     title: str
     points: tuple[Point, ...]
     role: Role
+    level: Level = ""
 
 
 @dataclass(slots=True)

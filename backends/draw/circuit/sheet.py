@@ -6,10 +6,11 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from ncdlang.semantics.naming import is_anonymous
-from ncdlang.semantics.types import ArrayType, Wire
+from ncdlang.semantics.types import ArrayType, Axis, Wire
 
 from ..notation import Notation
 from .model import Array, Circuit, Cup, Element, Node, Part, Picture, Port, Strand, Use
+from .overlay import Overlay
 
 Key = Hashable
 DATUM = "datum"
@@ -44,6 +45,7 @@ class Spec:
     picture: Picture | None = None
     fixed_ins: dict[Key, float] = field(default_factory=dict[Key, float])
     fixed_outs: dict[Key, float] = field(default_factory=dict[Key, float])
+    is_open: bool = False
 
 
 def through(key: Key) -> Spec:
@@ -54,8 +56,9 @@ def through(key: Key) -> Spec:
 class Sheet:
     """Collects the nodes and arrays of one circuit; `made` is the array of every wire so far."""
 
-    def __init__(self, notation: Notation) -> None:
+    def __init__(self, notation: Notation, overlay: Overlay) -> None:
         self.notation = notation
+        self.overlay = overlay
         self.nodes: list[Node] = []
         self.arrays: list[Array] = []
         self.cups: list[Cup] = []
@@ -65,9 +68,14 @@ class Sheet:
 
     def strands(self, wire: Wire) -> list[Strand]:
         """The strands of an array: its axes, and its datatype where that has to be seen."""
-        found = [Strand(axis, self.notation.axis(axis)) for axis in wire.type.axes]
+        *marks, last = self.overlay.marks(wire)
+        found = [
+            Strand(axis, self.notation.axis(axis), level=mark.level, tile=mark.tile)
+            for axis, mark in zip(wire.type.axes, marks, strict=True)
+        ]
         if has_datum(wire.type):
-            found.append(Strand(DATUM, self.notation.kind(wire.type.kind) or "R", is_datum=True))
+            kind = self.notation.kind(wire.type.kind) or "R"
+            found.append(Strand(DATUM, kind, is_datum=True, level=last.level))
         return found
 
     def array(self, wire: Wire, node: Node, ports: Sequence[Port]) -> Array:
@@ -146,11 +154,13 @@ class Sheet:
         parts: list[Part] = []
         joined: list[tuple[Inlet, list[Port], list[Port]]] = []
         for position, inlet in enumerate(inlets):
-            array = inlet.array
+            array = self._loaded(inlet)
             if position and position <= len(signs):
                 parts.append(Part([Element([], [], signs[position - 1])]))
             ins = [Port(strand, array.name, array.title) for strand in array.strands]
             outs = [Port(strand, array.name, array.title) for strand in array.strands]
+            for port in ins:
+                port.is_told = bool(port.strand.level) and array is not inlet.array
             if names and ins:
                 ins[0].name, ins[0].is_told = names[position], True
             parts.append(
@@ -163,10 +173,25 @@ class Sheet:
         for inlet, ins, outs in joined:
             old = inlet.array
             old.uses.append(Use(node, list(ins)))
-            array = Array(old.name, old.title, node, old.strands, outs)
+            array = Array(old.name, old.title, node, [port.strand for port in outs], outs)
             self.arrays.append(array)
             found.append(Inlet(array, inlet.keys))
         return found
+
+    def _loaded(self, inlet: Inlet) -> Array:
+        """An array as the operation of a kernel reads it, which brings tiles of it nearer."""
+        array = inlet.array
+        if any(strand.level for strand in array.strands):
+            return array
+        axes = [key if isinstance(key, Axis) else s.key for key, s in _pairs(inlet)]
+        marks = self.overlay.loaded([axis if isinstance(axis, Axis) else None for axis in axes])
+        if not any(mark.level for mark in marks):
+            return array
+        strands = [
+            Strand(s.key, s.label, s.is_datum, mark.level, mark.tile)
+            for s, mark in zip(array.strands, marks, strict=True)
+        ]
+        return Array(array.name, array.title, array.node, strands, array.ports)
 
     def contract(self, inlets: Sequence[Inlet], keys: Sequence[Key]) -> list[Cup]:
         """Join strands of one key by cups."""
@@ -206,7 +231,7 @@ class _Ends:
         else:
             wire, strand = self._wires[key]
             name, title = shown(wire), typed(wire)
-        held = Strand(key, strand.label, strand.is_datum)
+        held = Strand(key, strand.label, strand.is_datum, strand.level, strand.tile)
         self.ports[key] = Port(held, name, title, is_told=is_told)
         return self.ports[key]
 
@@ -248,4 +273,4 @@ def _element(spec: Spec, ins: list[list[Port]], outs: list[list[Port]]) -> Eleme
             for key, port in zip(keys, ports, strict=True)
         }
     ins, outs = [b for b in ins if b], [b for b in outs if b]
-    return Element(ins, outs, spec.picture, fixed)
+    return Element(ins, outs, spec.picture, fixed, spec.is_open)

@@ -26,6 +26,7 @@ SIGNS = {
 }
 COMMUTATIVE = frozenset({"add", "mul", "eq", "ne", "and", "or", "max", "min"})
 _APPLIED = {"/": SIGNS["div"], DOT: SIGNS["mul"]}
+_BLANK = "\N{WHITE SQUARE}"
 _SIGNED = re.compile(rf"(\+|{SIGNS['sub']}|/|{DOT}|{SIGNS['le']}|{SIGNS['ge']}|<|>|=) (.+)")
 
 
@@ -43,7 +44,8 @@ def riding(group: Group, notation: Notation) -> tuple[str, dict[Wire, str]]:
     text = words.text
     if len(words.reads) != 1:
         return text, {read.wire: read.mark or shown(read.wire) for read in words.reads}
-    return _without(text, words.reads[0]), {}
+    (read,) = words.reads
+    return _without(text, read).replace(read.mark or text, _BLANK if read.mark else text), {}
 
 
 def _without(text: str, read: Read) -> str:

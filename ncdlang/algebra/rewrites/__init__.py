@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ncdlang.algebra.patches import Rewrite
+from ncdlang.algebra.rewrites.before_scans import BEFORE_SCANS
 from ncdlang.algebra.rewrites.common_subterms import COMMON_SUBTERMS
 from ncdlang.algebra.rewrites.dead_wires import DEAD_WIRES
 from ncdlang.algebra.rewrites.divide_once import DIVIDE_ONCE
@@ -13,7 +15,6 @@ from ncdlang.algebra.rewrites.order_contractions import ORDER_CONTRACTIONS
 from ncdlang.algebra.rewrites.parallel_projections import PARALLEL_PROJECTIONS
 from ncdlang.algebra.rewrites.slide import SLIDE_IN, SLIDE_OUT
 from ncdlang.algebra.rewrites.smallest_array import SMALLEST_ARRAY
-from ncdlang.algebra.rewriting import Rewrite
 
 REWRITES: tuple[Rewrite, ...] = (
     DEAD_WIRES,
@@ -29,11 +30,13 @@ REWRITES: tuple[Rewrite, ...] = (
     SMALLEST_ARRAY,
     MATRIX_PRODUCT,
     PARALLEL_PROJECTIONS,
+    BEFORE_SCANS,
 )
 """Every rewrite, in the order in which they are listed."""
 
 PIPELINE: tuple[Rewrite, ...] = (
     MERGE_REINDEXINGS,
+    BEFORE_SCANS,
     COMMON_SUBTERMS,
     SMALLEST_ARRAY,
     FOLD_REINDEXING,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator
 
 from ncdlang.algebra.opening import is_random
-from ncdlang.algebra.rewriting import Extents, Patch, Rewrite
+from ncdlang.algebra.patches import Extents, Patch, Rewrite
 from ncdlang.ir.diagram import Contraction, Edge, Graph, Operand, Pointwise, Scan
 from ncdlang.semantics.types import Wire
 

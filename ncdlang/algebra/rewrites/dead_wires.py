@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ncdlang.algebra.opening import every
-from ncdlang.algebra.rewriting import Extents, Patch, Rewrite
+from ncdlang.algebra.patches import Extents, Patch, Rewrite
 from ncdlang.ir.diagram import Edge, Graph, Library
 from ncdlang.semantics.types import Wire
 

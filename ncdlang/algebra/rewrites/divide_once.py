@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ncdlang.algebra.rewriting import Extents, Patch, Rewrite, Site
+from ncdlang.algebra.patches import Extents, Patch, Rewrite, Site
 from ncdlang.ir.diagram import Edge, Graph, Number, Operand, Pointwise
 from ncdlang.records import replace
 from ncdlang.semantics.types import plain_index

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ncdlang.algebra.rewriting import Extents, Patch, Rewrite, Site, full_places, plain_operand
+from ncdlang.algebra.patches import Extents, Patch, Rewrite, Site, full_places, plain_operand
 from ncdlang.algebra.strides import read_through, substitute
 from ncdlang.ir.diagram import (
     Contraction,

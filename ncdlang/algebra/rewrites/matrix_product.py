@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ncdlang.algebra.products import Product, product_of
-from ncdlang.algebra.rewriting import (
+from ncdlang.algebra.patches import (
     Extents,
     Patch,
     Rewrite,
@@ -19,6 +18,7 @@ from ncdlang.algebra.rewriting import (
     plain_operand,
     reindex_operands,
 )
+from ncdlang.algebra.products import Product, product_of
 from ncdlang.ir.diagram import Contraction, Edge, Graph, Reindex
 from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis, plain_index

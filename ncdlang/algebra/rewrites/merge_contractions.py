@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from ncdlang.algebra.patches import Extents, Patch, Rewrite, Site
 from ncdlang.algebra.products import emit, inlined, product_of
-from ncdlang.algebra.rewriting import Extents, Patch, Rewrite, Site
 from ncdlang.ir.diagram import Graph, Reindex
 from ncdlang.semantics.types import Wire
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ncdlang.algebra.rewriting import Extents, Patch, Rewrite, Site
-from ncdlang.algebra.rewriting import reindex_operands as operands
+from ncdlang.algebra.patches import Extents, Patch, Rewrite, Site
+from ncdlang.algebra.patches import reindex_operands as operands
 from ncdlang.algebra.strides import read_through, substitute
 from ncdlang.ir.diagram import Graph, Reindex
 from ncdlang.records import replace

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
+from ncdlang.algebra.patches import Extents, Patch, Rewrite, Site
 from ncdlang.algebra.products import Factor, Product, emit, made, product_of
-from ncdlang.algebra.rewriting import Extents, Patch, Rewrite, Site
 from ncdlang.ir.diagram import Edge, Graph
 from ncdlang.records import record
 from ncdlang.semantics.types import Axis

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ncdlang.algebra.products import Factor, product_of
-from ncdlang.algebra.rewriting import (
+from ncdlang.algebra.patches import (
     Extents,
     Patch,
     Rewrite,
@@ -17,6 +16,7 @@ from ncdlang.algebra.rewriting import (
     plain_operand,
     reindex_operands,
 )
+from ncdlang.algebra.products import Factor, product_of
 from ncdlang.ir.diagram import (
     Contraction,
     Edge,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from ncdlang.algebra.rewriting import Extents, Patch, Rewrite, Site, full_places, reindex_operands
+from ncdlang.algebra.patches import Extents, Patch, Rewrite, Site, full_places, reindex_operands
 from ncdlang.algebra.strides import Places, read_through, substitute
 from ncdlang.ir.diagram import Contraction, Edge, Graph, Operand, Pointwise, Reduction, Reindex
 from ncdlang.ir.lower import SINGULAR, SINGULAR_REDUCTIONS

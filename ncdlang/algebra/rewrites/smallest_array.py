@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ncdlang.algebra.patches import Extents, Patch, Rewrite
 from ncdlang.algebra.rewrites.slide import LAW, slid_in, slid_out
-from ncdlang.algebra.rewriting import Extents, Patch, Rewrite
 from ncdlang.ir.diagram import Graph
 
 

@@ -1,0 +1,107 @@
+"""Which path a module takes on a GPU: its kernels, or what the eager class calls.
+
+A measured table (`winners.json`, written by the benchmarks) says for a program, a GPU, a format
+and a class of sizes which one is faster. Where nothing was measured the kernels run. On the CPU
+they only run where Triton interprets them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ncdlang.analysis.plan import Region
+from ncdlang.analysis.terms import Term, subterms
+from ncdlang.targets import Request, TargetError
+
+from ..pytorch.names import quoted
+from .training import Runner
+
+TABLE = Path(__file__).with_name("winners.json")
+CHOICES = {"auto": None, "": None, "true": True, "false": False}
+
+
+def choice(request: Request) -> bool | None:
+    """What a request says of `derived`. Raises TargetError for what it can't be."""
+    given: Any = request.options.get("derived", "auto")
+    text = str(given).lower()
+    if text not in CHOICES:
+        raise TargetError(f"derived is true, false or auto, not {quoted(str(given))}")
+    return CHOICES[text]
+
+
+@cache
+def table() -> list[dict[str, Any]]:
+    """The rows that were measured."""
+    return json.loads(TABLE.read_text("utf-8"))["rows"]
+
+
+def fingerprint(runner: Runner) -> str:
+    """A program up to its names: the same for every way to call its axes, wires and diagrams."""
+    hashed = hashlib.sha256()
+    for region in runner.plan.regions:
+        hashed.update(_shape_of(region).encode())
+    return hashed.hexdigest()[:12]
+
+
+def _shape_of(region: Region) -> str:
+    numbers: dict[Any, int] = {}
+
+    def number(what: Any) -> int:
+        return numbers.setdefault(what, len(numbers))
+
+    lines: list[str] = []
+    for term in subterms(*(output.term for output in region.outputs)):
+        lines.append(f"{term.op} {_data(term, number)} {[number(arg) for arg in term.args]}")
+        number(term)
+    return "\n".join(lines)
+
+
+def _data(term: Term, number: Any) -> str:
+    match term.op:
+        case "number":
+            return repr(term.data)
+        case "index":
+            return f"axis {number(term.data)}"
+        case "size":
+            return str([[number(atom) for atom, _ in m] + [c] for m, c in term.data.terms])
+        case "load":
+            return f"array {number(term.data)} {term.data.kind.name}"
+        case "fold":
+            return f"{term.kind} {[number(axis) for axis in term.bound]}"
+        case _:
+            return ""
+
+
+def default_text(runner: Runner, derived: bool | None) -> str:
+    """The lines that choose, with the rows of the table that are of this program."""
+    own = [row for row in table() if row["program"] == fingerprint(runner)]
+    lines = [
+        "# Which path runs: True is kernels wherever they can run, False what PyTorch offers, None",
+        "# what was faster when measured, and kernels where nothing was. On the CPU it is PyTorch,",
+        "# but where Triton interprets.",
+        f"DERIVED: bool | None = {derived}",
+        "",
+        "# Was PyTorch faster? By compute capability, format and the bits of the sizes.",
+        "MEASURED: dict[tuple[Any, ...], bool] = {",
+    ]
+    for row in own:
+        key = (tuple(map(int, row["capability"])), str(row["format"]), *map(int, row["sizes"]))
+        lines.append(f"    {key!r}: {row['library'] < row['derived']},")
+    lines[-1] += "" if own else "}"
+    lines += [
+        *(["}"] if own else []),
+        "",
+        "",
+        "def _preferred(derived: bool | None, like: Tensor, *sizes: int) -> bool:",
+        '    """Whether kernels are to run on arrays like this one."""',
+        '    if derived is not None or not MEASURED or like.device.type != "cuda":',
+        "        return derived is not False",
+        "    capability = torch.cuda.get_device_capability(like.device)",
+        '    dtype = str(like.dtype).removeprefix("torch.")',
+        "    return not MEASURED.get((capability, dtype, *(n.bit_length() for n in sizes)), False)",
+    ]
+    return "\n".join(lines)
