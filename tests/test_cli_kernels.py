@@ -79,7 +79,7 @@ def test_built_kernels_are_python(ncdc: Run) -> None:
     code, out, _ = ncdc("build", PROGRAMS, "causal", "--backend", "triton")
     assert code == 0
     functions = [n.name for n in ast.parse(out).body if isinstance(n, ast.FunctionDef)]
-    assert len(functions) == 4
+    assert len([name for name in functions if name.startswith("kernel_")]) == 4
     assert "tl.dot(tl.trans(tl.dot" not in out
 
 
