@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 # Compiled modules are kept: without them every command compiles the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-full lint types docs grammars vscode wheel clean ready
+.PHONY: demo test test-full test-kernels bench lint types docs grammars vscode wheel clean ready
 
 demo: ready
 	@$(BIN)/python examples/demo.py
@@ -18,6 +18,19 @@ test: lint types
 # The properties look at more and new examples: 2,000 generated programs each, and not 200.
 test-full: lint types
 	HYPOTHESIS_PROFILE=full NCDLANG_FULL=1 $(BIN)/python -m pytest -q -n 2
+
+# The ahead-of-time gate for all programs and tiles, by the installed Triton and by 3.6.0, whose
+# wheel is fetched once. What was compiled is remembered in .cache until a kernel changes.
+test-kernels: ready .cache/triton-3.6.0
+	$(BIN)/python tests/kernel_sweep.py
+	PYTHONPATH=.cache/triton-3.6.0 $(BIN)/python tests/kernel_sweep.py
+
+.cache/triton-3.6.0:
+	$(BIN)/python -m pip install --quiet --no-deps --target $@ triton==3.6.0
+
+# Kernels and emitted modules beside what people would run instead.
+bench: ready
+	$(BIN)/python -m benchmarks
 
 lint: ready
 	$(BIN)/ruff check .
@@ -33,7 +46,7 @@ docs: ready
 
 # Writes what editors and Pygments colour programs by, from the grammar and the library.
 grammars: ready
-	$(BIN)/python -m pytest -q tests/test_highlight.py --update-golden
+	$(BIN)/python -m pytest -q tests/test_highlight.py tests/test_editors.py --update-golden
 
 # Packs the extension for Visual Studio Code into dist/, and looks at what it packed; needs npm.
 vscode: ready

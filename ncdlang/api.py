@@ -75,6 +75,10 @@ def check(
         names = [diagram.name for diagram in check_source(source, find)[0].diagrams]
         target = names[-1] if names else None
     program, diagnostics = check_source(source, find, overrides, target=target)
+    if program.claims:
+        from ncdlang.refuting import with_counterexamples
+
+        diagnostics = with_counterexamples(diagnostics, program.claims)
     checked = Checked(program, diagnostics, overrides)
     if given and not checked.has_errors:
         _check_values(program, given)

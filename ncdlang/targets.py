@@ -16,10 +16,14 @@ GROUP = "ncdlang.backends"
 
 @record
 class Artifact:
-    """What a backend made: text or bytes, and the ending of a file that would hold it."""
+    """What a backend made: text or bytes, and the ending of a file that would hold it.
+
+    `notes` are what its user ought to know of how it was made.
+    """
 
     content: str | bytes
     suffix: str
+    notes: tuple[str, ...] = ()
 
 
 @record

@@ -48,7 +48,8 @@ def main(names: list[str]) -> None:
         diagram = library.program.diagram(name)
         assert diagram is not None
         sizes = {symbol: SIZES[symbol.name] for symbol in diagram.unknowns}
-        runner = Runner(make_plan(open_diagram(diagram), sizes), sizes)
+        plan = make_plan(open_diagram(diagram), sizes, "written")
+        runner = Runner(plan, sizes)
         for direction, kernel in kernels(runner):
             made = label(kernel.region)
             for arch in (80, 90):

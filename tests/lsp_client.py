@@ -10,6 +10,7 @@ from collections import deque
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
+from time import perf_counter
 from typing import Any
 
 PATIENCE = 60.0
@@ -106,7 +107,8 @@ class Client:
             self.asked.append(method)
             self.send({"id": message["id"], "result": None})
         elif method == "textDocument/publishDiagnostics":
-            self.findings[message["params"]["uri"]] = message["params"]
+            told = {**message["params"], "received": message["received"]}
+            self.findings[told["uri"]] = told
             self.published.append(message["params"])
         elif method == "window/logMessage":
             self.log.append(message["params"]["message"])
@@ -126,7 +128,9 @@ class Client:
             if not length:
                 self._messages.put(None)
                 return
-            self._messages.put(json.loads(stream.read(length)))
+            message = json.loads(stream.read(length))
+            message["received"] = perf_counter()
+            self._messages.put(message)
 
     def _read_errors(self) -> None:
         assert self.process.stderr is not None
@@ -156,9 +160,16 @@ class Client:
         self.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
 
     def wait(self, uri: str, version: int | None) -> list[dict[str, Any]]:
-        """What is found in a version of a document, told now or already."""
+        """What is found in a version of a document, told now or already.
+
+        Where a check takes long some of it is told before the rest. A request waits for the check,
+        and the answer to another one comes after all that was told of it.
+        """
         while self.findings.get(uri, {"version": -1}).get("version") != version:
             self.receive()
+        place = {"line": 0, "character": 0}
+        for _ in range(2):
+            self.request("textDocument/hover", {"textDocument": {"uri": uri}, "position": place})
         found: list[dict[str, Any]] = self.findings[uri]["diagnostics"]
         return found
 
@@ -187,3 +198,64 @@ class Client:
             assert stream is not None
             stream.close()
         return code
+
+
+class File:
+    """A document of the server's folder, and places in it by the text that stands there."""
+
+    def __init__(self, client: Client, path: Path, text: str) -> None:
+        self.client = client
+        self.path = path
+        self.uri = path.as_uri()
+        self.text = text
+        self.version = 1
+        path.write_text(text, encoding="utf-8")
+
+    def open(self) -> list[dict[str, Any]]:
+        return self.client.open(self.uri, self.text, self.version)
+
+    def type(self, text: str) -> list[dict[str, Any]]:
+        """The document has another text now; what is found in it."""
+        self.version += 1
+        self.text = text
+        return self.client.replace(self.uri, self.version, text)
+
+    def place(self, words: str, after: int = 0, number: int = 0) -> dict[str, int]:
+        start = -1
+        for _ in range(number + 1):
+            start = self.text.index(words, start + 1)
+        before = self.text[: start + after]
+        line = before[before.rfind("\n") + 1 :]
+        return {"line": before.count("\n"), "character": len(line.encode("utf-16-le")) // 2}
+
+    def at(self, words: str, after: int = 0, number: int = 0) -> dict[str, Any]:
+        return {
+            "textDocument": {"uri": self.uri},
+            "position": self.place(words, after, number),
+        }
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        end = {"line": self.text.count("\n") + 1, "character": 0}
+        return {
+            "textDocument": {"uri": self.uri},
+            "range": {"start": {"line": 0, "character": 0}, "end": end},
+        }
+
+    def read(self, range: dict[str, Any]) -> str:
+        """The text of a range."""
+        return self.text[self._offset(range["start"]) : self._offset(range["end"])]
+
+    def _offset(self, place: dict[str, int]) -> int:
+        lines = self.text.splitlines(keepends=True)
+        before = "".join(lines[: place["line"]])
+        line = lines[place["line"]] if place["line"] < len(lines) else ""
+        units = line.encode("utf-16-le")[: 2 * place["character"]]
+        return len(before) + len(units.decode("utf-16-le"))
+
+    def edited(self, edits: list[dict[str, Any]]) -> str:
+        text = self.text
+        for edit in sorted(edits, key=lambda e: self._offset(e["range"]["start"]), reverse=True):
+            start, end = (self._offset(edit["range"][side]) for side in ("start", "end"))
+            text = text[:start] + edit["newText"] + text[end:]
+        return text

@@ -5,8 +5,9 @@ A page is followed from its top to its end, as a reader does, in one folder:
 - `ncd` is a program without mistakes, formatted; `ncd layers.ncd` is kept as that file;
 - `ncd error=NCD2004` gives that error alone; a block `text` after it is the error, in short;
 - `console` shows commands (`$ ncdc check layers.ncd`) and what they write;
-- `python` is run, all blocks of a page one after another; `ipython` is compiled;
-- `sh` shows commands whose arguments are valid.
+- `python` is run, all blocks of a page one after another; so are the cells `ipython`, by the shell
+  of notebooks, with names of its own;
+- `sh` shows commands whose arguments are valid; `yaml` is read.
 
 What the program writes is written anew by `make docs`.
 """
@@ -19,6 +20,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ from ncdlang.syntax.parser import parse
 
 FENCE = re.compile(r"^```(\w*)(?: ([^\n]+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 GENERATED = re.compile(r"<!-- generated: .*?<!-- end -->", re.DOTALL)
-LANGUAGES = frozenset({"ncd", "console", "python", "ipython", "sh", "text", "yaml"})
+LANGUAGES = frozenset(("console", "ipython", "json", "lua", "ncd", "python", "sh", "text", "yaml"))
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Reader:
             "console": self.console,
             "python": self.python,
             "ipython": self.cell,
+            "json": self.settings,
+            "yaml": self.settings,
             "sh": self.commands,
             "text": self.report,
         }
@@ -136,8 +140,30 @@ class Reader:
         return block
 
     def cell(self, block: Block) -> Block:
-        """Statements for a notebook, which is not there."""
-        compile(block.text, f"line {block.line}", "exec")
+        """A cell of a notebook that shows no error."""
+        from IPython.utils.capture import capture_output
+
+        shell = self.notebook
+        with contextlib.chdir(self.folder), capture_output() as captured:
+            result = shell.run_cell(block.text)
+        problem = result.error_before_exec or result.error_in_exec
+        assert problem is None, f"line {block.line}: {captured.stdout}{captured.stderr}"
+        return block
+
+    @cached_property
+    def notebook(self) -> Any:
+        """A shell of the page's own; IPython has one at a time."""
+        from IPython.core.interactiveshell import InteractiveShell
+        from traitlets.config import Config
+
+        InteractiveShell.clear_instance()
+        return InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+
+    def settings(self, block: Block) -> Block:
+        """A file of settings that is no more than read."""
+        import yaml
+
+        assert yaml.safe_load(block.text), f"line {block.line}"
         return block
 
     def commands(self, block: Block) -> Block:

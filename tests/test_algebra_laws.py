@@ -1,4 +1,29 @@
-"""The laws of semantics.md, sections 1 and 2, as properties of random maps, graphs and terms."""
+"""The laws of what a diagram means, as properties of random maps, graphs and terms.
+
+Index maps (the axis-stride category):
+
+- identity, associativity: `test_identity_and_associativity`
+- products and composition interchange: `test_products_of_maps_interchange`
+- a composite of matrices is the composite of functions:
+  `test_composition_of_maps_is_composition_of_functions`
+- an accepted map stays inside, a rejected one comes with a counterexample:
+  `test_a_map_is_accepted_when_its_image_lies_inside`
+
+Broadcasted operations and terms of them:
+
+- bifunctoriality: `test_sequence_and_product_interchange`
+- naturality of permuting, dropping and copying: `test_permuting_dropping_and_copying_are_natural`
+- the same of random operators, but for copying: `test_random_terms_are_permuted_and_dropped`,
+  `test_copying_is_not_natural_for_random_terms`
+- Yoneda sliding: `test_reindexings_slide_through_operations`
+- reindexing is contravariant: `test_reindexing_is_contravariant`
+- terms and hypergraphs, brackets, iteration: `test_terms_and_graphs_go_to_and_fro`,
+  `test_brackets_and_titles_mean_nothing`, `test_iteration_is_a_sequence`
+
+Rewrites keep the meaning and neither copy nor merge what is random: `test_algebra_rewrites.py`.
+Gradients are those of autograd: `test_gradients_random.py`. Streaming forms equal the reference:
+`test_kernels.py`. Symmetries that are proved hold for numbers: `test_symmetry_numbers.py`.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +60,7 @@ from ncdlang.algebra.terms import (
     to_graph,
     to_term,
 )
-from ncdlang.ir.diagram import Graph, Reindex
+from ncdlang.ir.diagram import Edge, Graph, Reindex
 from ncdlang.ir.lower import lower
 from ncdlang.semantics.size import ONE, constant
 from ncdlang.semantics.types import Affine, Axis, Floor, Mod, plain_index
@@ -311,6 +336,43 @@ def test_permuting_dropping_and_copying_are_natural(seed: int) -> None:
     copy_in = Rearrange(here, (*range(n), *range(n)))
     copy_out = Rearrange(there, (*range(m), *range(m)))
     agree(then(f, copy_out), then(copy_in, both), graph, inputs, drawn)
+
+
+@settings(max_examples=TERMS)
+@given(seeds, st.data())
+def test_random_terms_are_permuted_and_dropped(seed: int, data: st.DataObject) -> None:
+    """What holds of all terms holds of those with dropout; copies of results are one draw."""
+    graph = random_graph(seed, is_random=True)
+    f, h = cut(graph, data.draw(st.integers(0, len(graph.edges))))
+
+    def digest(term: Term) -> str:
+        return normal_form(to_graph(term, graph)).digest
+
+    whole = then(f, h)
+    here, there = domain(whole), codomain(whole)
+    assert digest(whole) == digest(to_term(graph))
+    assert digest(then(Beside(f, f), Beside(h, h))) == digest(Beside(whole, whole))
+    order = tuple(reversed(range(len(there))))
+    turned = tuple(there[place] for place in order)
+    back = Rearrange(turned, order)
+    assert digest(then(whole, Rearrange(there, order), back)) == digest(whole)
+    dropped = then(whole, Rearrange(there, ()))
+    assert digest(dropped) == digest(Rearrange(here, ()))
+    both = Rearrange(there, (*range(len(there)), *range(len(there))))
+    twice = then(Rearrange(here, (*range(len(here)), *range(len(here)))), Beside(whole, whole))
+    has_chance = any(is_random(edge) for edge in live(to_graph(whole, graph)))
+    assert (digest(then(whole, both)) == digest(twice)) is not has_chance
+
+
+def live(graph: Graph) -> list[Edge]:
+    """The operations that the results depend on."""
+    wanted = set(graph.outputs)
+    found: list[Edge] = []
+    for edge in reversed(graph.edges):
+        if any(result.wire in wanted for result in edge.outputs):
+            found.append(edge)
+            wanted.update(operand.wire for operand in edge.inputs)
+    return found
 
 
 def test_copying_is_not_natural_for_random_terms() -> None:

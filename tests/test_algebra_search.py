@@ -89,6 +89,35 @@ def test_five_factors_are_contracted_in_the_best_order() -> None:
     assert flops(found.graph, extents) == path.opt_cost == 23750
 
 
+@settings(max_examples=10)
+@given(seeds)
+def test_the_search_orders_five_factors_as_well_as_opt_einsum(seed: int) -> None:
+    pick = Random(seed)
+    sizes = {letter: pick.choice((64, 128, 256, 1000)) for letter in LETTERS[:5] + "uv"}
+    factors = ["".join(pick.sample(sorted(sizes), pick.randint(2, 3))) for _ in range(5)]
+    used = {axis: sum(axis in factor for factor in factors) for axis in "".join(factors)}
+    kept = "".join(a for a in sorted(used) if used[a] == 1 or pick.random() < 0.2)
+    if len(kept) == len(used):
+        return
+    inputs = ", ".join(f"F{i}: [{' '.join(factor)}]" for i, factor in enumerate(factors))
+    value = " * ".join(f"F{i}[{' '.join(factor)}]" for i, factor in enumerate(factors))
+    axes = " ".join(kept)
+    graph = graph_of(f"diagram main({inputs}) -> [{axes}] {{ return Y[{axes}] = {value} }}")
+    extents = Extents({s: sizes[s.name] for s in graph.diagram.unknowns})
+    found = derive(graph, extents)
+    shapes = [tuple(sizes[axis] for axis in factor) for factor in factors]
+    expression = f"{','.join(factors)}->{kept}"
+    _, path = opt_einsum.contract_path(expression, *shapes, shapes=True, optimize="optimal")
+    ordered = rewrite_all(graph, (MERGE_CONTRACTIONS, ORDER_CONTRACTIONS), extents).graph
+    assert flops(ordered, extents) <= path.opt_cost
+    # More operations are only made where fewer bytes are moved for them.
+    assert found.after.time <= cost(ordered, extents).time
+    assert (
+        flops(found.graph, extents) <= path.opt_cost
+        or found.after.bytes < cost(ordered, extents).bytes
+    )
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -121,6 +150,43 @@ def test_linear_attention_is_found_from_its_dense_form() -> None:
         names = {axis.name for axis in edge.outputs[0].wire.type.axes}
         assert not {"q", "x"} <= names, "no array of queries by keys is left"
     assert found.after.flops * 20 < found.before.flops
+
+
+LINEAR = {
+    "other names and orders": """
+    diagram f(V: [b u c], K: [b u z], Q: [a u z]) -> [u a c] {
+      T[u b a] = K[b u z] * Q[a u z]
+      O[u a c] = V[b u c] * T[u b a] * 0.125
+      return O
+    }
+    """,
+    "a called diagram and copies": """
+    diagram scores(Q: [a z], K: [b z]) -> [a b] { return S[a b] = Q[a z] * K[b z] }
+    diagram f(Q: [a u z], K: [b u z], V: [b u c]) -> [u a c] {
+      L[u a z] = Q[a u z]
+      R[u b z] = K[b u z]
+      S = scores(L, R)
+      return O[u a c] = S[u a b] * V[b u c]
+    }
+    """,
+    "point-free": """
+    diagram f : ([a z], [b z], [b c]) -> [a c]
+      = einsum[a z, b z -> a b] >> scale[0.5] >> einsum[a b, b c -> a c]
+    """,
+    "features and a quotient": """
+    diagram f(Q: [a u z], K: [b u z], V: [b u c]) -> [a u c] {
+      S[u a b] = exp(Q[a u z]) * K[b u z]^2
+      return O[a u c] = S[u a b] * V[b u c] / (1 + size(b))
+    }
+    """,
+}
+
+
+@pytest.mark.parametrize("text", LINEAR.values(), ids=LINEAR)
+def test_linear_attention_is_found_however_it_is_written(text: str) -> None:
+    found = derived(graph_of(text), a=4096, b=4096, z=64, c=64, u=8)
+    made = [{axis.name for axis in e.outputs[0].wire.type.axes} for e in found.graph.edges]
+    assert not any({"a", "b"} <= names for names in made)
 
 
 def test_the_dense_form_stays_where_it_is_cheaper() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
+from ncdlang.backends.draw.circuit import fitting
 from ncdlang.backends.draw.circuit.drawing import draw
 from ncdlang.backends.draw.circuit.measure import (
     bends,
@@ -56,18 +58,29 @@ def diagrams(path: Path) -> tuple[CheckedDiagram, ...]:
 # ---- every example, the library, random programs ------------------------------------------------
 
 
-@pytest.mark.parametrize("path", [*EXAMPLES, *LIBRARY], ids=lambda path: path.stem)
+@pytest.fixture
+def single(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One layout of each diagram: the variants to choose from are laid out alike."""
+    monkeypatch.setattr(fitting, "VARIANTS", 1)
+
+
+OPTIONS = (
+    {"depth": "all"},
+    {"library": "open", "depth": "all"},
+    {"depth": "1", "labels": "both"},
+    {"width": "700", "depth": "1"},
+    {"font": "DejaVu Sans"},
+    {"depth": "0"},
+)
+ALL = os.environ.get("NCDLANG_FULL") == "1"
+
+
+@pytest.mark.usefixtures("single")
 @pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"depth": "0"},
-        {"depth": "1", "labels": "both"},
-        {"library": "open"},
-        {"width": "700"},
-        {"font": "DejaVu Sans"},
-    ],
-    ids=str,
+    ("path", "options"),
+    [(path, options) for path in EXAMPLES for options in OPTIONS]
+    + [(path, options) for path in LIBRARY for options in OPTIONS[: None if ALL else 2]],
+    ids=lambda value: value.stem if isinstance(value, Path) else str(value),
 )
 def test_nothing_overlaps(path: Path, options: dict[str, str]) -> None:
     chosen = parse_options({"style": "circuit", **options})
@@ -75,8 +88,10 @@ def test_nothing_overlaps(path: Path, options: dict[str, str]) -> None:
     assert not any(found.values()), found
 
 
+@pytest.mark.usefixtures("single")
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_nothing_overlaps_in_random_programs(chunk: int) -> None:
+    chosen = parse_options({"depth": "all"})
     drawn, seed = 0, chunk * 10_000
     while drawn < RANDOM // CHUNKS:
         seed += 1
@@ -87,7 +102,7 @@ def test_nothing_overlaps_in_random_programs(chunk: int) -> None:
             continue
         drawn += 1
         for diagram in library.program.diagrams:
-            assert not faults(scene(diagram)), text
+            assert not faults(scene(diagram, chosen)), text
 
 
 def test_crossings_and_bends_do_not_grow(request: pytest.FixtureRequest) -> None:

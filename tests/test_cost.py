@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
+import ncdlang
 from ncdlang.analysis.cost import (
     Block,
     Level,
@@ -24,6 +28,10 @@ from ncdlang.analysis.cost import (
     transfers,
 )
 from ncdlang.analysis.devices import DEVICES
+from ncdlang.analysis.opening import open_diagram
+from ncdlang.analysis.plan import make_plan
+from ncdlang.analysis.region_cost import step_cost
+from ncdlang.semantics.types import Axis
 
 
 def matmul(a: int = 512, b: int = 512, c: int = 512) -> Problem:
@@ -202,3 +210,70 @@ def test_s8_spherical_attention_needs_no_scores() -> None:
     assert float(flops(dense, {})) == pytest.approx(1.374e11, rel=1e-3)
     assert float(flops(linear, {})) == pytest.approx(2.147e9, rel=1e-3)
     assert flops(dense, {}) / flops(linear, {}) == 64
+
+
+PROGRAMS = ncdlang.load(Path(__file__).parent / "data" / "kernels.ncd")
+LENGTHS = {"q": 4096, "x": 4096, "h": 16, "k": 128, "e": 128, "t": 4096, "m": 4096, "n": 64}
+
+
+def cost_of(name: str, device: str = "h200", **given: int):
+    diagram = PROGRAMS.program.diagram(name)
+    assert diagram is not None
+    sizes = {s: {**LENGTHS, **given}[s.name] for s in diagram.unknowns}
+    (step,) = make_plan(open_diagram(diagram), sizes, "written").steps
+    return step_cost(step, sizes, DEVICES[device], "bf16")
+
+
+def by_axis(tiles: Mapping[Axis, int]) -> dict[str, int]:
+    return {axis.name: tile for axis, tile in tiles.items()}
+
+
+def test_attention_by_hand() -> None:
+    cost = cost_of("softmax_dense")
+    tiles = by_axis(cost.tiles)
+    one = 16 * 4096 * 128 * 2
+    assert cost.transfers == 2 * one + 2 * one * 4096 / tiles["q"]
+    # Two products, and a sum and a maximum of the scores.
+    assert cost.flops == 16 * 4096 * 4096 * (2 * 128 + 2 * 128 + 1 + 1)
+    assert cost.seconds == max(cost.flops / 989e12, cost.transfers / 4.8e12)
+    assert cost.share == 1
+
+
+def test_a_causal_mask_halves_what_is_visited() -> None:
+    cost = cost_of("causal")
+    tiles = by_axis(cost.tiles)
+    rows, keys = 4096 // tiles["q"], 4096 // tiles["x"]
+    seen = sum(math.ceil((i + 1) * tiles["q"] / tiles["x"]) for i in range(rows))
+    assert cost.share == pytest.approx(seen / (rows * keys))
+    one = 16 * 4096 * 128 * 2
+    assert cost.transfers == pytest.approx(2 * one + 2 * one * rows * cost.share)
+    assert cost.flops == pytest.approx(cost_of("softmax_dense").flops * cost.share)
+
+
+def test_a_window_visits_a_band() -> None:
+    cost = cost_of("sliding")
+    tiles = by_axis(cost.tiles)
+    assert cost.share * 4096 == pytest.approx(tiles["q"] + tiles["x"], rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "limit"),
+    [
+        ("softmax_dense", {"q": 16384, "x": 16384}, "memory"),
+        ("softmax_dense", {"q": 1}, "memory"),
+        ("rms_norm_linear", {"t": 1, "f": 8192}, "memory"),
+    ],
+)
+def test_what_binds(name: str, given: dict[str, int], limit: str) -> None:
+    cost = cost_of(name, **{"f": 4096, **given})
+    is_compute = cost.flops / 989e12 >= cost.transfers / 4.8e12
+    assert cost.limit == ("compute" if is_compute else "memory") == limit
+
+
+def test_the_devices() -> None:
+    assert {"a100", "h100", "h200"} <= DEVICES.keys()
+    balance = {name: DEVICES[name].rate("bf16") / DEVICES[name].bandwidth for name in DEVICES}
+    assert balance["h100"] == pytest.approx(295, abs=0.5)
+    assert balance["h200"] == pytest.approx(206, abs=0.5)
+    assert balance["a100"] == pytest.approx(153, abs=0.5)
+    assert balance["a100-40"] == pytest.approx(201, abs=0.5)

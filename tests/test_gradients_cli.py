@@ -76,6 +76,21 @@ REFUSED = {
         "no derivative is known for the op `g`",
         3,
     ),
+    "a recurrence inside a recurrence": (
+        "diagram g(U: [s]) -> [s] {\n"
+        "  return G[s] = U[s] + where(s > 0, sin(G[s - 1]), 0)\n}\n"
+        "diagram f(X: [t s]) -> [t s] {\n  P[t s] = where(t > 0, H[t - 1, s], 0)\n"
+        "  R = g(P)\n  return H[t s] = R[t s] + X[t s]\n}",
+        "a recurrence inside a recurrence has no gradient",
+        2,
+    ),
+    "a scatter inside a recurrence that adds nothing": (
+        "diagram g(U: [s]) -> [s] {\n  Y: [s]\n  Y[s] max= U[s]\n  return Y\n}\n"
+        "diagram f(X: [t s]) -> [t s] {\n  P[t s] = where(t > 0, H[t - 1, s], 0)\n"
+        "  R = g(P)\n  return H[t s] = R[t s] + X[t s]\n}",
+        "a scatter inside a recurrence has a gradient only if it adds reals",
+        2,
+    ),
     "a complex array": (
         "diagram f(X: [x], Z: C[x]) -> [x] {\n  return Y[x] = real(Z * X)\n}",
         "complex: only reals have gradients",

@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("algebra",),
     ("analysis", "gradients", "interchange"),
     ("targets",),
-    ("project",),
+    ("project", "refuting"),
     ("report", "vocabulary"),
     ("api",),
     ("lsp",),

@@ -7,6 +7,8 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
+from time import process_time
 from typing import Any
 
 import pytest
@@ -230,3 +232,23 @@ def test_after_random_edits_a_text_is_parsed_as_from_its_start(
     for _, place, dropped, put in changes:
         text = edited(text, place, dropped, put)
         assert tree_of(text, parser) == tree_of(text, Fresh())
+
+
+def test_a_change_of_one_diagram_costs_a_fraction_of_a_check() -> None:
+    whole = FILES["main.ncd"]
+    head, part = whole[: whole.index("## Scores")], whole[whole.index("## Scores") :]
+    part = part[: part.index("config")]
+    names = ("scores", "attend", "layer", "stack", "table", "sums", "windows", "kept")
+    text = head
+    for number in range(12):
+        text += re.sub(rf"\b({'|'.join(names)})\b", rf"\g<1>{number}", part)
+    place = text.rindex("  return softmax")
+    memory = Memory()
+    seconds: list[float] = []
+    for typed in ("", *("  Z = S"[: n + 1] for n in range(7)), "  Z = S\n"):
+        files = {name: Source(name, each) for name, each in FILES.items()}
+        files["main.ncd"] = Source("main.ncd", text[:place] + typed + text[place:])
+        begun = process_time()
+        by_memory(files, "main.ncd", memory)
+        seconds.append(process_time() - begun)
+    assert median(seconds[1:]) < seconds[0] / 3

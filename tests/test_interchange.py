@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from random import Random
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from random_graphs import random_diagram
 
 import ncdlang
 from ncdlang.cli.main import main
@@ -140,6 +142,17 @@ def test_json_and_back_is_the_same_program(item: tuple[Path, str]) -> None:
     assert json_text(back) == text
 
 
+@pytest.mark.parametrize("seed", range(200 if os.environ.get("NCDLANG_FULL") else 40))
+def test_random_programs_go_to_json_and_back(seed: int) -> None:
+    diagram = random_diagram(seed, seed % 3 == 0)
+    if diagram is None:
+        return
+    text = json_text(diagram)
+    (back,) = program_of(text).diagrams
+    assert render_checked(back) == render_checked(diagram)
+    assert json_text(back) == text
+
+
 def test_the_same_text_gives_the_same_json() -> None:
     assert json_text(checked(ITEMS[0])) == json_text(checked(ITEMS[0]))
 
@@ -166,6 +179,61 @@ def test_damaged_json_is_read_or_refused(seed: int) -> None:
     except FormatError:
         return
     assert isinstance(diagram, CheckedDiagram)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_json_that_does_not_fit_together_is_refused(
+    seed: int, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """What is well-typed but no diagram of the checker is refused, or compiles all the same."""
+    random = Random(seed)
+    value = json.loads(json_text(checked(ITEMS[seed % len(ITEMS)])))
+    holder, key = random.choice(places(value["objects"]))
+    others = [h[k] for h, k in places(value["objects"]) if type(h[k]) is type(holder[key])]
+    holder[key] = json.loads(json.dumps(random.choice(others)))
+    file = tmp_path / "changed.json"
+    file.write_text(json.dumps(value), encoding="utf-8")
+    code = main(["build", str(file), *(f"--size={name}=4" for name in ("m", "h", "k", "v"))])
+    out, err = capsysbinary.readouterr()
+    assert code in (0, 1, 2)
+    assert b"internal error" not in err
+    compile(out, "changed.py", "exec")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ('"version": 1', '"version": 2', "version: this is version 2, only 1 is read"),
+        ('"version": 1', '"version": 2, "version": 1', "two members `version`"),
+        ('"version": 1', f'"version": {"9" * 5000}', "a number has 5000 digits"),
+        ('"version": 1', '"version": true', "version: a whole number is wanted"),
+        ('"op": "exp"', '"op": "os.system"', "`Apply` has no such `op`"),
+        ('"op": "exp"', '"op": "add"', "`add` takes 2"),
+        ('"name": "real"', '"name": "int"', "type.kind.name: `Kind` has no such `name`"),
+        ('"init": "normal"', '"init": "a)\\nimport os"', "init: `Learned` has no such `init`"),
+        ('"op": "sum"', '"op": "map"', "`Reduce` has no such `op`"),
+    ],
+)
+def test_hostile_json_is_refused(before: str, after: str, said: str) -> None:
+    text = """
+diagram f(X: [x m]) -> [] {
+  learn W: [m] ~ normal(0, 1)
+  return sum[x m](exp(X[x m]) * W[m])
+}
+"""
+    good = json_text(ncdlang.loads(text).program.diagrams[0])
+    assert before in good
+    with pytest.raises(FormatError, match=re.escape(said)):
+        program_of(good.replace(before, after, 1))
+
+
+def test_wires_are_made_before_they_are_read() -> None:
+    text = "diagram f(X: [x]) -> [x] {\n  Y = exp(X)\n  Z = sin(Y)\n  return Y * Z\n}\n"
+    value = json.loads(json_text(ncdlang.loads(text).program.diagrams[0]))
+    (diagram,) = [o for o in value["objects"] if o["is"] == "CheckedDiagram" and o["name"] == "f"]
+    diagram["steps"].reverse()
+    with pytest.raises(FormatError, match="`Y` is read before it is made"):
+        program_of(json.dumps(value))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from traitlets.config import Config
 
 import ncdlang
 from ncdlang.diagnostics import Diagnostic
@@ -40,7 +41,8 @@ class Notebook:
     """A shell whose cells are run one after another."""
 
     def __init__(self) -> None:
-        self.shell = InteractiveShell.instance()
+        settings = Config({"HistoryManager": {"enabled": False}})
+        self.shell = InteractiveShell.instance(config=settings)
         self.names: dict[str, Any] = self.shell.user_ns
 
     def run(self, *lines: str) -> Ran:
@@ -58,7 +60,6 @@ def notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebo
     created = Notebook()
     assert created.run("%load_ext ncdlang").error is None
     yield created
-    created.shell.history_manager.end_session()  # type: ignore[union-attr]
     InteractiveShell.clear_instance()
 
 

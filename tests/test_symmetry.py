@@ -238,7 +238,28 @@ diagram f(X: [x m]) -> [x m] {
     assert found[0].span.text == "equivariant[m](cumsum[m])"
 
 
-@pytest.mark.parametrize("of", ["f >> f", "sum", "exp[x]", "sum[xs..]", "nothing"])
+@pytest.mark.parametrize("of", ["f >> f", "sum", "exp[x]", "sum[xs..]", "einsum[x -> x]"])
 def test_an_assertion_of_no_diagram(of: str) -> None:
     _, found = check(f"diagram f(X: [x]) -> [x] {{ return X }}\nassert equivariant[x]({of})\n")
     assert [d.code for d in found] == ["NCD3004"]
+
+
+@pytest.mark.parametrize(
+    ("of", "help_text"),
+    [
+        ("dropout", "add `use std.nn.{dropout}`"),
+        ("affine[x -> x]", "add `use std.nn.{affine}`"),
+        ("softmx[x]", "did you mean `softmax`?"),
+        ("nothing", ""),
+    ],
+)
+def test_an_assertion_of_an_unknown_name_says_so(of: str, help_text: str) -> None:
+    _, found = check(f"diagram f(X: [x]) -> [x] {{ return X }}\nassert equivariant[x]({of})\n")
+    assert [d.code for d in found] == ["NCD2001"]
+    assert found[0].help == help_text
+
+
+@pytest.mark.parametrize("of", ["where", "cast[bf16]", "scale[2]", "id", "(exp)", "(softmax[x])"])
+def test_operators_of_single_entries_commute_with_everything(of: str) -> None:
+    assert refused(f"equivariant[x]({of})") == []
+    assert len(refused(f"invariant[x]({of})")) == 1

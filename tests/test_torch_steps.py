@@ -337,7 +337,7 @@ def test_writes_in_place_and_slices_need_no_scatter() -> None:
         ("on_diagonal", '"copy"'),
         ("on_diagonal", "each place has one source"),
         ("apart", '(J,), U.transpose(-3, -1), "add", new=1, kept=1'),
-        ("apart", "and are joined by max"),
+        ("apart", "may meet and are added; sources"),
         ("one_to_one", 'U, "copy", new=1, kept=0'),
         ("one_to_one", '(U.new_zeros(n, d), (R,), K, "copy", new=1, kept=1)'),
         ("over_slices", "_write( _write( _write( U.new_zeros(n, 2, d),"),

@@ -7,7 +7,7 @@ from ncdlang.semantics.program import CheckedDiagram, signature
 from ncdlang.semantics.size import Size, Symbol, constant
 from ncdlang.targets import Artifact, Request
 
-from .circuit.drawing import draw, draw_stages, draw_streams
+from .circuit.drawing import draw, draw_stages, draw_streams, written
 from .circuit.gv import grouped
 from .circuit.stages import stages
 from .dataflow import dataflow
@@ -49,18 +49,18 @@ class DrawBackend:
             drawn = draw_streams(diagram, sizes, options, notation)
         else:
             drawn = draw(lower(diagram), options, notation)
-        sheet = drawn.sheet(diagram.name, options)
+        sheet = written(drawn, diagram.name, options)
         if options.format == "gv":
-            return Artifact(sheet.text, ".gv")
+            return Artifact(sheet.text, ".gv", drawn.notes)
         content = render(sheet.text, options.format, sheet.titles, is_placed=True)
         if options.format == "svg":
             content = grouped(content, sheet.groups, signature(request.diagram))
-        return _artifact(content, options)
+        return _artifact(content, options, drawn.notes)
 
 
-def _artifact(content: bytes, options: Options) -> Artifact:
+def _artifact(content: bytes, options: Options, notes: tuple[str, ...] = ()) -> Artifact:
     text_or_bytes = content.decode() if options.format == "svg" else content
-    return Artifact(text_or_bytes, f".{options.format}")
+    return Artifact(text_or_bytes, f".{options.format}", notes)
 
 
 def _known(request: Request, options: Options) -> dict[Symbol, Size]:

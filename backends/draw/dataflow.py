@@ -28,7 +28,7 @@ def dataflow(diagram: CheckedDiagram, options: Options, notation: Notation) -> P
     painter = _Painter(options)
     graph = lower(diagram)
     canvas = _Canvas()
-    layer = _Layer(painter, graph, canvas, (graph.name,), notation, options.depth)
+    layer = _Layer(painter, graph, canvas, (graph.name,), notation, options.depth or 0)
     inputs = tuple(layer.terminal(wire, "input") for wire in graph.inputs)
     layer.draw()
     outputs = tuple(layer.output(wire) for wire in graph.outputs)

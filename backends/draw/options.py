@@ -24,7 +24,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "streams": ("off", "on"),
 }
 _FREE = ("depth", "font", "width", "rewrite")
-_DEEPEST = 64
+DEEPEST = 64
+"""More levels than any drawing opens."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Options:
 
     `labels` says whether an axis shows its name, its size where that is known, or both. `detail`
     draws one box for each equation and call, or one for each broadcasted operation. `depth` is
-    the number of levels of calls that are drawn opened; boxes of the standard library stay
+    the number of levels of calls that are drawn opened, None in a circuit for as many as read
+    well; boxes of the standard library stay
     closed unless `opens_library`. `rewrite` is the name of one whose stages are drawn.
     `streams` colours wires by the memory that holds them, and tells the tiles of kernels.
     """
@@ -43,7 +45,7 @@ class Options:
     theme: Theme = "light"
     labels: LabelMode = "names"
     detail: Detail = "equations"
-    depth: int = 0
+    depth: int | None = 0
     opens_library: bool = False
     font: str = "Times"
     width: float = 0.0
@@ -76,7 +78,7 @@ def parse_options(options: Mapping[str, str]) -> Options:
         theme=cast("Theme", chosen["theme"]),
         labels=cast("LabelMode", chosen["labels"]),
         detail=cast("Detail", chosen["detail"]),
-        depth=(_DEEPEST if chosen["style"] == "circuit" else 0) if depth is None else depth,
+        depth=0 if depth is None and chosen["style"] == "graph" else depth,
         opens_library=chosen["library"] == "open",
         font=_font(options.get("font", Options.font)),
         width=_width(options["width"]) if "width" in options else 0.0,
@@ -87,9 +89,9 @@ def parse_options(options: Mapping[str, str]) -> Options:
 
 def _depth(value: str) -> int:
     if value == "all":
-        return _DEEPEST
+        return DEEPEST
     if value.isascii() and value.isdigit() and len(value) < 4:
-        return min(int(value), _DEEPEST)
+        return min(int(value), DEEPEST)
     raise TargetError(f"`depth` is a number of levels of calls, or `all`, not `{value}`")
 
 

@@ -9,6 +9,7 @@ from ncdlang.analysis.plan import make_plan
 from ncdlang.targets import Artifact, Request, TargetError
 
 from .dispatch import choice
+from .expressions import Unsupported
 from .file import write_file
 from .module import triton_module
 from .training import Runner
@@ -38,7 +39,11 @@ class TritonBackend:
         runner = Runner(make_plan(opened, sizes), sizes)
         if not runner.names:
             raise TargetError(f"{diagram.name} has no region that streams")
-        return Artifact(write_file(request, runner).text, ".py")
+        try:
+            return Artifact(write_file(request, runner).text, ".py")
+        except Unsupported:
+            # The kernels alone, where no operation can be made of a step.
+            return Artifact(runner.source(), ".py")
 
     def module(self, request: Request) -> nn.Module:
         """A module with the parameters of the PyTorch backend's, run by derived kernels."""

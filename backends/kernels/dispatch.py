@@ -1,6 +1,6 @@
 """Which path a module takes on a GPU: its kernels, or what the eager class calls.
 
-A measured table (`winners.json`, written by the benchmarks) says for a program, a GPU, a format
+A measured table (`winners.py`, written by the benchmarks) says for a program, a GPU, a format
 and a class of sizes which one is faster. Where nothing was measured the kernels run. On the CPU
 they only run where Triton interprets them.
 """
@@ -8,9 +8,6 @@ they only run where Triton interprets them.
 from __future__ import annotations
 
 import hashlib
-import json
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from ncdlang.analysis.plan import Region
@@ -19,8 +16,8 @@ from ncdlang.targets import Request, TargetError
 
 from ..pytorch.names import quoted
 from .training import Runner
+from .winners import ROWS
 
-TABLE = Path(__file__).with_name("winners.json")
 CHOICES = {"auto": None, "": None, "true": True, "false": False}
 
 
@@ -31,12 +28,6 @@ def choice(request: Request) -> bool | None:
     if text not in CHOICES:
         raise TargetError(f"derived is true, false or auto, not {quoted(str(given))}")
     return CHOICES[text]
-
-
-@cache
-def table() -> list[dict[str, Any]]:
-    """The rows that were measured."""
-    return json.loads(TABLE.read_text("utf-8"))["rows"]
 
 
 def fingerprint(runner: Runner) -> str:
@@ -78,7 +69,7 @@ def _data(term: Term, number: Any) -> str:
 
 def default_text(runner: Runner, derived: bool | None) -> str:
     """The lines that choose, with the rows of the table that are of this program."""
-    own = [row for row in table() if row["program"] == fingerprint(runner)]
+    own = [row for row in ROWS if row["program"] == fingerprint(runner)]
     lines = [
         "# Which path runs: True is kernels wherever they can run, False what PyTorch offers, None",
         "# what was faster when measured, and kernels where nothing was. On the CPU it is PyTorch,",

@@ -7,7 +7,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ncdlang.analysis.plan import RESIDENT, Step, arrays_of
+from ncdlang.analysis.associate import MARGIN
+from ncdlang.analysis.plan import RESIDENT
+from ncdlang.analysis.steps import Step, arrays_of
 from ncdlang.analysis.terms import Array
 from ncdlang.ir.lower import lower
 from ncdlang.semantics.program import CheckedDiagram
@@ -19,12 +21,14 @@ from ..pytorch.emitter import Emitted, emit_module
 from ..pytorch.names import Scope
 from ..pytorch.sizes import isolated
 from .dispatch import choice, default_text
-from .functions import Function, Launch, Sizes, anchor, kernels_of, plain
+from .expressions import Unsupported
 from .helpers import NAMES, used
+from .launching import Launch
 from .operations import Operation
 from .runner import label
 from .steps import library_lines
-from .training import Runner
+from .training import Runner, kernels_of
+from .variables import Function, Sizes, anchor, plain
 
 _PLACEHOLDER = "\N{REPLACEMENT CHARACTER}"
 
@@ -40,7 +44,13 @@ class File:
 
 
 def write_file(request: Request, runner: Runner, suffix: str = "") -> File:
-    """The file of a request. `suffix` keeps its operations apart from those of another one."""
+    """The file of a request. `suffix` keeps its operations apart from those of another one.
+
+    Raises Unsupported where what a kernel reads has no real numbers.
+    """
+    for launcher in runner.program.launchers.values():
+        if anchor(launcher.inputs) is None:
+            raise Unsupported("a kernel reads no real numbers")
     eager = emit_module(request.diagram, request.program.source.name, request.sizes, lower)
     return _Writer(request, runner, eager, suffix).write()
 
@@ -238,10 +248,29 @@ class _Forward:
         if whole:
             most = whole[0] if len(whole) == 1 else f"max({', '.join(whole)})"
             lines += [f"if {most} > {RESIDENT}:  # tiles hold these whole", "    return None"]
+        lines += self._orders()
         named = self.writer.sizes.names
         listed = ", ".join(named[s] for s in self.diagram.unknowns if s in named)
         like = self._read(self._anchor())
         lines += [f"if not _preferred(self.derived, {like}, {listed}):", "    return None"]
+        return lines
+
+    def _orders(self) -> list[str]:
+        """Where the eager class takes sums in another order, with far fewer operations."""
+        lines: list[str] = []
+        like = self._read(self._anchor())
+        for other in self.plan.choices:
+            if other.taken:
+                continue
+            written, reordered = map(self.function.scope.claim, ("as_written", "reordered"))
+            before, after = other.association.before, other.association.after
+            lines += [
+                f"{written} = {self.writer.sizes.text(before)}  # operations of its sums",
+                f"{reordered} = {self.writer.sizes.text(after)}  # the same ones in another order",
+                f"if {MARGIN} * {reordered} < {written} and {like}.dtype != torch.float16:",
+                "    if self.derived is not True and not torch.compiler.is_exporting():",
+                "        return None  # the eager class takes the other order",
+            ]
         return lines
 
     def _anchor(self) -> Array:

@@ -78,8 +78,8 @@ def _number(value: float, dtype: torch.dtype, like: Tensor) -> Tensor:
     return torch.full((1,), value, dtype=dtype, device=like.device)
 '''
 
-SOURCES["_gather"] = '''
-def _gather(x: Tensor, *indices: Tensor | int) -> Tensor:
+SOURCES["_taken"] = '''
+def _taken(x: Tensor, *indices: Tensor | int) -> Tensor:
     """x[i, *indices] for every leading index i.
 
     Where a branch is not chosen an index may lie outside: any entry will do there.

@@ -1,81 +1,61 @@
-"""Runs the texts of kernels, and the files that hold them, in this process."""
+"""Compiles the source of kernels and launches them."""
 
 from __future__ import annotations
 
 import hashlib
 import linecache
 import os
-import sys
-import threading
 import types
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ncdlang.analysis.terms import Array
+from ncdlang.semantics.size import Symbol
 
 from .interpreter import install
+from .schedule import Schedule, grid
+from .source import Kernel
+
+if TYPE_CHECKING:
+    import torch
 
 HEADER = "import triton\nimport triton.language as tl\n\n\n"
 
-_LOCK = threading.Lock()
-_RAN: ContextVar[list[str] | None] = ContextVar("ran", default=None)
-
-
-def interprets() -> bool:
-    """Whether Triton interprets the kernels that are made now."""
-    return os.environ.get("TRITON_INTERPRET") == "1"
-
 
 def compiled(text: str, name: str) -> Any:
-    """The function `name` of a text of kernels."""
-    return getattr(loaded(text), name)
-
-
-def loaded(text: str) -> types.ModuleType:
-    """The module of a text, made once: its operations are registered under one name each.
-
-    Triton reads the source of kernels where tracebacks do, and torch.compile finds the module of
-    a class among those that are imported.
-    """
-    way = "interpreted" if interprets() else "compiled"
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    name = f"ncd_kernels_{digest}_{way}"
-    with _LOCK:
-        if name not in sys.modules:
-            sys.modules[name] = _module(text, name, f"<ncd kernels {digest}>")
-        return sys.modules[name]
-
-
-def _module(text: str, name: str, filename: str) -> types.ModuleType:
-    if interprets():
+    """The function `name` of a text of kernels. Triton reads its source where tracebacks do."""
+    if os.environ.get("TRITON_INTERPRET") == "1":
         install()
-    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
-    module = types.ModuleType(name)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    filename = f"<ncd kernels {digest}>"
+    lines = text.splitlines(keepends=True)
+    linecache.cache[filename] = (len(text), None, lines, filename)
+    module = types.ModuleType(f"ncd_kernels_{digest}")
     module.__file__ = filename
     exec(compile(text, filename, "exec", dont_inherit=True), module.__dict__)
-    if "_launch" in module.__dict__:
-        module.__dict__["_launch"] = _telling(module.__dict__["_launch"])
-    return module
+    return getattr(module, name)
 
 
-def _telling(launch: Any) -> Any:
-    """A launcher of kernels that says which it has run to who wants to know."""
-
-    def told(kernel: Any, *given: Any, **options: Any) -> None:
-        ran = _RAN.get()
-        if ran is not None:
-            ran.append(kernel.__name__)
-        launch(kernel, *given, **options)
-
-    return told
-
-
-@contextmanager
-def recorded() -> Iterator[list[str]]:
-    """The names of the kernels that are launched meanwhile, by this thread."""
-    ran: list[str] = []
-    token = _RAN.set(ran)
-    try:
-        yield ran
-    finally:
-        _RAN.reset(token)
+def launch(
+    kernel: Kernel,
+    function: Any,
+    schedule: Schedule,
+    arrays: Mapping[Array, torch.Tensor],
+    sizes: dict[Symbol, int],
+    lifted: int,
+    precision: str,
+) -> None:
+    """Run a kernel. `arrays` has the outputs as well; each has the lifted dimension in front."""
+    programs = grid(kernel, schedule, sizes, lifted)
+    if not programs:
+        return
+    values: list[Any] = []
+    for array, argument in kernel.arguments.arrays.items():
+        tensor = arrays[array]
+        strides = tensor.stride()
+        values += [tensor, *strides[1:], 0 if tensor.shape[0] == 1 else strides[0]]
+        assert len(argument.strides) == len(strides) - 1
+    values += [size.evaluate(sizes) for size in kernel.arguments.sizes]
+    blocks = dict(schedule.blocks)
+    options = {"num_warps": schedule.warps, "num_stages": schedule.stages}
+    function[(programs,)](*values, **blocks, PRECISION=precision, **options)

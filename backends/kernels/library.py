@@ -1,148 +1,123 @@
-"""What no kernel does: terms written as calls of PyTorch's own operators.
+"""What no kernel does: a term evaluated by PyTorch's own operators, as a library call would.
 
-Every array has a leading dimension of lifted axes, of size 1 where it is the same along them.
-Everything pointwise is worked out in `wide` (f32, or f64), products of matrices in `dtype`.
+Every array has a leading dimension of lifted axes, of size 1 where it has none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from ncdlang.analysis.terms import Array, Term, Terms, number_kind, parts, subterms
-from ncdlang.semantics.size import Size
+from ncdlang.analysis.terms import Array, Term, Terms, number_kind, parts
+from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import Axis
 
-from ..pytorch.code import number
-from ..pytorch.names import comment
+if TYPE_CHECKING:
+    import torch
 
-INFIX = {
-    "add": "+",
-    "sub": "-",
-    "mul": "*",
-    "div": "/",
-    "eq": "==",
-    "ne": "!=",
-    "lt": "<",
-    "le": "<=",
-    "gt": ">",
-    "ge": ">=",
-    "and": "&",
-    "or": "|",
-    "floordiv": "//",
-    "mod": "%",
+_BINARY = {
+    "add": "add",
+    "sub": "sub",
+    "mul": "mul",
+    "eq": "eq",
+    "ne": "ne",
+    "lt": "lt",
+    "le": "le",
+    "gt": "gt",
+    "ge": "ge",
+    "and": "logical_and",
+    "or": "logical_or",
+    "max": "maximum",
+    "min": "minimum",
+    "pow": "pow",
+    "mod": "remainder",
+    "div": "true_divide",
 }
-CALLS = {
-    "max": "torch.maximum",
-    "min": "torch.minimum",
-    "pow": "torch.pow",
-    "abs": "torch.abs",
-    "sign": "torch.sign",
-    "exp": "torch.exp",
-    "log": "torch.log",
-    "log1p": "torch.log1p",
-    "expm1": "torch.expm1",
-    "sqrt": "torch.sqrt",
-    "rsqrt": "torch.rsqrt",
-    "sin": "torch.sin",
-    "cos": "torch.cos",
-    "tan": "torch.tan",
-    "tanh": "torch.tanh",
-    "sigmoid": "torch.sigmoid",
-    "erf": "torch.erf",
-    "floor": "torch.floor",
-    "ceil": "torch.ceil",
-    "round": "torch.round",
-    "not": "torch.logical_not",
-    "neg": "torch.neg",
+_UNARY = {
+    "abs": "abs",
+    "sign": "sign",
+    "exp": "exp",
+    "log": "log",
+    "log1p": "log1p",
+    "expm1": "expm1",
+    "sqrt": "sqrt",
+    "rsqrt": "rsqrt",
+    "sin": "sin",
+    "cos": "cos",
+    "tan": "tan",
+    "tanh": "tanh",
+    "sigmoid": "sigmoid",
+    "erf": "erf",
+    "floor": "floor",
+    "ceil": "ceil",
+    "round": "round",
+    "not": "logical_not",
+    "neg": "neg",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """An expression whose dimensions are the lifted one, then the axes.
+    """A tensor whose dimensions are the lifted one, then the axes."""
 
-    `plain` says that it is a number of Python, `atomic` that it needs no parentheses, `wide` that
-    it is worked out in the wide format already.
-    """
-
-    text: str
+    tensor: torch.Tensor
     axes: tuple[Axis, ...]
-    plain: bool = False
-    atomic: bool = False
-    wide: bool = False
-
-    @property
-    def operand(self) -> str:
-        """The text as an operand of anything."""
-        return self.text if self.atomic else f"({self.text})"
 
 
 @dataclass(eq=False, slots=True)
-class TorchWriter:
-    """Writes terms into `lines`, each once. `arrays` are the variables of those that loads read.
+class Evaluator:
+    """Evaluates terms, each once. `arrays` are those that loads read.
 
-    Where it is `exact`, products of matrices are taken in the wide format. `like` is the variable
-    of an array on the device that is meant.
+    Where it is `exact`, products of matrices are taken in f32 at least.
     """
 
     terms: Terms
-    arrays: Mapping[Array, str]
-    size: Callable[[Size], str]
-    claim: Callable[[str], str]
-    like: str
+    arrays: Mapping[Array, torch.Tensor]
+    sizes: Mapping[Symbol, int]
+    dtype: torch.dtype
+    device: torch.device
     exact: bool = False
-    lines: list[str] = field(default_factory=list[str])
     memo: dict[Term, Named] = field(default_factory=dict[Term, Named])
 
-    def whole(self, term: Term, axes: tuple[Axis, ...], dtype: str | None) -> str:
-        """The values of a term over all of the axes, in a format."""
-        value = self._tensor(self.value(term), term)
-        sizes = "".join(f", {self.size(axis.size)}" for axis in axes)
-        return f"_whole({self._over(value, axes).text}, {dtype}{sizes})"
+    def run(self, term: Term, axes: tuple[Axis, ...]) -> torch.Tensor:
+        """The values of a term over the axes."""
+        named = self.value(term)
+        tensor = self.over(named, axes)
+        shape = (tensor.shape[0], *(self.length(axis.size) for axis in axes))
+        return tensor.expand(shape)
+
+    def length(self, size: Size) -> int:
+        """A size as a number."""
+        return size.evaluate(self.sizes)
+
+    def over(self, named: Named, axes: tuple[Axis, ...]) -> torch.Tensor:
+        """The tensor with a dimension for each axis, of size 1 where it lacks it."""
+        order = [named.axes.index(axis) + 1 for axis in axes if axis in named.axes]
+        tensor = named.tensor.permute(0, *order)
+        for position, axis in enumerate(axes):
+            if axis not in named.axes:
+                tensor = tensor.unsqueeze(position + 1)
+        return tensor
 
     def value(self, term: Term) -> Named:
         """The value of a term over its free axes."""
         if term not in self.memo:
-            made = self._made(term)
-            label = self.terms.names.get(term)
-            if not made.plain and (label or term.op not in ("load", "number", "size")):
-                name = self.claim(label or {"index": "i", "fold": "total"}.get(term.op, "t"))
-                told = f"  {comment(f'# [{_listed(made.axes)}]')}" if made.axes else ""
-                self.lines.append(f"{name} = {made.text}{told}")
-                made = Named(name, made.axes, False, True, made.wide)
-            self.memo[term] = made
+            self.memo[term] = self._made(term)
         return self.memo[term]
 
-    def _over(self, named: Named, axes: tuple[Axis, ...]) -> Named:
-        """The value with a dimension for each axis, of size 1 where it lacks it."""
-        if named.plain:
-            return named
-        text, atomic = named.text, named.atomic
-        order = [named.axes.index(axis) + 1 for axis in axes if axis in named.axes]
-        if order != list(range(1, len(named.axes) + 1)):
-            text = f"{named.operand}.permute(0, {', '.join(map(str, order))})"
-            atomic = True
-        marks = [":" if axis in named.axes else "None" for axis in axes]
-        while marks and marks[-1] == ":":
-            marks.pop()
-        if marks:
-            text = f"{text if atomic else f'({text})'}[{', '.join([':', *marks])}]"
-            atomic = True
-        return Named(text, axes, False, atomic, named.wide)
-
     def _made(self, term: Term) -> Named:
+        import torch
+
         match term.op:
             case "number":
-                text = number(term.data).text
-                return Named(text, (), True, not text.startswith("-"))
+                return self._scalar(term.data)
             case "size":
-                text = self.size(term.data)
-                return Named(text, (), True, text.isidentifier() or text.isdigit())
+                return self._scalar(self.length(term.data))
             case "index":
-                count = self.size(term.data.size)
-                text = f"torch.arange({count}, device={self.like}.device)[None]"
-                return Named(text, (term.data,), False, True)
+                count = self.length(term.data.size)
+                return Named(torch.arange(count, device=self.device)[None], (term.data,))
             case "load":
                 return self._load(term)
             case "fold":
@@ -150,79 +125,70 @@ class TorchWriter:
             case _:
                 return self._apply(term)
 
+    def _scalar(self, value: float | int | bool) -> Named:
+        import torch
+
+        kinds = {bool: torch.bool, int: torch.int64}
+        dtype = kinds.get(type(value), self.wide)
+        return Named(torch.tensor([value], dtype=dtype, device=self.device), ())
+
+    @property
+    def wide(self) -> torch.dtype:
+        """The format that everything pointwise is worked out in."""
+        import torch
+
+        return torch.float64 if self.dtype == torch.float64 else torch.float32
+
+    def _widened(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(self.wide) if tensor.is_floating_point() else tensor
+
     # ---- elementwise -----------------------------------------------------------------------------
 
-    def _widened(self, term: Term, value: Named) -> Named:
-        """A real value in the wide format."""
-        if value.plain or value.wide or number_kind(term) != "real":
-            return value
-        return Named(f"{value.operand}.to(wide)", value.axes, False, True, True)
-
-    def _as_real(self, term: Term, value: Named) -> Named:
-        """A value of any kind as a real one."""
-        if value.plain:
-            is_real = number_kind(term) == "real"
-            return value if is_real else Named(f"{value.operand} * 1.0", (), True)
-        return Named(f"{value.operand}.to(wide)", value.axes, False, True, True)
-
-    def _tensor(self, value: Named, term: Term) -> Named:
-        """A number as an array."""
-        if not value.plain:
-            return value
-        kinds = {"real": "wide", "integer": "torch.int64", "boolean": "torch.bool"}
-        dtype = kinds[number_kind(term)]
-        return Named(f"_number({value.text}, {dtype}, {self.like})", (), False, True, True)
-
-    def _joined(self, values: list[Named]) -> tuple[list[Named], tuple[Axis, ...]]:
+    def _joined(self, values: list[Named]) -> tuple[list[torch.Tensor], tuple[Axis, ...]]:
         axes = tuple(dict.fromkeys(axis for value in values for axis in value.axes))
-        return [self._over(value, axes) for value in values], axes
+        return [self.over(value, axes) for value in values], axes
 
     def _apply(self, term: Term) -> Named:
-        raw = [self.value(arg) for arg in term.args]
-        is_real = number_kind(term) == "real"
-        if term.op in ("real", "cast"):
-            return self._as_real(term.args[0], raw[0])
-        values: list[Named] = []
-        for place, (arg, value) in enumerate(zip(term.args, raw, strict=True)):
-            is_condition = term.op == "select" and place == 0
-            widen = self._as_real if is_real and not is_condition else self._widened
-            values.append(value if value.wide else widen(arg, value))
-        if all(value.plain for value in values):
-            # Python divides by zero, and takes roots, in its own way.
-            values[0] = self._tensor(values[0], term.args[0])
-        values, axes = self._joined(values)
-        if term.op == "select":
-            return self._select(term, values, axes)
-        if term.op in INFIX:
-            text = f" {INFIX[term.op]} ".join(value.operand for value in values)
-            return Named(text, axes, False, False, is_real)
-        if term.op in ("max", "min"):
-            values = [self._tensor(v, a) for v, a in zip(values, term.args, strict=True)]
-        arguments = ", ".join(value.text for value in values)
-        return Named(f"{CALLS[term.op]}({arguments})", axes, False, True, is_real)
+        import torch
 
-    def _select(self, term: Term, values: list[Named], axes: tuple[Axis, ...]) -> Named:
-        condition, then, otherwise = values
-        condition = self._tensor(condition, term.args[0])
-        if then.plain and otherwise.plain:
-            then = self._tensor(then, term)
-        text = f"torch.where({condition.text}, {then.text}, {otherwise.text})"
-        return Named(text, axes, False, True, number_kind(term) == "real")
+        values = [self.value(arg) for arg in term.args]
+        tensors, axes = self._joined(values)
+        if term.op == "real" or term.op == "cast":
+            made = tensors[0] if tensors[0].is_floating_point() else tensors[0].to(self.wide)
+            return Named(made, axes)
+        tensors = [self._widened(tensor) for tensor in tensors]
+        if number_kind(term) == "real" and term.op != "select":
+            tensors = [t if t.is_floating_point() else t.to(self.wide) for t in tensors]
+        if term.op == "select":
+            condition, then, otherwise = tensors
+            return Named(torch.where(condition, then, otherwise), axes)
+        if term.op == "floordiv":
+            return Named(torch.div(tensors[0], tensors[1], rounding_mode="floor"), axes)
+        name = _BINARY.get(term.op) or _UNARY[term.op]
+        call: Any = getattr(torch, name)
+        return Named(call(*tensors), axes)
 
     # ---- reads -----------------------------------------------------------------------------------
 
     def _load(self, term: Term) -> Named:
-        name = self.arrays[term.data]
+        import torch
+
+        tensor = self.arrays[term.data]
         plain = [arg.data for arg in term.args if arg.op == "index"]
-        own = all(
-            arg.op == "index" and arg.data.size == axis.size
-            for arg, axis in zip(term.args, term.data.axes, strict=True)
-        )
-        if own and len(set(plain)) == len(term.args):
-            return Named(name, tuple(plain), False, True)
+        own = [
+            arg.op == "index" and self.length(arg.data.size) == tensor.shape[i + 1]
+            for i, arg in enumerate(term.args)
+        ]
+        if all(own) and len(set(plain)) == len(term.args):
+            return Named(tensor, tuple(plain))
         indices, axes = self._joined([self.value(arg) for arg in term.args])
-        listed = ", ".join(index.text for index in indices)
-        return Named(f"_gather({name}, {listed})", axes, False, True)
+        # Where a branch is not chosen an index may lie outside: any entry will do there.
+        clamped = [
+            index.clamp(0, max(tensor.shape[i + 1] - 1, 0)) for i, index in enumerate(indices)
+        ]
+        lift = torch.arange(tensor.shape[0], device=self.device)
+        lift = lift.reshape(-1, *(1 for _ in axes))
+        return Named(tensor[(lift, *clamped)], axes)
 
     # ---- folds -----------------------------------------------------------------------------------
 
@@ -231,72 +197,56 @@ class TorchWriter:
             factors = parts(self.terms, term.args[0])
             if len(factors) > 1:
                 return self._contraction(term, factors)
-        body = self._tensor(self.value(term.args[0]), term.args[0])
-        body = self._widened(term.args[0], body)
+        body = self.value(term.args[0])
+        return self._reduction(term, body)
+
+    def _reduction(self, term: Term, body: Named) -> Named:
+        import torch
+
         kept = tuple(axis for axis in body.axes if axis not in term.bound)
-        sizes = "".join(f", {self.size(axis.size)}" for axis in term.bound)
-        text = self._over(body, (*kept, *term.bound)).text
-        return Named(f'_fold("{term.kind}", {text}{sizes})', kept, False, True, body.wide)
+        lengths = [self.length(axis.size) for axis in term.bound]
+        tensor = self.over(body, (*kept, *term.bound))
+        tensor = tensor.expand(*tensor.shape[: len(kept) + 1], *lengths)
+        tensor = self._widened(tensor).flatten(len(kept) + 1)
+        call: dict[str, Any] = {
+            "sum": torch.sum,
+            "max": torch.amax,
+            "min": torch.amin,
+            "prod": torch.prod,
+            "any": torch.any,
+            "all": torch.all,
+            "argmax": torch.argmax,
+            "argmin": torch.argmin,
+        }
+        if not math.prod(lengths) and term.kind in ("max", "min"):
+            worst = float("-inf") if term.kind == "max" else float("inf")
+            return Named(torch.full(tensor.shape[:-1], worst, device=self.device), kept)
+        return Named(call[term.kind](tensor, dim=-1), kept)
 
     def _contraction(self, term: Term, factors: list[Term]) -> Named:
         """An einsum in the format of the module, as a library call would do it."""
-        values = [(factor, self.value(factor)) for factor in factors]
-        numbers = [value.operand for _, value in values if value.plain]
-        tensors = [value for _, value in values if not value.plain]
-        if not tensors:
-            tensors = [self._tensor(values[0][1], values[0][0])]
-            numbers = [value.operand for _, value in values[1:]]
-        tensors = self._merged(tensors)
-        kept = tuple(dict.fromkeys(a for v in tensors for a in v.axes if a not in term.bound))
-        letters = {a: chr(ord("a") + i) for i, a in enumerate(dict.fromkeys((*kept, *term.bound)))}
+        import torch
+
+        values = [self.value(factor) for factor in factors]
+        kept = tuple(
+            dict.fromkeys(a for value in values for a in value.axes if a not in term.bound)
+        )
+        every = tuple(dict.fromkeys((*kept, *term.bound)))
+        letters = {axis: chr(ord("a") + i) for i, axis in enumerate(every)}
+        lifted = max(value.tensor.shape[0] for value in values)
+        operands: list[torch.Tensor] = []
+        inputs: list[str] = []
+        missing = 1
         for axis in term.bound:
-            if not any(axis in value.axes for value in tensors):
-                numbers.append(f"({self.size(axis.size)})")
-        inputs = ",".join("".join(letters[a] for a in value.axes) for value in tensors)
-        output = "".join(letters[a] for a in kept)
-        dtype = "wide" if self.exact else "dtype"
-        operands = ", ".join(value.text for value in tensors)
-        text = f'_einsum("{inputs}->{output}", {dtype}, {operands})'
-        for factor in numbers:
-            text += f" * {factor}"
-        return Named(text, kept, False, not numbers, self.exact)
-
-    def _merged(self, factors: list[Named]) -> list[Named]:
-        """The factors with those multiplied first that have all axes of another one.
-
-        einsum takes more than two from left to right, whatever lies between.
-        """
-        left = list(factors)
-        while len(left) > 2:
-            pairs = ((a, b) for a in left for b in left if a is not b and {*a.axes} <= {*b.axes})
-            pair = next(pairs, None)
-            if pair is None:
-                break
-            small, large = pair
-            wide = [v if v.wide else self._wide(v) for v in (large, self._over(small, large.axes))]
-            text = f"{wide[0].text} * {wide[1].text}"
-            left[left.index(large)] = Named(text, large.axes, False, False, True)
-            left.remove(small)
-        return left
-
-    def _wide(self, value: Named) -> Named:
-        return Named(f"{value.operand}.to(wide)", value.axes, False, True, True)
-
-
-def sizes_of(*terms: Term) -> set[Size]:
-    """All sizes that terms are written with: of axes, of arrays, and as numbers."""
-    found: set[Size] = set()
-    for term in subterms(*terms):
-        if term.op == "size":
-            found.add(term.data)
-        elif term.op == "index":
-            found.add(term.data.size)
-        elif term.op == "load":
-            found |= {axis.size for axis in term.data.axes}
-        elif term.op == "fold":
-            found |= {axis.size for axis in term.bound}
-    return found
-
-
-def _listed(axes: tuple[Axis, ...]) -> str:
-    return " ".join(axis.name for axis in axes)
+            if not any(axis in value.axes for value in values):
+                missing *= self.length(axis.size)
+        dtype = self.wide if self.exact else self.dtype
+        for value in values:
+            tensor = value.tensor.to(dtype)
+            has_lift = tensor.shape[0] == lifted and lifted > 1
+            operands.append(tensor if has_lift else tensor[0])
+            inputs.append(("Z" if has_lift else "") + "".join(letters[a] for a in value.axes))
+        output = ("Z" if lifted > 1 else "") + "".join(letters[a] for a in kept)
+        made = torch.einsum(f"{','.join(inputs)}->{output}", *operands)
+        made = made * missing if missing != 1 else made
+        return Named(made if lifted > 1 else made[None], kept)

@@ -7,15 +7,17 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from ncdlang.analysis.opening import Opaque, open_diagram
-from ncdlang.analysis.plan import make_plan
+from ncdlang.analysis.plan import Plan, make_plan
 from ncdlang.semantics.size import Symbol
 from ncdlang.targets import Request
 
 from ..pytorch import PyTorchBackend
 from .dispatch import choice
+from .expressions import Unsupported
 from .file import File, write_file
-from .launch import interprets, loaded, recorded
+from .loading import interprets, loaded, recorded
 from .sizes import solve
+from .stepwise import Derivation, called
 from .training import Runner
 
 if TYPE_CHECKING:
@@ -51,9 +53,7 @@ def triton_module(request: Request) -> nn.Module:
             if found is None:
                 self.last_run = ()
                 return super().forward(*inputs)
-            with recorded() as ran:
-                made = found.fused(self, *inputs)
-            self.last_run = tuple(dict.fromkeys(found.labels[name] for name in ran))
+            made, self.last_run = found(self, inputs)
             return super().forward(*inputs) if made is None else made
 
         @property
@@ -75,12 +75,38 @@ def _importable(cls: Any) -> None:
         sys.modules[cls.__module__] = module
 
 
-class _Variant:
-    """What was written for one class of sizes, loaded."""
+Made = tuple[Any, tuple[str, ...]]
+
+
+class _Written:
+    """A file that was written for one class of sizes, loaded."""
 
     def __init__(self, file: File) -> None:
         self.labels = file.labels
         self.fused: Any = getattr(loaded(file.text), file.function)
+
+    def __call__(self, module: Any, inputs: tuple[Any, ...]) -> Made:
+        """The results, None where the eager class has to make them, and what ran."""
+        with recorded() as ran:
+            made = self.fused(module, *inputs)
+        return made, tuple(dict.fromkeys(self.labels[name] for name in ran))
+
+
+class _Stepwise:
+    """A plan that runs step by step."""
+
+    fused = None
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.derivation = Derivation.of(request.diagram, request.sizes)
+
+    def __call__(self, module: Any, inputs: tuple[Any, ...]) -> Made:
+        """The results, None where the eager class has to make them, and what ran."""
+        if module.derived is False:
+            return None, ()
+        found = called(module, self.request, self.derivation, inputs)
+        return found if found is not None else (None, ())
 
 
 class _Variants:
@@ -91,8 +117,11 @@ class _Variants:
         self.opened = open_diagram(request.diagram)
         given = request.sizes
         self.given = {s: given[s.name] for s in request.diagram.unknowns if s.name in given}
-        self.names = self._runner(self.given).names
-        self._made: dict[Any, _Variant | None] = {}
+        self.is_forced = choice(request) is True
+        plan = self._plan(self.given)
+        self.names = Runner(plan, self.given).names
+        self.choices = plan.choices
+        self._made: dict[Any, _Written | _Stepwise | None] = {}
 
     @staticmethod
     def of(request: Request) -> _Variants | None:
@@ -102,26 +131,38 @@ class _Variants:
         except Opaque:
             return None
 
-    def _runner(self, sizes: dict[Symbol, int]) -> Runner:
-        return Runner(make_plan(self.opened, sizes), sizes)
+    def _plan(self, sizes: dict[Symbol, int], is_narrow: bool = False) -> Plan:
+        """The plan for some sizes. Kernels that are forced keep the order of the equations, and
+        so does f16, which is too narrow for sums over all of a long axis."""
+        order = "written" if self.is_forced or is_narrow else "cheapest"
+        return make_plan(self.opened, sizes, order)
 
-    def _variant(self, sizes: dict[Symbol, int]) -> _Variant | None:
-        """The kernels for some sizes; what is short enough for a tile decides the plan."""
+    def _variant(
+        self, sizes: dict[Symbol, int], is_narrow: bool = False
+    ) -> _Written | _Stepwise | None:
+        """The kernels for some sizes; what is short enough for a tile decides the plan, and
+        which order of sums is the cheaper one."""
         short = tuple((symbol, sizes[symbol] <= 256) for symbol in sorted(sizes))
-        key = (short, interprets())
+        pays = tuple(c.association.pays(sizes) for c in self.choices)
+        key = (short, pays, is_narrow, interprets())
         if key not in self._made:
-            runner = self._runner(sizes)
-            suffix = "_interpreted" if interprets() else ""
-            file = write_file(self.request, runner, suffix) if runner.names else None
-            self._made[key] = _Variant(file) if file is not None else None
+            runner = Runner(self._plan(sizes, is_narrow), sizes)
+            self._made[key] = self._of(runner) if runner.names else None
         return self._made[key]
+
+    def _of(self, runner: Runner) -> _Written | _Stepwise:
+        try:
+            suffix = "_interpreted" if interprets() else ""
+            return _Written(write_file(self.request, runner, suffix))
+        except Unsupported:
+            return _Stepwise(self.request)
 
     def general(self) -> Any:
         """The function for sizes that are not known, None where there are no kernels."""
         found = self._variant(self.given)
         return found.fused if found is not None else None
 
-    def of_call(self, inputs: tuple[Any, ...]) -> _Variant | None:
+    def of_call(self, inputs: tuple[Any, ...]) -> _Written | _Stepwise | None:
         """The kernels for the sizes of a call, None where the eager class has to do it."""
         parameters = self.request.diagram.parameters
         if len(inputs) != len(parameters) or not all(hasattr(v, "shape") for v in inputs):
@@ -133,7 +174,8 @@ class _Variants:
             return None
         shapes = [tuple(v.shape[len(v.shape) - r :]) for v, r in zip(inputs, ranks, strict=True)]
         sizes = solve(self.request.diagram, shapes, self.request.sizes)
-        return self._variant(sizes) if sizes is not None else None
+        is_narrow = any(str(value.dtype) == "torch.float16" for value in inputs)
+        return self._variant(sizes, is_narrow) if sizes is not None else None
 
 
 def _may_run(inputs: tuple[Any, ...]) -> bool:

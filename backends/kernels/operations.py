@@ -10,19 +10,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ncdlang.analysis.adjoint import Root
-from ncdlang.analysis.plan import arrays_of, terms_of
 from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.steps import arrays_of, terms_of
 from ncdlang.analysis.terms import Array, Term, reads
 
 from ..pytorch.names import comment
-from .functions import Function, Launch, Sizes, anchor, format_of, kernels_of, room_for
-from .library import TorchWriter, sizes_of
+from .launching import Launch
 from .runner import Kerneled, Launcher
 from .source import Kernel
 from .steps import library_lines, scatter_launch, write_steps
-from .training import AnyBackward
-
-# ---- regions ------------------------------------------------------------------------------------
+from .torch_text import TorchWriter, sizes_of
+from .training import AnyBackward, kernels_of
+from .variables import Function, Sizes, anchor, format_of, room_for
 
 
 @dataclass(eq=False, slots=True)

@@ -1,27 +1,60 @@
-"""The steps of a plan: kernels for its regions, the library for the rest."""
+"""Runs the steps of a plan: kernels for its regions, the library for the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from ncdlang.analysis.plan import RESIDENT, Library, Output, Region, Step, arrays_of, terms_of
+from ncdlang.analysis.plan import RESIDENT
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.steps import Library, Output, Region, Step, arrays_of, terms_of
 from ncdlang.analysis.terms import Array, Term, Terms, reads, subterms
 from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis
 
 from .expressions import Unsupported
+from .launch import HEADER, compiled, launch
+from .library import Evaluator
 from .scans import write_scan
 from .scatters import write_scatter, write_sorted
+from .schedule import choose
 from .source import Kernel, write_kernel
+
+if TYPE_CHECKING:
+    import torch
+
+Arrays = dict[Array, "torch.Tensor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one call runs with: its sizes, how many lifted indices, the format of the module."""
+
+    sizes: dict[Symbol, int]
+    lifted: int
+    dtype: torch.dtype
+    device: torch.device
+
+    def format(self, array: Array) -> torch.dtype:
+        """The format of an array that is made."""
+        import torch
+
+        kinds = {"integer": torch.int64, "natural": torch.int64, "boolean": torch.bool}
+        if array.kind.format == "f32":
+            return torch.float32
+        return kinds.get(array.kind.name, self.dtype)
+
 
 Kerneled = Region | Recurrence | Scattered
 
 
 class Launcher:
-    """One region, recurrence or scatter and its kernel; `sorted` is the other one of a scatter."""
+    """One region, recurrence or scatter and its kernel; `sorted` is the other one of a scatter.
+
+    The kernel of a region is compiled when it is first run.
+    """
 
     def __init__(self, region: Kerneled, name: str, sizes: Mapping[Symbol, int]) -> None:
         self.region: Kerneled = region
@@ -35,6 +68,7 @@ class Launcher:
                 self.sorted = write_sorted(region, f"{name}_sorted") if region.collides else None
             case Region():
                 self.kernel = write_kernel(region, name, wide_axes(region, sizes))
+        self._variants: dict[frozenset[Axis], tuple[Kernel, Any]] = {}
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -47,6 +81,36 @@ class Launcher:
         made = arrays_of(self.region)
         return tuple(a for a in reads(*terms_of(self.region)) if a not in made)
 
+    def _variant(self, region: Region, wide: frozenset[Axis]) -> tuple[Kernel, Any]:
+        """The kernel whose inner products over the axes of `wide` are loops."""
+        if wide not in self._variants:
+            kernel = write_kernel(region, self.name, wide)
+            self._variants[wide] = kernel, compiled(HEADER + kernel.text, kernel.name)
+        return self._variants[wide]
+
+    def run(self, arrays: Arrays, call: Call, limits: dict[str, int]) -> None:
+        """Run the kernel of a region; what it makes is put into `arrays`."""
+        import torch
+
+        region = self.region
+        assert isinstance(region, Region)
+        kernel, function = self._variant(region, wide_axes(region, call.sizes))
+        for output in region.outputs:
+            shape = [axis.size.evaluate(call.sizes) for axis in output.array.axes]
+            dtype = call.format(output.array)
+            made = torch.empty([call.lifted, *shape], dtype=dtype, device=call.device)
+            arrays[output.array] = made
+        schedule = choose(kernel, call.sizes, target(call), limits)
+        launch(
+            kernel,
+            function,
+            schedule,
+            arrays,
+            call.sizes,
+            call.lifted,
+            precision(),
+        )
+
 
 @dataclass(slots=True, eq=False)
 class Program:
@@ -56,6 +120,8 @@ class Program:
     steps: tuple[Step, ...]
     sizes: Mapping[Symbol, int]
     prefix: str = "kernel"
+    exact: bool = False
+    limits: dict[str, int] = field(default_factory=dict[str, int])
     launchers: dict[Step, Launcher] = field(default_factory=dict[Step, Launcher])
 
     def __post_init__(self) -> None:
@@ -71,9 +137,12 @@ class Program:
         """The kernels in order, named after what they make."""
         return tuple(label(launcher.region) for launcher in self.launchers.values())
 
-    def source(self) -> str:
-        """The text of all kernels."""
-        return "\n\n".join(k.text for each in self.launchers.values() for k in each.kernels)
+    def evaluate(self, outputs: list[tuple[Array, Term]], arrays: Arrays, call: Call) -> None:
+        """Make arrays of terms by library calls."""
+        evaluator = Evaluator(self.terms, arrays, call.sizes, call.dtype, call.device, self.exact)
+        for array, term in outputs:
+            made = evaluator.run(term, array.axes)
+            arrays[array] = made.to(call.format(array)) if made.is_floating_point() else made
 
 
 def pieces(step: Region | Library) -> list[tuple[Array, Term]]:
@@ -81,6 +150,24 @@ def pieces(step: Region | Library) -> list[tuple[Array, Term]]:
     if isinstance(step, Library):
         return [(step.array, step.term)]
     return [(output.array, output.term) for output in step.outputs]
+
+
+def target(call: Call) -> str:
+    """The row of the table of tiles for a call."""
+    import torch
+
+    if call.dtype not in (torch.bfloat16, torch.float16):
+        return "f32"
+    if call.device.type != "cuda":
+        return "sm_80"
+    return "sm_90" if torch.cuda.get_device_capability(call.device)[0] >= 9 else "sm_80"
+
+
+def precision() -> str:
+    """How kernels multiply matrices of f32, as PyTorch is told to."""
+    import torch
+
+    return "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"
 
 
 def label(region: Kerneled) -> str:

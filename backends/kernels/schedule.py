@@ -45,8 +45,57 @@ def length(dim: Dim, sizes: dict[Symbol, int]) -> int:
     return product(axis.size for axis in dim.axes).evaluate(sizes)
 
 
+def choose(
+    kernel: Kernel,
+    sizes: dict[Symbol, int],
+    target: str = "f32",
+    limits: dict[str, int] | None = None,
+) -> Schedule:
+    """The default schedule: tiles as large as registers allow, whole inner dimensions.
+
+    `target` is one of `TILES`; `limits` replaces its tiles by the role of the dimension.
+    """
+    rows, streamed, columns, warps, stages = TILES[target][needs_more(kernel)]
+    most = {"row": rows, "stream": streamed, "column": columns, "wide": WIDE_INNER, **SCANNED}
+    most |= limits or {}
+    blocks: list[tuple[str, int]] = []
+    for dim in kernel.dims:
+        if not dim.axes:
+            continue
+        role = "wide" if dim in kernel.wide else dim.role
+        wanted = max(power(length(dim, sizes)), SMALLEST)
+        whole = is_whole(kernel, dim)
+        blocks.append((dim.block, wanted if whole else min(wanted, most[role])))
+    return Schedule(tuple(blocks), warps, stages)
+
+
+def needs_more(kernel: Kernel) -> bool:
+    """Whether a kernel keeps more than one matrix, so that its other tiles have to be small."""
+    if not isinstance(kernel.region, Region):
+        return False
+    rows = set(kernel.rows.axes)
+    columns = {axis for dim in kernel.columns for axis in dim.axes}
+    matrices = [f for f in kernel.region.folds if f.axes & rows and f.axes & columns]
+    return len(matrices) > 1 or len(kernel.inner) > 1
+
+
+def grid(kernel: Kernel, schedule: Schedule, sizes: dict[Symbol, int], lifted: int) -> int:
+    """How many programs run."""
+    blocks = dict(schedule.blocks)
+    count = lifted
+    for axis in kernel.batch:
+        count *= axis.size.evaluate(sizes)
+    tiled = [kernel.rows] if kernel.rows.axes else []
+    tiled += kernel.columns if len(kernel.columns) == 1 else ()
+    for dim in tiled:
+        tiles = -(-length(dim, sizes) // blocks[dim.block])
+        # What has no columns is made even where there are none.
+        count *= max(tiles, 1) if dim.role == "column" else tiles
+    return count
+
+
 def is_whole(kernel: Kernel, dim: Dim) -> bool:
-    """Whether a tile holds a dimension whole: an inner one, and columns of several kinds."""
+    """Whether a tile holds a dimension whole: inner ones, and columns of several kinds."""
     role = "wide" if dim in kernel.wide else dim.role
     return role == "inner" or (role == "column" and len(kernel.columns) > 1)
 
@@ -64,24 +113,3 @@ def tiles_of(kernel: Kernel, target: str) -> list[tuple[str, int]]:
         if dim.axes and not is_whole(kernel, dim)
     ]
     return [*found, ("num_warps", warps), ("num_stages", stages)]
-
-
-def choose(kernel: Kernel, sizes: dict[Symbol, int], target: str = "f32") -> Schedule:
-    """The default schedule: tiles as large as registers allow, whole inner dimensions."""
-    most = dict(tiles_of(kernel, target))
-    blocks: list[tuple[str, int]] = []
-    for dim in kernel.dims:
-        if dim.axes:
-            wanted = max(power(length(dim, sizes)), SMALLEST)
-            blocks.append((dim.block, min(wanted, most.get(dim.block, wanted))))
-    return Schedule(tuple(blocks), most["num_warps"], most["num_stages"])
-
-
-def needs_more(kernel: Kernel) -> bool:
-    """Whether a kernel keeps more than one matrix, so that its other tiles have to be small."""
-    if not isinstance(kernel.region, Region):
-        return False
-    rows = set(kernel.rows.axes)
-    columns = {axis for dim in kernel.columns for axis in dim.axes}
-    matrices = [f for f in kernel.region.folds if f.axes & rows and f.axes & columns]
-    return len(matrices) > 1 or len(kernel.inner) > 1

@@ -154,7 +154,7 @@ class _Writer:
         self._offsets(scope, rows, "row_tile")
         if len(self.columns) == 1:
             only = self.columns[0]
-            write(f"column_tiles = tl.cdiv({only.length}, {only.block})")
+            write(f"column_tiles = tl.maximum(tl.cdiv({only.length}, {only.block}), 1)")
             write("column_tile = pid % column_tiles")
             write("pid = pid // column_tiles")
         for dim in self.columns:

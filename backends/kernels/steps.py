@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ncdlang.analysis.plan import Library, Region, Step, arrays_of
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import IDENTITY, Scattered
+from ncdlang.analysis.steps import Library, Region, Step, arrays_of
 from ncdlang.analysis.terms import Array
 from ncdlang.semantics.types import Axis
 
 from ..pytorch.code import number
-from .functions import Function, Launch, format_of, room_for
-from .library import TorchWriter
+from .launching import Launch
 from .runner import Launcher, Program
+from .torch_text import TorchWriter
+from .variables import Function, format_of, room_for
 
 REDUCED = {"=": "=", "+=": "sum", "max=": "amax", "min=": "amin"}
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ncdlang.analysis.adjoint import STATISTIC, Gradient, NoGradient, gradient, step_gradient
-from ncdlang.analysis.plan import Plan, Planner, Region, Step
+from ncdlang.analysis.plan import Planner
+from ncdlang.analysis.recurrences import Recurrence
+from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.steps import Library, Plan, Region, Step, terms_of
+from ncdlang.analysis.terms import Array, reads
 from ncdlang.semantics.size import Symbol
 
 from .expressions import Unsupported
-from .runner import Launcher, Program, with_outputs
+from .launch import HEADER
+from .runner import Arrays, Call, Launcher, Program, label, pieces, with_outputs
+from .source import Kernel
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Backward:
@@ -29,7 +39,27 @@ class Backward:
         for array in self.gradient.statistics:
             planner.make(array)
         self.results = planner.run(roots, short)
-        self.program = Program(region.terms, tuple(planner.steps), sizes, f"{name}_backward")
+        self.program = Program(
+            region.terms, tuple(planner.steps), sizes, f"{name}_backward", exact=True
+        )
+
+    def gradients(self, arrays: Arrays, call: Call) -> dict[Array, torch.Tensor]:
+        """The gradients of the arrays that the region reads, in their own shapes."""
+        import torch
+
+        run_steps(self.program, arrays, call, {})
+        found: dict[Array, torch.Tensor] = {}
+        for root, result in zip(self.gradient.roots, self.results, strict=True):
+            made = arrays[result]
+            for _ in root.rest:
+                made = made.sum(1, dtype=torch.float64)
+            # Composite axes come in parts.
+            made = made.flatten(1).reshape(-1, *arrays[root.array].shape[1:])
+            if arrays[root.array].shape[0] == 1 and made.shape[0] > 1:
+                made = made.sum(0, keepdim=True)
+            known = found.get(root.array)
+            found[root.array] = made if known is None else known + made
+        return found
 
 
 class StepBackward:
@@ -54,6 +84,15 @@ class StepBackward:
 
 
 AnyBackward = Backward | StepBackward
+
+
+def kernels_of(launcher: Launcher, backward: AnyBackward | None) -> list[Kernel]:
+    """All kernels that a step and its gradient launch, each once."""
+    found = [*launcher.kernels]
+    if backward is not None:
+        found += [k for k in backward.forward.kernels if k not in found]
+        found += [k for each in backward.program.launchers.values() for k in each.kernels]
+    return found
 
 
 class Runner:
@@ -82,3 +121,100 @@ class Runner:
             except (NoGradient, Unsupported):
                 self._backwards[step] = None
         return self._backwards[step]
+
+    def source(self, with_backward: bool = True) -> str:
+        """The text of all kernels."""
+        found: list[Kernel] = []
+        for step, launcher in self.program.launchers.items():
+            found += kernels_of(launcher, self.backward(step) if with_backward else None)
+        calls = dict.fromkeys(kernel.calls for kernel in found if kernel.calls)
+        return HEADER + "\n\n".join([*calls, *(kernel.text for kernel in found)])
+
+    @property
+    def is_stepwise(self) -> bool:
+        """Whether it can run step by step, with neither recurrences nor scatters."""
+        return all(isinstance(step, Region | Library) for step in self.plan.steps)
+
+    def run(self, inputs: Arrays, call: Call) -> tuple[tuple[torch.Tensor, ...], tuple[str, ...]]:
+        """The results with the lifted dimension in front, and the names of the kernels that ran."""
+        arrays = dict(inputs)
+        ran = run_steps(self.program, arrays, call, self._differentiable())
+        return tuple(arrays[result] for result in self.plan.results), tuple(ran)
+
+    def _differentiable(self) -> dict[Step, AnyBackward | None]:
+        import torch
+
+        if not torch.is_grad_enabled():
+            return {}
+        return {r: self.backward(r) for r in self.plan.regions if r in self.program.launchers}
+
+
+def run_steps(
+    program: Program, arrays: Arrays, call: Call, backwards: Mapping[Step, AnyBackward | None]
+) -> list[str]:
+    """Run all steps; regions in `backwards` so that gradients flow through them.
+
+    Raises Unsupported for a recurrence or a scatter, which only run in files.
+    """
+    ran: list[str] = []
+    for step in program.steps:
+        if isinstance(step, Recurrence | Scattered):
+            raise Unsupported("only regions run step by step")
+        launcher = program.launchers.get(step)
+        if launcher is None:
+            program.evaluate(pieces(step), arrays, call)
+            continue
+        needs = step in backwards and any(arrays[a].requires_grad for a in launcher.inputs)
+        backward = backwards.get(step)
+        if not needs:
+            launcher.run(arrays, call, program.limits)
+        elif not isinstance(backward, Backward):
+            program.evaluate(pieces(step), arrays, call)
+            continue
+        else:
+            tracked(backward, launcher.inputs, arrays, call, program.limits)
+        ran.append(label(launcher.region))
+    return ran
+
+
+def tracked(
+    backward: Backward,
+    inputs: tuple[Array, ...],
+    arrays: Arrays,
+    call: Call,
+    limits: dict[str, int],
+) -> None:
+    """Run a region's kernel as one differentiable operation."""
+    import torch
+
+    outputs = [output.array for output in backward.region.outputs]
+    saved = [output.array for output in backward.gradient.saved]
+    wanted = {a for step in backward.program.steps for a in reads(*terms_of(step))}
+
+    class Operation(torch.autograd.Function):
+        """The region, as PyTorch differentiates it."""
+
+        @staticmethod
+        def forward(ctx: Any, *tensors: torch.Tensor) -> Any:
+            own: Arrays = dict(zip(inputs, tensors, strict=True))
+            backward.forward.run(own, call, limits)
+            kept = [a for a in (*inputs, *outputs, *saved) if a in wanted or a in inputs]
+            ctx.kept = kept
+            ctx.save_for_backward(*(own[array] for array in kept))
+            return tuple(own[a] for a in outputs) if len(outputs) > 1 else own[outputs[0]]
+
+        @staticmethod
+        def backward(ctx: Any, *grads: torch.Tensor) -> Any:
+            own: Arrays = dict(zip(ctx.kept, ctx.saved_tensors, strict=True))
+            for array, grad in zip(backward.gradient.cotangents, grads, strict=True):
+                own[array] = grad.contiguous()
+            found = backward.gradients(own, call)
+            return tuple(
+                found[a].to(own[a].dtype) if a in found and own[a].requires_grad else None
+                for a in inputs
+            )
+
+    apply: Any = Operation.apply
+    made: Any = apply(*(arrays[array] for array in inputs))
+    several: tuple[torch.Tensor, ...] = made if len(outputs) > 1 else (made,)
+    arrays.update(zip(outputs, several, strict=True))

@@ -33,10 +33,7 @@ class Checks:
 
     def preamble(self) -> list[str]:
         """Checks of the inputs, then the sizes that the method uses."""
-        # What the statements asked for and then dropped is not used.
-        for symbol in list(self.method.used):
-            if not self.method.mentions(self.method.symbol(symbol).text):
-                del self.method.used[symbol]
+        self._forget()
         met = [s.place for s in self.plan.layout.solved]
         late = [r for r in self.plan.diagram.requirements if not self._is_early(r) and r not in met]
         requirements = [line for r in late for line in self._raise(r, self.method.size)]
@@ -45,6 +42,17 @@ class Checks:
         sizes = self._sizes()
         checks = [*self._check(), *self._exact()]
         return [*checks, *self._wide(), *sizes, *equations, *requirements, *bounds]
+
+    def sizes(self) -> list[str]:
+        """The sizes alone, for a method whose inputs were checked before."""
+        self._forget()
+        return [*self._wide(), *self._sizes()]
+
+    def _forget(self) -> None:
+        """What the statements asked for and then dropped is not used."""
+        for symbol in list(self.method.used):
+            if not self.method.mentions(self.method.symbol(symbol).text):
+                del self.method.used[symbol]
 
     def _check(self) -> list[str]:
         inputs = self.method.inputs

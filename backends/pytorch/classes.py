@@ -19,6 +19,7 @@ from .initial import initialiser
 from .lines import INDENT, statement
 from .names import BUILTINS, GLOBALS, MODULE_ATTRIBUTES, Scope, attribute_names, docstring
 from .nodes import FORMATS
+from .orders import choose
 from .planning import Binding, Plan
 from .ready import ready_made
 from .sizes import size_code
@@ -136,7 +137,8 @@ class ClassWriter:
         diagram = self.plan.diagram
         method = write_body(self.plan, self)
         checks = Checks(self.plan, method)
-        forward = self._forward(method, checks)
+        other = self._other(method)
+        forward = [*self._forward(method, checks), *other]
         reset = self._reset()
         doc = "\n\n".join(part for part in (diagram.doc.strip(), signature(diagram)) if part)
         return [
@@ -149,15 +151,32 @@ class ClassWriter:
         ]
 
     def _forward(self, method: Method, checks: Checks) -> list[str]:
-        late = [self.sizes[s] for s in self.plan.layout.built if s in self.plan.late]
         body = method.body()
-        preamble = checks.preamble()
+        return [*self._signature("forward", method), *checks.preamble(), *body]
+
+    def _late(self) -> list[str]:
+        return [self.sizes[s] for s in self.plan.layout.built if s in self.plan.late]
+
+    def _signature(self, name: str, method: Method) -> list[str]:
+        late = self._late()
         inputs = [f"{name}: Tensor" for name in method.inputs.values()]
         keywords = ["*", *(f"{name}: int" for name in late)] if late else []
         count = len(self.plan.graph.outputs)
         returned = "Tensor" if count == 1 else f"tuple[{', '.join(['Tensor'] * count)}]"
-        head = f"def forward({', '.join(['self', *inputs, *keywords])}) -> {returned}:"
-        return [*_head(head), *preamble, *body]
+        return _head(f"def {name}({', '.join(['self', *inputs, *keywords])}) -> {returned}:")
+
+    def _other(self, method: Method) -> list[str]:
+        """A second method with the sums in another order, which `forward` calls where it pays."""
+        other = self.plan.other
+        if other is None:
+            return []
+        name = self.scope.claim_numbered("reordered")
+        arguments = [*method.inputs.values(), *(f"{late}={late}" for late in self._late())]
+        choose(method, other, f"self.{name}({', '.join(arguments)})")
+        body = write_body(other.plan, self)
+        sizes = Checks(other.plan, body).sizes()
+        doc = '        """The same sums in an order that takes fewer operations for some sizes."""'
+        return ["", *self._signature(name, body), doc, *sizes, *body.body()]
 
     def _constructor(self, checks: Checks, methods: str) -> list[str]:
         plan = self.plan

@@ -10,7 +10,7 @@ from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.size import Symbol
 
 from .classes import ClassWriter
-from .helpers import SOURCES, source_of
+from .helpers import SOURCES, sources_of
 from .names import GLOBALS, Scope, class_name, comment
 from .planning import Lower, Plan, make_plans
 from .ready import ready_made
@@ -92,9 +92,7 @@ def emit_module(
         file.add(plan.diagram, given if plan.diagram is diagram else {})
     classes = [text.replace(_PLACEHOLDER, name) for name, text in file.texts.items()]
     # An expression that asked for a helper may have been simplified away.
-    written = "\n".join(classes)
-    helpers = [source_of(name) for name in SOURCES if re.search(rf"\b{name}\(", written)]
-    body = "\n\n\n".join([*helpers, *classes])
+    body = "\n\n\n".join([*sources_of("\n".join(classes)), *classes])
     header = f"# Emitted by ncdc from {comment(title)}, diagram {comment(diagram.name)}."
     text = f"{header}\n\n{_imports(body)}\n\n\n{body}\n"
     return Emitted(text, file.names[diagram])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 SOURCES: dict[str, str] = {}
 
 SOURCES["_check"] = '''
@@ -113,6 +115,9 @@ def _gather(x: Tensor, index: tuple[Tensor, ...], kept: int, new: int) -> Tensor
     own = x.dim() - len(index) - kept
     shape = torch.broadcast_shapes(*(i.shape for i in index))
     batch = torch.broadcast_shapes(x.shape[:own], shape[: len(shape) - new])
+    if not batch and kept and len(index) == 1 and x.is_floating_point():
+        # Indices are inside by now; an embedding copies whole rows.
+        return F.embedding(index[0], x.flatten(1)).unflatten(-1, x.shape[1:])
     x = x.expand((*batch, *x.shape[own:]))
     rank = len(batch) + new
     places = [
@@ -225,9 +230,22 @@ def _concat(a: Tensor, b: Tensor, dim: int) -> Tensor:
     return torch.cat([t.expand(*lead, t.shape[dim], *tail) for t in (a, b)], dim)
 '''
 
+SOURCES["_seen"] = '''
+def _seen(x: Tensor, dim: int) -> bool:
+    """Whether there are values along `dim` that can be looked at, at no cost."""
+    plain = type(x) in (Tensor, nn.Parameter) and x.device.type == "cpu"
+    if not plain or torch.compiler.is_compiling():
+        return False
+    return x.shape[dim] > 0 and not torch._C._functorch.is_functorch_wrapped_tensor(x)
+'''
+
 SOURCES["_softmax"] = '''
 def _softmax(x: Tensor, dim: int) -> Tensor:
     """Softmax in which a row of only -inf is 0, with gradient 0, instead of NaN."""
+    if _seen(x, dim):
+        made = torch.softmax(x, dim)
+        if made.select(dim, 0).isfinite().all():  # a row of only -inf would be NaN
+            return made
     dead = (x == -math.inf).all(dim, keepdim=True)
     return torch.softmax(x.masked_fill(dead, 0.0), dim).masked_fill(dead, 0.0)
 '''
@@ -235,6 +253,10 @@ def _softmax(x: Tensor, dim: int) -> Tensor:
 SOURCES["_log_softmax"] = '''
 def _log_softmax(x: Tensor, dim: int) -> Tensor:
     """The logarithm of softmax in which a row of only -inf stays so, with gradient 0."""
+    if _seen(x, dim):
+        made = torch.log_softmax(x, dim)
+        if not made.select(dim, 0).isnan().any():  # a row of only -inf would be NaN
+            return made
     dead = (x == -math.inf).all(dim, keepdim=True)
     return torch.log_softmax(x.masked_fill(dead, 0.0), dim).masked_fill(dead, -math.inf)
 '''
@@ -265,6 +287,18 @@ def _attention(
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, scale=scale)
     return out.reshape(*batch, *out.shape[-2:])
 '''
+
+
+def sources_of(text: str) -> list[str]:
+    """The helpers that a text calls, and those that they call in turn, in order."""
+    wanted: set[str] = set()
+    texts = [text]
+    while texts:
+        now = texts.pop()
+        found = {name for name in SOURCES if re.search(rf"\b{name}\(", now)} - wanted
+        wanted |= found
+        texts += [SOURCES[name] for name in found]
+    return [source_of(name) for name in SOURCES if name in wanted]
 
 
 def source_of(name: str) -> str:

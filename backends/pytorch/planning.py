@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from ncdlang.analysis.alternative import alternative
 from ncdlang.ir.diagram import Edge, Graph, Iota, Library, Number, Operand, Pointwise, Scan
 from ncdlang.semantics.program import CheckedDiagram, Instance
 from ncdlang.semantics.size import Size, Symbol
@@ -31,7 +32,8 @@ class Plan:
     `live` are the edges that the results depend on, a fusion standing for its last edge;
     `uses` counts how often they read each wire, `fused` are the named wires that a fusion never
     makes. `layout` says which sizes are built in, `late`
-    those of them that a caller only knows when it calls.
+    those of them that a caller only knows when it calls. `other` is another plan of the same
+    diagram that is cheaper for some sizes.
     """
 
     diagram: CheckedDiagram
@@ -43,6 +45,7 @@ class Plan:
     layout: Layout
     fused: dict[Edge, tuple[Wire, ...]]
     late: set[Symbol] = field(default_factory=set[Symbol])
+    other: Other | None = None
 
     @property
     def built(self) -> tuple[Symbol, ...]:
@@ -52,6 +55,15 @@ class Plan:
     def calls(self) -> Iterator[Library]:
         """The calls of other diagrams that need a module, once for each edge."""
         return _calls(self.live)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Other:
+    """A plan whose sums come first, to be taken where `after` is far less than `before`."""
+
+    plan: Plan
+    before: Size
+    after: Size
 
 
 def _calls(edges: Iterable[Edge]) -> Iterator[Library]:
@@ -98,7 +110,20 @@ def _collect(
     uses = _count(live, fusions)
     sizes = layout(diagram, wanted)
     fused = _fused(graph, fusions, live)
-    plans[diagram] = Plan(diagram, graph, equal, fusions, live, uses, sizes, fused)
+    plan = Plan(diagram, graph, equal, fusions, live, uses, sizes, fused)
+    plan.other = _other(plan)
+    plans[diagram] = plan
+
+
+def _other(plan: Plan) -> Other | None:
+    """The plan with its sums in another order, if there is one; it has the same sizes."""
+    found = alternative(plan.graph)
+    if found is None:
+        return None
+    live = _live(found.graph, {})
+    uses = _count(live, {})
+    made = Plan(plan.diagram, found.graph, plan.equal, {}, live, uses, plan.layout, {}, plan.late)
+    return Other(made, found.before, found.after)
 
 
 def every(edges: Iterable[Edge]) -> Iterator[Edge]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ncdlang.semantics.program import Claim
 from ncdlang.semantics.text import render_checked
 from ncdlang.targets import Artifact, Request
 
@@ -30,3 +31,9 @@ class ReferenceBackend:
         from .module import reference_module
 
         return reference_module(request)
+
+    def counterexample(self, claim: Claim) -> str | None:
+        """Numbers for which a symmetry does not hold, in words; None where none was found."""
+        from .symmetry import counterexample
+
+        return counterexample(claim)

@@ -47,6 +47,11 @@ class Plans:
             found = self._plans[key] = Plan(diagram, sizes, self)
         return found
 
+    def known(self) -> Iterator[tuple[CheckedDiagram, Sizes]]:
+        """The diagrams that there are plans of, with their sizes."""
+        for plan in self._plans.values():
+            yield plan.diagram, plan.sizes
+
 
 class Plan:
     """The steps of one diagram as closures over its arrays."""
@@ -57,6 +62,7 @@ class Plan:
             raise SizeError(f"{unknown} of `{diagram.name}` is not known: no input gives it")
         check_requirements(diagram, sizes)
         self.diagram = diagram
+        self.sizes = sizes
         self._plans = plans
         self._cells: Cells = {}
         self._formulas = Formulas(sizes, self._cells, self._scalar, plans.random is not None)

@@ -86,7 +86,10 @@ def edge_cost(edge: Edge, extents: Extents) -> Cost:
         case Contraction():
             flops = contraction_flops(edge, extents)
             pairs = max(1, len(edge.inputs) - 1)
-            return Cost(flops, _moved(edge, extents) + _copied(edge, extents), pairs)
+            # Without an order every pair but the last is written out, over all axes.
+            between = 2 * ENTRY * (pairs - 1) * extents.entries((*edge.degree, *operator.axes))
+            moved = _moved(edge, extents) + _copied(edge, extents) + between
+            return Cost(flops, moved, pairs)
         case Reduction():
             flops = extents.entries((*edge.degree, *operator.axes))
             return Cost(flops, _moved(edge, extents), 1)

@@ -8,7 +8,7 @@ from typing import assert_never
 from ncdlang.algebra.nodes import Nodes, Origin, Read, View
 from ncdlang.algebra.opening import target_axes
 from ncdlang.algebra.strides import read_through, spread, substitute
-from ncdlang.algebra.sums import Sums
+from ncdlang.algebra.sums import Pending, Sums, Taken
 from ncdlang.ir.diagram import (
     Contraction,
     Edge,
@@ -36,8 +36,32 @@ from ncdlang.semantics.types import (
 
 COMMUTATIVE = frozenset({"max", "min", "eq", "ne", "and", "or"})
 REVERSED = {"gt": "lt", "ge": "le"}
-_SUMS = {"add": "++", "sub": "+-", "neg": "-"}
-_PRODUCTS = {"mul": "++", "div": "+-"}
+_SIGNED = {
+    "add": ("add", "++"),
+    "sub": ("add", "+-"),
+    "neg": ("add", "-"),
+    "mul": ("product", "++"),
+    "div": ("product", "+-"),
+}
+
+
+class Views:
+    """The view of each wire. A sum that is read once waits until it is known what reads it."""
+
+    def __init__(self, made: Callable[[Pending], View]) -> None:
+        self._made = made
+        self._known: dict[Wire, View] = {}
+        self.waiting: dict[Wire, Pending] = {}
+
+    def __getitem__(self, wire: Wire) -> View:
+        pending = self.waiting.get(wire)
+        if pending is not None:
+            self[wire] = self._made(pending)
+        return self._known[wire]
+
+    def __setitem__(self, wire: Wire, view: View) -> None:
+        self.waiting.pop(wire, None)
+        self._known[wire] = view
 
 
 class Numbering:
@@ -45,12 +69,12 @@ class Numbering:
 
     def __init__(self, nodes: Nodes, may_open: Callable[[int], bool]) -> None:
         self.nodes = nodes
-        self.views: dict[Wire, View] = {}
         self.made: list[str] = []
         """The digests of the nodes that the operations gave, one after another."""
         self._may_open = may_open
         self._opening: set[str] = set()
         self._sums = Sums(nodes, self._opening.__contains__)
+        self.views = Views(self._opened)
         self._flat: dict[Wire, View] = {}
         self._depth = 0
 
@@ -131,13 +155,25 @@ class Numbering:
 
     # ---- operations ----------------------------------------------------------------------------
 
-    def _give(self, wire: Wire, view: View) -> None:
-        position = len(self.made)
+    def _opened(self, pending: Pending) -> View:
+        """The view of a sum that is read once, so that what reads it may open it."""
+        view = self._sums.made(pending)
+        self._opening.add(view.node.digest)
+        return view
+
+    def _give(self, wire: Wire, view: View | Pending) -> None:
+        may_open = self._may_open(len(self.made))
+        self._flat.pop(wire, None)
+        if isinstance(view, Pending):
+            if may_open:
+                self.made.append("")
+                self.views.waiting[wire] = view
+                return
+            view = self._sums.made(view)
         self.made.append(view.node.digest)
-        if self._may_open(position):
+        if may_open:
             self._opening.add(view.node.digest)
         self.views[wire] = view
-        self._flat.pop(wire, None)
 
     def _edge(self, edge: Edge) -> None:
         operator = edge.operator
@@ -148,7 +184,7 @@ class Numbering:
         else:
             self._give(edge.outputs[0].wire, self._view(edge))
 
-    def _view(self, edge: Edge) -> View:
+    def _view(self, edge: Edge) -> View | Pending:
         """The one output of an operation that is no call and no scan."""
         operator = edge.operator
         wire = edge.outputs[0].wire
@@ -211,18 +247,15 @@ class Numbering:
         degree: tuple[Axis, ...],
         edge: Edge,
         origin: Origin,
-    ) -> View:
+    ) -> View | Pending:
         name, inputs = operator.name, edge.inputs
         if name in REVERSED:
             name, inputs = REVERSED[name], inputs[::-1]
         is_number = edge.outputs[0].wire.type.kind.name != "boolean"
-        if name in _SUMS and is_number:
-            terms = [self._operand(o, sign) for o, sign in zip(inputs, _SUMS[name], strict=True)]
-            return self._sums.sum(kind, degree, terms, origin)
-        if name in _PRODUCTS and is_number:
-            signs = _PRODUCTS[name]
-            factors = [self._operand(o, sign) for o, sign in zip(inputs, signs, strict=True)]
-            return self._sums.product(kind, degree, (), factors, origin)
+        if name in _SIGNED and is_number:
+            whole, signs = _SIGNED[name]
+            terms = [self._term(o, s, whole, kind) for o, s in zip(inputs, signs, strict=True)]
+            return Pending(whole, kind, degree, tuple(terms), origin)
         if name in ("real", "cast"):
             read = self._operand(inputs[0])
             if read.node.kind == kind:
@@ -230,6 +263,16 @@ class Numbering:
         roles = [""] * len(inputs) if name in COMMUTATIVE else [str(i) for i in range(len(inputs))]
         reads = [self._operand(o, role) for o, role in zip(inputs, roles, strict=True)]
         return self._plain(name, kind, degree, (), reads, origin)
+
+    def _term(self, operand: Operand, role: str, operator: str, kind: str) -> Read | Taken:
+        """An operand of a sum or product, taken in where it is one itself that waits."""
+        pending = self.views.waiting.get(operand.wire)
+        if pending is not None and (pending.operator, pending.kind) == (operator, kind):
+            places = [self._settled(place) for place in operand.reindexing]
+            values = read_through(operand.wire.type.axes, places)
+            if values is not None:
+                return Taken(role, pending, values)
+        return self._operand(operand, role)
 
     def _reduction(
         self,
@@ -357,7 +400,8 @@ class Numbering:
         for inner in scan.edges:
             if any(result.wire not in finished for result in inner.outputs):
                 self._edge(inner)
-                self.views.update(finished)
+                for wire, view in finished.items():
+                    self.views[wire] = view
 
     def _scanned(
         self, edge: Edge, scan: Scan, states: list[Wire], bodies: dict[Wire, View]

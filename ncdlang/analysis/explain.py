@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ncdlang.analysis.choices import choice_lines
 from ncdlang.analysis.devices import Device
-from ncdlang.analysis.plan import Library, Plan, Region, Step, arrays_of
 from ncdlang.analysis.proof import ratio
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.region_cost import StepCost, step_cost, unknown_sizes
 from ncdlang.analysis.roles import inner_folds
 from ncdlang.analysis.scatters import Scattered
-from ncdlang.analysis.terms import Term, subterms
+from ncdlang.analysis.steps import Library, Plan, Region, Step, arrays_of
+from ncdlang.analysis.terms import Term, ordered, subterms
 from ncdlang.analysis.visible import Range, certain, visible
-from ncdlang.analysis.wording import Wording, names
-from ncdlang.semantics.size import Symbol
+from ncdlang.analysis.wording import Wording, engineering, names
+from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis
 from ncdlang.source import Span
 
@@ -46,6 +47,7 @@ def explain(
         else:
             lines += _library(plan, step)
         lines += _cost(step, sizes, device, dtype)
+    lines += choice_lines(plan, sizes, device, dtype)
     return "\n".join(lines) + "\n"
 
 
@@ -66,6 +68,8 @@ def _typed(name: str, axes: tuple[Axis, ...]) -> str:
 
 def _region(region: Region) -> list[str]:
     labels = fold_names(region)
+    between = _between(region, labels)
+    labels |= between
     words = Wording(region.terms, labels)
     made = ", ".join(_typed(str(o.array), o.array.axes) for o in region.outputs)
     lines = [f"Region {made}", _line("roles", _roles(region))]
@@ -75,6 +79,9 @@ def _region(region: Region) -> list[str]:
         lines.append(
             _line("state" if not position else "", f"{labels[fold]}[{names(axes)}] = {body}")
         )
+    for position, (term, name) in enumerate(between.items()):
+        text = f"{name}[{names(ordered(term))}] = {words.of(term, True)}"
+        lines.append(_line("" if position else "where", text))
     lines += _corrections(region, labels)
     for output in region.outputs:
         lines.append(_line("result", f"{output.array} = {words.of(output.term, True)}"))
@@ -96,6 +103,23 @@ def fold_names(region: Region) -> dict[Term, str]:
             name = f"{wanted}{count}"
         taken.add(name)
         found[fold] = name
+    return found
+
+
+def _between(region: Region, labels: Mapping[Term, str]) -> dict[Term, str]:
+    """Names for the wires between the inputs and the accumulators, each for one term only."""
+    taken = {*labels.values(), *(str(output.array) for output in region.outputs)}
+    found: dict[Term, str] = {}
+    known = region.terms.names
+    for term in subterms(*(fold.args[0] for fold in region.folds)):
+        if term in labels or term not in known or term.op == "load":
+            continue
+        name, count = known[term], 1
+        while name in taken:
+            count += 1
+            name = f"{known[term]}{count}"
+        taken.add(name)
+        found[term] = name
     return found
 
 
@@ -247,30 +271,41 @@ def _cost(step: Step, sizes: Mapping[Symbol, int], device: Device, dtype: str) -
     missing = unknown_sizes(step, sizes)
     if missing:
         return [_line("cost", f"known when the sizes are: {', '.join(missing)}")]
-    return [_line("cost", cost_text(step_cost(step, sizes, device, dtype), device, dtype))]
+    cost = step_cost(step, sizes, device, dtype)
+    lines = [_line("cost", cost_text(cost, device, dtype))]
+    return [*lines, *_split(step, cost, sizes, device)] if isinstance(step, Region) else lines
+
+
+def _split(
+    region: Region, cost: StepCost, sizes: Mapping[Symbol, int], device: Device
+) -> list[str]:
+    """What a split of the streamed axis would give where there are few rows, as in decoding."""
+    length = product(axis.size for axis in region.stream).evaluate(sizes)
+    tile = cost.tiles.get(region.stream[0], length) or 1
+    idle = device.processors - cost.programs
+    parts = min(-(-device.processors // max(cost.programs, 1)), -(-length // tile))
+    if parts < 2:
+        return []
+    text = (
+        f"{names(region.stream)} could be cut into {parts} parts, joined by the merge above: "
+        f"{_count(cost.programs, 'program')} leave{'s' if cost.programs == 1 else ''} {idle} of "
+        f"{device.processors} processors idle; the kernel is written without"
+    )
+    return [_line("split", text)]
 
 
 def cost_text(cost: StepCost, device: Device, dtype: str) -> str:
     """One line: bytes, operations, least time and what binds it."""
     text = (
-        f"{_engineering(cost.transfers)}B moved, {_engineering(cost.flops)}FLOP, "
-        f"at least {_engineering(cost.seconds)}s on {device.name} in {dtype}, bound by {cost.limit}"
+        f"{engineering(cost.transfers)}B moved, {engineering(cost.flops)}FLOP, "
+        f"at least {engineering(cost.seconds)}s on {device.name} in {dtype}, bound by {cost.limit}"
     )
     if cost.tiles:
         tiles = " ".join(f"{axis.name}={tile}" for axis, tile in cost.tiles.items())
-        text += f"; tiles {tiles}, {_engineering(cost.memory)}B a program, {cost.programs} programs"
+        text += f"; tiles {tiles}, {engineering(cost.memory)}B a program, {cost.programs} programs"
+    if cost.share < 1:
+        text += f"; {cost.share:.1%} of the tiles are visited"
     return text
-
-
-def _engineering(value: float) -> str:
-    """A number with a unit's prefix: `1.5 M`."""
-    for factor, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, "")):
-        if value >= factor:
-            return f"{value / factor:.3g} {prefix}"
-    for factor, prefix in ((1e-3, "m"), (1e-6, "µ"), (1e-9, "n")):
-        if value >= factor:
-            return f"{value / factor:.3g} {prefix}"
-    return f"{value:.3g} "
 
 
 def cost_lines(
@@ -286,6 +321,6 @@ def cost_lines(
         lines.append(f"{'library' if isinstance(step, Library) else 'kernel'} {name}")
         lines.append(f"  {cost_text(cost, device, dtype)}")
     total = (
-        f"{_engineering(moved)}B moved, {_engineering(work)}FLOP, at least {_engineering(seconds)}s"
+        f"{engineering(moved)}B moved, {engineering(work)}FLOP, at least {engineering(seconds)}s"
     )
     return [*lines, f"{title}: {total}"]

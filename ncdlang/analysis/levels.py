@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 
 from ncdlang.analysis.devices import Device
 from ncdlang.analysis.opening import Calls, Inside, open_diagram
-from ncdlang.analysis.plan import Plan, Region, arrays_of, make_plan
+from ncdlang.analysis.plan import Plan, Region, make_plan
 from ncdlang.analysis.region_cost import step_cost, unknown_sizes
 from ncdlang.analysis.separate import under_condition
+from ncdlang.analysis.steps import arrays_of
 from ncdlang.analysis.terms import Array, Term, subterms
 from ncdlang.ir.diagram import Graph
 from ncdlang.records import record

@@ -8,11 +8,13 @@ the wires that need nothing of it are opened all the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 
 from ncdlang.analysis.recurrences import NotLinear, Recurrence, solve
+from ncdlang.analysis.reductions import copied, real, reduced, renaming
 from ncdlang.analysis.scatter import variator
 from ncdlang.analysis.scatters import IDENTITY, Scattered
-from ncdlang.analysis.terms import Array, Term, Terms, number_kind, ordered, reads
+from ncdlang.analysis.terms import Array, Term, Terms, ordered, reads, subterms
 from ncdlang.ir.diagram import (
     Contraction,
     Edge,
@@ -33,6 +35,8 @@ from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.size import ONE, Size, Symbol, product
 from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, Mod, Wire
 from ncdlang.source import Span
+
+MAX_SUBTERMS = 300
 
 
 @record(eq=False)
@@ -99,6 +103,21 @@ def open_diagram(
     return Opened(terms, results, inputs, parameters, inside, tuple(made))
 
 
+def open_graph(graph: Graph) -> tuple[Terms, dict[Wire, Term], dict[Array, Wire]]:
+    """The terms of the wires of one graph, and the arrays that they read, with their wires.
+
+    Calls stay closed: what they make is read like an input, and so is what has no equations and
+    what has more than 300 subterms.
+    """
+    terms = Terms()
+    opening = _Opening(terms, graph, (), {}, {}, {}, [], {}, (), lower, is_closed=True)
+    for wire in graph.inputs:
+        opening.declare(wire, "input")
+    opening.run()
+    meanings = {wire: opening.meaning(wire) for wire in opening.wires}
+    return terms, meanings, {array: wire for wire, array in opening.declared.items()}
+
+
 Meanings = dict[Wire, "Term | Opaque"]
 
 
@@ -117,6 +136,7 @@ class _Opening:
         inside: dict[Calls, Inside],
         calls: Calls,
         lowered: Callable[[CheckedDiagram], Graph],
+        is_closed: bool = False,
     ) -> None:
         self.terms = terms
         self.graph = graph
@@ -129,6 +149,8 @@ class _Opening:
         self.calls = calls
         self.lowered = lowered
         self.wires: Meanings = {}
+        self.is_closed = is_closed
+        self.declared: dict[Wire, Array] = {}
 
     def run(self) -> None:
         for learned in self.graph.learned:
@@ -138,9 +160,16 @@ class _Opening:
             try:
                 made = self._edge(edge)
             except Opaque as opaque:
-                self.wires.update({result.wire: opaque for result in edge.outputs})
+                for result in edge.outputs:
+                    if self.is_closed:
+                        self.declare(result.wire, "made")
+                    else:
+                        self.wires[result.wire] = opaque
                 continue
             for result, term in zip(edge.outputs, made, strict=True):
+                if self.is_closed and _is_long(term):
+                    self.declare(result.wire, "made")
+                    continue
                 self.wires[result.wire] = term
                 if not result.wire.name.startswith("_"):
                     self.terms.names.setdefault(term, result.wire.name)
@@ -155,6 +184,7 @@ class _Opening:
         if role == "parameter":
             array = self.parameters.setdefault((path, wire), array)
         self.wires[wire] = self.terms.load(array, tuple(map(self.terms.index, array.axes)))
+        self.declared[wire] = array
         return array
 
     def meaning(self, wire: Wire) -> Term:
@@ -287,7 +317,7 @@ class _Opening:
                 else:
                     made = terms.number(value)
                 is_real = edge.outputs[0].wire.type.kind.name == "real"
-                return (self._real(made) if is_real else made,)
+                return (real(self.terms, made) if is_real else made,)
             case Iota():
                 return (self.index(edge.degree[0]),)
             case Reindex():
@@ -298,7 +328,8 @@ class _Opening:
                     body = terms.apply("mul", body, self.operand(operand))
                 return (terms.fold("sum", tuple(map(self.axis, axes)), body),)
             case Reduction() as reduction:
-                return (self._reduction(reduction, self.operand(edge.inputs[0])),)
+                over = tuple(map(self.axis, reduction.axes))
+                return (reduced(terms, reduction, over, self.operand(edge.inputs[0])),)
             case Library() as library:
                 return self._call(edge, library)
             case Scan() as scan:
@@ -308,6 +339,8 @@ class _Opening:
 
     def _scan(self, edge: Edge, scan: Scan) -> tuple[Term, ...]:
         """The results of a recurrence: reads of the states that its linear steps make."""
+        if self.is_closed:
+            raise Opaque("a recurrence is no single expression", edge.span)
         states = {r.wire: self.declare(r.wire, "state") for r in edge.outputs}
         for inner in scan.edges:
             for result, term in zip(inner.outputs, self._edge(inner), strict=True):
@@ -324,6 +357,8 @@ class _Opening:
 
     def _scatter(self, edge: Edge, scattering: Scattering) -> Term:
         """A read of the array that a scatter makes."""
+        if self.is_closed:
+            raise Opaque("a scatter is no single expression", edge.span)
         wire = edge.outputs[0].wire
         if wire.type.kind.name != "real" or scattering.op not in IDENTITY:
             what = f"`{scattering.op}` into an array of kind {wire.type.kind.name}"
@@ -331,7 +366,7 @@ class _Opening:
         own = tuple(self.axis(axis) for axis in wire.type.axes)
         axes = tuple(atom for axis in edge.degree for atom in self.axis(axis).atoms)
         indices = tuple(self.affine(index) for index in scattering.indices)
-        source = self._real(self.operand(edge.inputs[0]))
+        source = real(self.terms, self.operand(edge.inputs[0]))
         base = None if scattering.is_first else self.operand(edge.inputs[1])
         inner = frozenset((*axes, *(atom for axis in own for atom in axis.atoms)))
         terms = (source, *indices, *((base,) if base is not None else ()))
@@ -352,40 +387,12 @@ class _Opening:
         self.made.append(made)
         return self.terms.load(array, tuple(map(self.terms.index, array.axes)))
 
-    def _real(self, term: Term) -> Term:
-        return term if number_kind(term) == "real" else self.terms.apply("real", term)
-
-    def _reduction(self, reduction: Reduction, body: Term) -> Term:
-        terms, axes = self.terms, tuple(map(self.axis, reduction.axes))
-        match reduction.name:
-            case "mean":
-                count = self._real(terms.size(product(axis.size for axis in axes)))
-                return terms.apply("div", terms.fold("sum", axes, self._real(body)), count)
-            case "norm":
-                return terms.apply("sqrt", terms.fold("sum", axes, terms.apply("mul", body, body)))
-            case "logsumexp":
-                return self._logsumexp(axes, body)
-            case "max" | "min" as name:
-                made = terms.fold(name, axes, body)
-                if reduction.initial is None or abs(reduction.initial) == float("inf"):
-                    return made
-                return terms.apply(name, made, terms.number(reduction.initial))
-            case name:
-                return terms.fold(name, axes, body)
-
-    def _logsumexp(self, axes: tuple[Axis, ...], body: Term) -> Term:
-        """`m + log sum exp(s - m)`, with m the maximum where that is finite."""
-        terms = self.terms
-        top = terms.fold("max", axes, body)
-        finite = terms.apply("gt", top, terms.number(float("-inf")))
-        safe = terms.apply("select", finite, top, terms.number(0.0))
-        total = terms.fold("sum", axes, terms.apply("exp", terms.apply("sub", body, safe)))
-        return terms.apply("add", safe, terms.apply("log", total))
-
     # ---- calls -----------------------------------------------------------------------------------
 
     def _call(self, edge: Edge, library: Library) -> tuple[Term, ...]:
         callee = library.callee
+        if self.is_closed:
+            raise Opaque(f"{callee.name} is a call", edge.span)
         if getattr(callee, "primitive", False):
             raise Opaque(f"{callee.name} is a primitive without equations", edge.span)
         if getattr(callee, "is_stateful", False):
@@ -430,7 +437,7 @@ class _Opening:
             taken = set(axes.values())
             for formal, actual in zip(formals, targets, strict=True):
                 # One axis of the caller may be bound to two formal ones, which stay distinct.
-                distinct = actual if actual not in taken else _copied(actual)
+                distinct = actual if actual not in taken else copied(actual)
                 axes.setdefault(formal, distinct)
                 taken.add(distinct)
         return axes
@@ -450,7 +457,7 @@ class _Opening:
         ]
         images: dict[Axis, Term] = {}
         for formal, actual in zip(formals, targets, strict=True):
-            images |= _renaming(self.terms, actual, axes[formal])
+            images |= renaming(self.terms, actual, axes[formal])
         return self.terms.substitute(term, images)
 
     def _result(
@@ -465,28 +472,10 @@ class _Opening:
         targets = [a for a, target in zip(outer.type.axes, weave, strict=True) if target]
         images: dict[Axis, Term] = {}
         for formal, actual in zip(formals, targets, strict=True):
-            images |= _renaming(self.terms, inner.axis(formal), self.axis(actual))
+            images |= renaming(self.terms, inner.axis(formal), self.axis(actual))
         return self.terms.substitute(term, images)
 
 
-def _renaming(terms: Terms, old: Axis, new: Axis) -> dict[Axis, Term]:
-    """Axis by axis; a composite axis against a plain one by division."""
-    if len(old.atoms) == len(new.atoms):
-        pairs = zip(old.atoms, new.atoms, strict=True)
-        return {a: terms.index(b) for a, b in pairs if a is not b}
-    if not old.parts:
-        return {old: terms.index(new)}
-    images: dict[Axis, Term] = {}
-    rest = terms.index(new)
-    for position, atom in enumerate(old.atoms[:-1]):
-        stride = terms.size(product(a.size for a in old.atoms[position + 1 :]))
-        images[atom] = terms.apply("floordiv", rest, stride)
-        rest = terms.apply("mod", rest, stride)
-    images[old.atoms[-1]] = rest
-    return images
-
-
-def _copied(axis: Axis) -> Axis:
-    """An axis of the same name and size that is another one."""
-    parts = tuple(_copied(part) for part in axis.parts)
-    return Axis(f"{axis.name}'", axis.size, parts, axis.derived, axis.structure)
+def _is_long(term: Term) -> bool:
+    """Whether a term is so long that it is rather read than carried on."""
+    return sum(1 for _ in islice(subterms(term), MAX_SUBTERMS + 1)) > MAX_SUBTERMS

@@ -9,90 +9,52 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from ncdlang.analysis.associate import associate
 from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.proof import agrees, grows
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics, summands
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.separate import Refusal, Separation, under_condition
+from ncdlang.analysis.steps import (
+    Choice,
+    Library,
+    Output,
+    Plan,
+    Region,
+    Step,
+    joined,
+    merged,
+)
 from ncdlang.analysis.terms import (
     Array,
     Term,
     Terms,
     hoisted,
     is_fold,
+    kind_of,
     number_kind,
     ordered,
     outermost,
-    reads,
     subterms,
 )
-from ncdlang.records import record, replace
+from ncdlang.records import replace
 from ncdlang.semantics.size import Symbol, product
-from ncdlang.semantics.types import BOOLEAN, INTEGER, REAL, Axis, Kind
+from ncdlang.semantics.types import Axis, Kind
 
 RESIDENT = 256
 STREAMED = ("sum", "max", "min")
 
 
-@record(eq=False)
-class Output:
-    """An array that a region makes, as a term over its rows and columns.
+def make_plan(
+    opened: Opened, sizes: Mapping[Symbol, int] | None = None, order: str = "cheapest"
+) -> Plan:
+    """Plan a diagram; `sizes` are those that are known.
 
-    `written` is the term as the equations say it, before sums were pulled apart.
+    `order` says when sums are taken in another order (`associate`): where that is the `cheapest`,
+    wherever there is an `other` one, or never: as `written`.
     """
-
-    array: Array
-    term: Term
-    columns: tuple[Axis, ...]
-    written: Term
-
-
-@record(eq=False)
-class Region:
-    """One kernel. `folds` are its accumulators, each after those that it waits for.
-
-    `growth` gives for a fold the factor by which its summand grows with the running extrema.
-    """
-
-    terms: Terms
-    batch: tuple[Axis, ...]
-    rows: tuple[Axis, ...]
-    stream: tuple[Axis, ...]
-    outputs: tuple[Output, ...]
-    folds: tuple[Term, ...]
-    growth: Mapping[Term, Term]
-
-
-@record(eq=False)
-class Library:
-    """A piece that is left to the library: `array` is made of `term`."""
-
-    array: Array
-    term: Term
-    refusal: Refusal | None = None
-
-
-Step = Region | Library | Recurrence | Scattered
-
-
-@record(eq=False)
-class Plan:
-    """The steps of a diagram in order; `results` are its results, one array each."""
-
-    opened: Opened
-    steps: tuple[Step, ...]
-    results: tuple[Array, ...]
-
-    @property
-    def regions(self) -> tuple[Region, ...]:
-        """The steps that stream."""
-        return tuple(step for step in self.steps if isinstance(step, Region))
-
-
-def make_plan(opened: Opened, sizes: Mapping[Symbol, int] | None = None) -> Plan:
-    """Plan a diagram; `sizes` are those that are known."""
-    planner = Planner(opened.terms, sizes or {})
+    planner = Planner(opened.terms, sizes or {}, order=order)
     roots = [
         (wire.name, tuple(a for axis in wire.type.axes for a in axis.atoms), term)
         for wire, term in opened.results
@@ -100,7 +62,7 @@ def make_plan(opened: Opened, sizes: Mapping[Symbol, int] | None = None) -> Plan
     for step in opened.made:
         planner.add(step)
     results = planner.run(roots)
-    return Plan(opened, tuple(planner.steps), results)
+    return Plan(opened, tuple(planner.steps), results, tuple(planner.choices))
 
 
 Root = tuple[str, tuple[Axis, ...], Term]
@@ -114,12 +76,19 @@ class Planner:
     """Collects the steps that make some terms; `piece` is the kind of what they make for others."""
 
     def __init__(
-        self, terms: Terms, sizes: Mapping[Symbol, int], piece: Kind | None = None
+        self,
+        terms: Terms,
+        sizes: Mapping[Symbol, int],
+        piece: Kind | None = None,
+        order: str = "written",
     ) -> None:
         self.terms = terms
         self.sizes = sizes
         self.piece = piece
+        self.order = order
         self.steps: list[Step] = []
+        self.choices: list[Choice] = []
+        self.copies: set[Axis] = set()
         self.made: dict[Term, Array] = {}
         self._count = 0
 
@@ -158,10 +127,25 @@ class Planner:
     # ---- one array -------------------------------------------------------------------------------
 
     def _root(self, array: Array, term: Term) -> None:
+        """Make an array, of sums in another order where that is cheaper."""
+        is_fixed = self.order == "written"
+        found = None if is_fixed else associate(self.terms, term, self.sizes)
+        if found is not None:
+            taken = self.order == "other" or found.pays(self.sizes)
+            self.choices.append(Choice(array, found, taken))
+            if taken:
+                self.copies |= found.copies.keys()
+                for other in found.made:
+                    assert other.made is not None
+                    self._make(other, other.made)
+                term = found.term
+        self._make(array, term)
+
+    def _make(self, array: Array, term: Term) -> None:
         main = self._main(term)
         refusal: Refusal | None = None
         if main is not None:
-            count, made = len(self.steps), dict(self.made)
+            count, made, choices = len(self.steps), dict(self.made), len(self.choices)
             try:
                 self.steps.append(self._region(array, term, frozenset(main.bound)))
                 return
@@ -170,6 +154,7 @@ class Planner:
             except Refusal as found:
                 refusal = found
             del self.steps[count:]
+            del self.choices[choices:]
             self.made = made
         refusal = refusal or self._kept(term)
         self.steps.append(Library(array, self._cut_folds(term), refusal))
@@ -183,7 +168,8 @@ class Planner:
             own = [f for f in subterms(term) if f.op == "fold" and frozenset(f.bound) == streamed]
             if not streamed.isdisjoint(term.axes) or not _covers(term, streamed):
                 continue
-            if any(f.kind not in STREAMED for f in own):
+            if any(f.kind not in STREAMED for f in own) or streamed <= self.copies:
+                # Sums that come after those of long axes are short products of matrices.
                 continue
             inner = [f for o in own for f in inner_folds(o.args[0], streamed)]
             fused = [f for f in inner if not f.axes.isdisjoint(streamed)]
@@ -359,11 +345,6 @@ def _confirm(term: Term, normal: Term, growth: Mapping[Term, Term]) -> None:
 # ---- pieces of terms ----------------------------------------------------------------------------
 
 
-def kind_of(term: Term) -> Kind:
-    """The kind of the array that holds a term."""
-    return {"real": REAL, "integer": INTEGER, "boolean": BOOLEAN}[number_kind(term)]
-
-
 def pieces_round(
     whole: Term, folds: list[Term], allowed: Callable[[Term], bool] | None = None
 ) -> set[Term]:
@@ -398,102 +379,3 @@ def _covers(term: Term, streamed: frozenset[Axis]) -> bool:
     """Whether the folds over the streamed axes have all the axes of the term."""
     carried = frozenset[Axis]().union(*(f.axes for f in outer_folds(term, streamed)))
     return term.axes <= carried
-
-
-def joined(terms: Terms, steps: list[Step], results: set[Array]) -> list[Step]:
-    """Pieces for the library that one other such piece reads become part of it."""
-    readers: dict[Array, list[Step]] = {}
-    for step in steps:
-        for array in reads(*terms_of(step)):
-            readers.setdefault(array, []).append(step)
-    known: dict[Array, Term] = {}
-    kept: list[Step] = []
-
-    def image(term: Term) -> Term | None:
-        if term.op != "load" or term.data not in known:
-            return None
-        images = dict(zip(term.data.axes, term.args, strict=True))
-        return terms.substitute(known[term.data], images)
-
-    for step in steps:
-        if isinstance(step, Library):
-            step = Library(step.array, terms.map(step.term, image), step.refusal)
-            using = readers.get(step.array, [])
-            alone = len(using) == 1 and isinstance(using[0], Library)
-            if alone and step.array not in results and step.refusal is None:
-                known[step.array] = step.term
-                continue
-        kept.append(step)
-    return kept
-
-
-def merged(steps: list[Step], holds: Callable[[Region], bool]) -> list[Step]:
-    """Regions over the same tiles that do not wait for each other become one kernel.
-
-    With columns of several kinds a tile has to hold all of them, which `holds` tells.
-    """
-    kept: list[Step] = []
-    for step in steps:
-        for place, old in enumerate(kept):
-            if not (isinstance(old, Region) and isinstance(step, Region) and _alike(old, step)):
-                continue
-            kinds = {o.columns for o in (*old.outputs, *step.outputs) if o.columns}
-            if len(kinds) > 1 and not (holds(old) and holds(step)):
-                continue
-            if _waits(step, kept[place:]):
-                # What was made earlier may still be made later, if nothing has read it.
-                if any(_waits(other, [old]) for other in (*kept[place + 1 :], step)):
-                    continue
-                del kept[place]
-                kept.append(_together(old, step))
-            else:
-                kept[place] = _together(old, step)
-            break
-        else:
-            kept.append(step)
-    return kept
-
-
-def _together(old: Region, new: Region) -> Region:
-    return Region(
-        old.terms,
-        old.batch,
-        old.rows,
-        old.stream,
-        (*old.outputs, *new.outputs),
-        tuple(dict.fromkeys((*old.folds, *new.folds))),
-        {**old.growth, **new.growth},
-    )
-
-
-def _alike(old: Region, new: Region) -> bool:
-    """Whether two regions have the same tiles."""
-    return (set(old.batch), set(old.rows), old.stream) == (
-        set(new.batch),
-        set(new.rows),
-        new.stream,
-    )
-
-
-def _waits(step: Step, before: list[Step]) -> bool:
-    """Whether a step reads what one of the steps before makes."""
-    made = {array for other in before for array in arrays_of(other)}
-    return not made.isdisjoint(reads(*terms_of(step)))
-
-
-def arrays_of(step: Step) -> tuple[Array, ...]:
-    """The arrays that a step makes."""
-    return tuple(o.array for o in step.outputs) if isinstance(step, Region) else (step.array,)
-
-
-def terms_of(step: Step) -> tuple[Term, ...]:
-    """The terms that a step makes, or works with."""
-    match step:
-        case Region():
-            return tuple(output.term for output in step.outputs)
-        case Recurrence():
-            return step.factor, step.offset
-        case Scattered():
-            return step.parts
-        case Library():
-            return (step.term,)

@@ -64,10 +64,11 @@ _UNARY: dict[str, Callable[[Any], Any]] = {
 
 
 class Point:
-    """Values of everything that terms read: every axis has three indices."""
+    """Values of everything that terms read: every axis has three indices, or as `lengths` says."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, lengths: Mapping[Axis, int] | None = None) -> None:
         self.seed = seed
+        self.lengths = lengths or {}
         self.fixed: dict[Term, float] = {}
         self._order: dict[Array, int] = {}
 
@@ -122,7 +123,7 @@ class Point:
     def _fold(self, term: Term, at: Mapping[Axis, int], memo: dict[Any, Any]) -> Any:
         values = [
             self._value(term.args[0], {**at, **dict(zip(term.bound, where, strict=True))}, memo)
-            for where in product(range(LENGTH), repeat=len(term.bound))
+            for where in product(*(range(self.lengths.get(a, LENGTH)) for a in term.bound))
         ]
         folds: dict[str, Callable[[list[Any]], Any]] = {
             "sum": math.fsum,
@@ -137,11 +138,11 @@ class Point:
         return folds[term.kind](values)
 
 
-def agrees(left: Term, right: Term) -> bool:
+def agrees(left: Term, right: Term, lengths: Mapping[Axis, int] | None = None) -> bool:
     """Whether two terms have the same values at random points, and are finite at one at least."""
     seen = False
     for seed in range(POINTS):
-        point = Point(seed)
+        point = Point(seed, lengths)
         generator = random.Random(seed)
         axes = left.axes | right.axes
         at = {axis: generator.randrange(LENGTH) for axis in sorted(axes, key=lambda a: a.name)}

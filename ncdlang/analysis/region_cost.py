@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from math import prod
 
-from ncdlang.analysis.cost import Block, Choice, Key, Problem, bound, flops, optimum
+from ncdlang.analysis.cost import Block, Choice, Key, Problem, bound, flops, optimum, repeats
 from ncdlang.analysis.devices import WIDTHS, Device
-from ncdlang.analysis.plan import RESIDENT, Library, Region, Step, arrays_of, terms_of
+from ncdlang.analysis.plan import RESIDENT
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.roles import inner_folds
 from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.steps import Library, Region, Step, arrays_of, terms_of
 from ncdlang.analysis.terms import Array, Term, reads, subterms
+from ncdlang.analysis.visited import visited
 from ncdlang.records import record
 from ncdlang.semantics.size import Symbol
 from ncdlang.semantics.types import Axis
@@ -27,6 +30,7 @@ class StepCost:
     """What a step costs on a device: bytes moved, operations, and the least time in seconds.
 
     `tiles` are the best tiles of a region, by axis, and `memory` the bytes that they take.
+    `share` is that of the tiles which the region visits, less than 1 under a mask.
     """
 
     transfers: float
@@ -36,6 +40,7 @@ class StepCost:
     tiles: Mapping[Axis, int]
     memory: int
     programs: int
+    share: float = 1.0
 
 
 def unknown_sizes(step: Step, sizes: Mapping[Symbol, int]) -> tuple[str, ...]:
@@ -50,14 +55,27 @@ def step_cost(step: Step, sizes: Mapping[Symbol, int], device: Device, dtype: st
         return _plain_cost(step, sizes, device, dtype)
     problem = region_problem(step, sizes, dtype)
     choice = best_tiles(problem, step, device)
-    work = float(flops(problem, choice.tiles))
-    moved = float(choice.transfers)
+    share = visited(step, sizes, choice.tiles)
+    work = float(flops(problem, choice.tiles) * share)
+    moved = float(choice.transfers - _unseen(problem, choice.tiles) * (1 - share))
     seconds, limit = bound(work, moved, device.rate(dtype), device.bandwidth)
     tiles = {axis: tile for axis, tile in choice.tiles.items() if isinstance(axis, Axis)}
     programs = prod(
         -(-problem.sizes[axis] // tiles.get(axis, problem.sizes[axis])) for axis in problem.grouped
     )
-    return StepCost(moved, work, seconds, limit, tiles, choice.memory, programs)
+    return StepCost(moved, work, seconds, limit, tiles, choice.memory, programs, float(share))
+
+
+def _unseen(problem: Problem, tiles: Mapping[Key, int]) -> Fraction:
+    """The bytes of what is read along the streamed axis, were all of its tiles visited."""
+    return sum(
+        (
+            problem.size(block) * repeats(problem, block.axes, tiles)
+            for block in problem.inputs
+            if any(axis in problem.streamed for axis in block.axes)
+        ),
+        Fraction(),
+    )
 
 
 def best_tiles(problem: Problem, region: Region, device: Device) -> Choice:

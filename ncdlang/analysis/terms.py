@@ -13,7 +13,7 @@ from typing import Any
 
 from ncdlang.records import record
 from ncdlang.semantics.size import Size, product
-from ncdlang.semantics.types import REAL, Axis, Kind
+from ncdlang.semantics.types import BOOLEAN, INTEGER, REAL, Axis, Kind
 from ncdlang.source import Span
 
 FOLDS = ("sum", "max", "min", "prod", "any", "all", "argmax", "argmin")
@@ -377,15 +377,6 @@ def is_fold(term: Term) -> bool:
     return term.op == "fold"
 
 
-def ordered(term: Term) -> tuple[Axis, ...]:
-    """The free axes of a term in the order in which it first reads them."""
-    found: dict[Axis, None] = {}
-    for inner in subterms(term):
-        if inner.op == "index" and inner.data in term.axes:
-            found[inner.data] = None
-    return tuple(found)
-
-
 def parts(terms: Terms, product: Term) -> list[Term]:
     """The factors of a product; a divisor is the factor of its inverse."""
     match product.op:
@@ -443,3 +434,17 @@ def added(terms: Terms, term: Term) -> list[Term]:
             return [*added(terms, term.args[0]), *negative]
         case _:
             return [term]
+
+
+def kind_of(term: Term) -> Kind:
+    """The kind of the array that holds a term."""
+    return {"real": REAL, "integer": INTEGER, "boolean": BOOLEAN}[number_kind(term)]
+
+
+def ordered(term: Term) -> tuple[Axis, ...]:
+    """The free axes of a term in the order in which it first reads them."""
+    found: dict[Axis, None] = {}
+    for inner in subterms(term):
+        if inner.op == "index" and inner.data in term.axes:
+            found[inner.data] = None
+    return tuple(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ncdlang.analysis.terms import Term, Terms
+from ncdlang.analysis.terms import Term, Terms, is_number
 from ncdlang.semantics.types import Axis
 
 _SIGNS = {
@@ -28,6 +28,17 @@ ATOM = 9
 def names(axes: tuple[Axis, ...]) -> str:
     """Axes as in brackets: `q h k`."""
     return " ".join(axis.name for axis in axes)
+
+
+def engineering(value: float) -> str:
+    """A number with a unit's prefix: `1.5 M`."""
+    for factor, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, "")):
+        if value >= factor:
+            return f"{value / factor:.3g} {prefix}"
+    for factor, prefix in ((1e-3, "m"), (1e-6, "µ"), (1e-9, "n")):
+        if value >= factor:
+            return f"{value / factor:.3g} {prefix}"
+    return f"{value:.3g} "
 
 
 class Wording:
@@ -68,6 +79,8 @@ class Wording:
                 return f"not {self._inside(args[0], 0)}", -1
             case "select":
                 return f"where({', '.join(map(self.of, args))})", ATOM
+            case "add" if is_number(args[1]) and args[1].data < 0:
+                return f"{self._inside(args[0], 1)} - {str(args[1].data)[1:]}", 1
             case op if op in _SIGNS:
                 sign, level = _SIGNS[op]
                 right = level + 1 if op in ("sub", "div", "pow", "floordiv", "mod") else level

@@ -15,7 +15,7 @@ from pathlib import Path
 from ncdlang import api
 from ncdlang.cli import options as shared
 from ncdlang.cli import output, watching
-from ncdlang.cli.console import CommandError
+from ncdlang.cli.console import CommandError, remark
 
 FORMATS = ("svg", "pdf", "png", "gv")
 _ENDINGS = {".svg": "svg", ".pdf": "pdf", ".png": "png", ".gv": "gv", ".dot": "gv"}
@@ -29,7 +29,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--theme", help="light or dark")
     parser.add_argument("--labels", help="what axes show: names, sizes or both")
     parser.add_argument("--detail", help="of a graph: a box for each of the equations, or the ops")
-    parser.add_argument("--depth", help="how many levels of calls and blocks are opened, or all")
+    parser.add_argument("--depth", help="how many levels are opened, or all")
     parser.add_argument("--library", help="closed, or open: draw the standard library's boxes too")
     parser.add_argument("--font", metavar="NAME", help="of a circuit: a family of fonts")
     parser.add_argument("--width", metavar="POINTS", help="of a circuit: begin a new line there")
@@ -56,13 +56,15 @@ def run(options: Namespace) -> int:
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     wanted = api.request(checked, diagram, options=given | {"format": format})
     try:
-        content = api.ask("draw", "emit", wanted).content
+        made = api.ask("draw", "emit", wanted)
     except api.NcdError as error:
         raise CommandError(str(error), _keep_text(error, options.output)) from error
     path: str | None = options.output
     if options.open and (path is None or path == "-"):
         path = os.path.join(tempfile.mkdtemp(prefix="ncdc-"), f"{diagram.name}.{format}")
-    output.write(path, content)
+    for note in made.notes:
+        remark(note)
+    output.write(path, made.content)
     if options.open and path is not None:
         _show(path)
     return 0

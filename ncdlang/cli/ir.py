@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from ncdlang import api
 from ncdlang.cli import options as shared
 from ncdlang.cli import output
-from ncdlang.cli.console import CommandError
+from ncdlang.cli.console import CommandError, remark
 from ncdlang.semantics.program import CheckedDiagram
 
 if TYPE_CHECKING:
@@ -118,9 +118,10 @@ def _drawn(options: Namespace, form: str) -> str | bytes:
     diagram = shared.choose(checked.program, options.diagram, "drawing")
     given = {"format": form, "rewrite": options.rewrite}
     given |= {"library": "open"} if options.open else {}
-    content: str | bytes = shared.ask(
-        "draw", "emit", api.request(checked, diagram, options=given)
-    ).content
+    made = shared.ask("draw", "emit", api.request(checked, diagram, options=given))
+    for note in made.notes:
+        remark(note)
+    content: str | bytes = made.content
     return content
 
 

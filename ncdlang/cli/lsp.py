@@ -5,6 +5,8 @@ An editor starts this; on its own it waits for messages. It needs pygls: pip ins
 
 from __future__ import annotations
 
+import os
+import sys
 from argparse import ArgumentParser, Namespace
 
 from ncdlang.cli.console import CommandError
@@ -31,6 +33,9 @@ def run(options: Namespace) -> int:
         if error.name is None or error.name.partition(".")[0] not in ("pygls", "lsprotocol"):
             raise
         hint = "pip install 'ncdlang[lsp]'"
-        raise CommandError(f"ncdc lsp needs {error.name.partition('.')[0]}", hint) from error
-    serve(options.include)
+        raise CommandError("ncdc lsp needs pygls", hint) from error
+    # What else is printed, by whatever library, must not come between the messages.
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    serve(output, options.include)
     return 0

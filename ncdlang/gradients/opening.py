@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from ncdlang.gradients.error import GradientError
+from ncdlang.gradients.inside import equation, reduction
 from ncdlang.gradients.rewriting import Change
 from ncdlang.gradients.terms import atoms, read, reads, row_major, written_from
 from ncdlang.records import record, replace
@@ -208,7 +209,7 @@ class _Opening:
                 case Scatter():
                     yield self._scatter(step, scope)
                 case Recurrence():
-                    yield self._recurrence(step, scope)
+                    yield from self._recurrence(step, scope)
                 case Invoke():
                     yield from self._invoke(step, scope)
 
@@ -250,9 +251,7 @@ class _Opening:
         axes = atoms(axis for index in indices for axis in index.axes())
         return Write(write.op, indices, axes, change.expression(write.expression), write.span)
 
-    def _recurrence(self, step: Recurrence, scope: _Scope) -> Recurrence:
-        if self._depth:
-            raise GradientError("a recurrence inside a recurrence has no gradient", step.span)
+    def _recurrence(self, step: Recurrence, scope: _Scope) -> Iterator[Flat]:
         made = [wire for inner in walk(step.steps) for wire in made_by(inner)]
         if not scope.is_top:
             lifts = _joined(
@@ -264,8 +263,16 @@ class _Opening:
         self._depth += 1
         steps = tuple(self.steps(step.steps, scope))
         self._depth -= 1
-        inner = tuple(s for s in steps if isinstance(s, Define | Invoke))
-        return Recurrence(scope.axis(step.axis), step.reverse, inner, step.span)
+        axis = scope.axis(step.axis)
+        if self._depth:
+            reduced = reduction(axis, steps)
+            if reduced is None:
+                raise GradientError("a recurrence inside a recurrence has no gradient", step.span)
+            yield reduced
+            return
+        plain = tuple(equation(s) if isinstance(s, Scatter) else s for s in steps)
+        inner = tuple(s for s in plain if isinstance(s, Define | Invoke))
+        yield Recurrence(axis, step.reverse, inner, step.span)
 
     # ---- calls ---------------------------------------------------------------------------------
 

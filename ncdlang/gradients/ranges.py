@@ -13,8 +13,9 @@ _ORDERED = {"lt", "le", "gt", "ge"}
 def decided(condition: Apply) -> bool | None:
     """Whether an inequality between indices and sizes always holds, or never does; None if open.
 
-    Indices run from 0 to below their sizes, and every unknown size is at least 1: where an axis is
-    empty there is no index to ask for. Of an axis that is known to be empty all would hold.
+    Indices run from 0 to below their sizes, which are at least 1: where an axis is empty there is
+    no index to ask for. Of an axis that is known to be empty all would hold. Any other size may be
+    0: without the condition nothing would say that it is not, where that keeps an index inside.
     """
     if condition.op not in _ORDERED:
         return None
@@ -37,6 +38,7 @@ def _is_empty(variable: object) -> bool:
 
 def _is_never_negative(size: Size, variables: Variables) -> bool:
     """Whether a polynomial that is linear in the indices is at least 0 at the worst corner."""
+    present = {variable.symbol for variable in variables.symbols if isinstance(variable, Axis)}
     for variable, symbol in list(variables.symbols.items()):
         if not isinstance(variable, Axis):
             if symbol in size.symbols():
@@ -48,7 +50,7 @@ def _is_never_negative(size: Size, variables: Variables) -> bool:
         rest = size.substitute({symbol: Size({})})
         size = rest + (variable.size - 1) * slope if slope < 0 else rest
     try:
-        shifted = size.map_atoms(lambda symbol: Size.of(symbol) + ONE)
+        shifted = size.map_atoms(lambda s: Size.of(s) + ONE if s in present else Size.of(s))
     except (ArithmeticError, RecursionError):
         return False
     return all(c >= 0 and all(isinstance(atom, Symbol) for atom, _ in m) for m, c in shifted.terms)

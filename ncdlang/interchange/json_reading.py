@@ -5,8 +5,10 @@ from __future__ import annotations
 import types
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
+from ncdlang.interchange.json_consistency import misfit
 from ncdlang.interchange.json_values import Value, parsed
-from ncdlang.interchange.schema import FORMAT, RECORDS, VERSION, hints
+from ncdlang.interchange.schema import FORMAT, RECORDS, VERSION, WORDS, hints
+from ncdlang.semantics.primitives import ELEMENTWISE
 from ncdlang.semantics.program import CheckedDiagram, CheckedProgram
 from ncdlang.semantics.size import Atom, Monomial, Quotient, Size, Symbol, TooComplexError
 from ncdlang.source import Source, Span
@@ -75,7 +77,17 @@ class _Reading:
             if member != "is" and member not in known:
                 raise inner.fail(f"`{name}` has no such field")
         given = {field: self.expected(value.get(field), hint) for field, hint in known.items()}
-        return RECORDS[name](**given)
+        for field, allowed in WORDS.get(name, {}).items():
+            if given[field] not in allowed:
+                raise value.get(field).fail(f"`{name}` has no such `{field}`")
+        if name == "Apply" and len(given["arguments"]) != ELEMENTWISE[given["op"]]:
+            count = ELEMENTWISE[given["op"]]
+            raise value.get("arguments").fail(f"`{given['op']}` takes {count}")
+        made = RECORDS[name](**given)
+        told = misfit(made) if isinstance(made, CheckedDiagram) else None
+        if told is not None:
+            raise value.fail(f"the records of `{made.name}` do not fit together: {told}")
+        return made
 
     # ---- values --------------------------------------------------------------------------------
 

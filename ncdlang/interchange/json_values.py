@@ -8,6 +8,8 @@ from typing import Any, cast
 
 from ncdlang.records import record
 
+_DIGITS = 40
+
 
 class FormatError(Exception):
     """A text is not of the format that is read. `path` leads to the place: `data.content[1]`."""
@@ -76,8 +78,23 @@ class Value:
 def parsed(text: str) -> Value:
     """The value of a whole JSON text. Raises FormatError."""
     try:
-        return Value(json.loads(text), "")
+        return Value(json.loads(text, object_pairs_hook=_object, parse_int=_whole), "")
     except json.JSONDecodeError as error:
         raise FormatError(f"no JSON: {error.msg}", f"line {error.lineno}:{error.colno}") from error
     except RecursionError as error:
         raise FormatError("the JSON is nested too deeply") from error
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(members)
+    if len(made) < len(members):
+        names = [name for name, _ in members]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise FormatError(f"an object has two members `{twice}`")
+    return made
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _DIGITS:
+        raise FormatError(f"a number has {len(digits)} digits, at most {_DIGITS} are read")
+    return int(digits)

@@ -209,9 +209,11 @@ def _labels(term: Value, shapes: list[list[Value]]) -> list[list[int]]:
 
 def _made(term: Value, names: _Operands, body: Body) -> Iterator[str]:
     """The names of the targets of the result."""
-    (weave,) = term.get("output_weaves").items()
+    weaves = list(term.get("output_weaves").items())
+    if len(weaves) != 1:
+        raise term.get("output_weaves").fail(f"one result is wanted, not {len(weaves)}")
     others = list(names.degree)
-    for slot in weave.get("_shape").items():
+    for slot in weaves[0].get("_shape").items():
         if axis_name(slot) is not None:
             name = body.axis(body.axes.name(slot), others)
             others.append(name)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from typing import Any, get_type_hints
 
 from ncdlang.semantics import program, types
+from ncdlang.semantics.primitives import ELEMENTWISE, REDUCTIONS
 from ncdlang.semantics.size import Quotient, Size, Symbol
+from ncdlang.semantics.statements import INITIALISERS
 from ncdlang.source import Span
 
 FORMAT = "ncdlang"
@@ -24,6 +27,17 @@ RECORDS: dict[str, Any] = {
     )
 }  # fmt: skip
 """Every record that may occur, and nothing else: reading makes no object of another class."""
+
+WORDS: dict[str, dict[str, Collection[object]]] = {
+    "Apply": {"op": ELEMENTWISE},
+    "Reduce": {"op": REDUCTIONS},
+    "Learned": {"init": ("default", *INITIALISERS)},
+    "Kind": {
+        "name": ("real", "natural", "boolean", "complex", "integer"),
+        "format": (None, *types.FORMATS),
+    },
+}
+"""Fields of a fixed set of words: they choose what is emitted, and are no names of the user's."""
 
 SHARED = (types.Axis, types.Wire, program.CheckedDiagram, program.Instance)
 """Records that are the same only if they are one object; they stand in a table, once."""

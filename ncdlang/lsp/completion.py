@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 
+from ncdlang.lsp.bodies import Kind, Symbol
 from ncdlang.lsp.context import Context, Opened, context_at
 from ncdlang.lsp.describing import builtin, declaration_of, describe, header_of, meaning_of, typed
-from ncdlang.lsp.names import FileNames, Kind, Symbol
+from ncdlang.lsp.names import FileNames
 from ncdlang.lsp.workspace import MOST_FILES, Analysis, Document, Workspace, path_of
 from ncdlang.project import LIBRARY, Project
 from ncdlang.records import record
@@ -17,6 +18,7 @@ from ncdlang.semantics.expressions import BUILTIN_NUMBERS
 from ncdlang.semantics.matching import LearnedUse
 from ncdlang.semantics.names import BUILTIN_NAMES
 from ncdlang.semantics.primitives import STAGES
+from ncdlang.semantics.remedies import use_of
 from ncdlang.semantics.scope import DeclaredWire
 from ncdlang.semantics.statements import INITIALISERS, STRUCTURES
 from ncdlang.semantics.types import FORMATS, Axis, Wire
@@ -35,7 +37,8 @@ _OPERATORS = ("size", "not", "and", "or")
 
 @record
 class Item:
-    """One proposal: what is written, and what is said of it. `rank` orders them."""
+    """One proposal: what is written, and what is said of it. `rank` orders them; `path` is the
+    module that is to be used for it."""
 
     label: str
     kind: ItemKind
@@ -43,6 +46,7 @@ class Item:
     rank: int = 5
     text: str = ""
     symbol: Symbol | None = None
+    path: str = ""
 
 
 @record
@@ -72,6 +76,16 @@ def documentation(workspace: Workspace, document: Document, name: str) -> str:
         if names is not None and symbol is not None:
             return describe(names, symbol, workspace.analyses.get(document.uri))
     return builtin(name) or ""
+
+
+def missing_use(
+    workspace: Workspace, document: Document, path: str, name: str
+) -> tuple[tuple[Span, str], ...]:
+    """The changes that bring a diagram of the library into a file whose text was checked."""
+    analysis = workspace.analyses.get(document.uri)
+    if analysis is None or analysis.source is not document.source or not path:
+        return ()
+    return use_of(analysis.module, tuple(path.split(".")), [name]).edits
 
 
 class _Completer:
@@ -159,7 +173,7 @@ class _Completer:
         found = [s for s in self._names.symbols.values() if s.kind in ("axis", "const")]
         found += [
             symbol
-            for table in self._names.local.values()
+            for _, table in self._names.locals()
             for symbol in table.values()
             if symbol.kind in ("axis", "setting")
         ]
@@ -195,7 +209,7 @@ class _Completer:
                 detail = f"{kind} {entry.name.text}{default} of {diagram}"
                 label = f"{entry.name.text} = "
                 yield Item(label, kind, detail, 2, label)
-        for name, symbol in names.local.get(diagram, {}).items():
+        for name, symbol in names.local(diagram).items():
             if symbol.kind == "axis" and name not in listed and declared is not None:
                 if symbol.span.end <= header_end(declared):
                     yield Item(f"{name} = ", "axis", f"axis {name} of {diagram}", 3, f"{name} = ")
@@ -207,7 +221,7 @@ class _Completer:
                 yield Item(symbol.name, "axis", self._detail(symbol), 2, symbol=symbol)
 
     def _local(self, kinds: Iterable[Kind], rank: int = 2) -> Iterator[Item]:
-        for symbol in self._names.local.get(self._owner, {}).values():
+        for symbol in self._names.local(self._owner).values():
             is_typed = symbol.span.start <= self._context.start < symbol.span.end
             if symbol.kind in kinds and not is_typed:
                 order = rank + (symbol.kind == "axis" and "wire" in kinds)
@@ -239,9 +253,8 @@ class _Completer:
             for symbol in module.symbols.values() if module is not None else ():
                 if module is not None and symbol.kind in ("diagram", "op"):
                     if symbol.file == module.source.name and symbol.name not in self._names.symbols:
-                        yield Item(
-                            symbol.name, "diagram", f"use {'.'.join(path)}", 9, symbol=symbol
-                        )
+                        name = ".".join(path)
+                        yield Item(symbol.name, "diagram", f"use {name}", 9, "", symbol, name)
 
     def _of_module(self, alias: str) -> Iterator[Item]:
         module = self._names.modules.get(alias)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from lsprotocol import types
 
 from ncdlang.diagnostics import Diagnostic
+from ncdlang.lsp.bodies import Kind
 from ncdlang.lsp.completion import Completion, Item, ItemKind
-from ncdlang.lsp.names import Kind
 from ncdlang.lsp.symbols import Entry
 from ncdlang.lsp.tokens import MODIFIERS, TYPES, Token
 from ncdlang.lsp.workspace import Workspace
@@ -104,7 +104,7 @@ def _item(item: Item, where: types.Range, uri: str) -> types.CompletionItem:
         sort_text=f"{item.rank}{item.label}",
         filter_text=item.label.removesuffix(" = "),
         text_edit=types.TextEdit(where, item.text or item.label),
-        data={"uri": uri, "name": item.label.removesuffix(" = ")},
+        data={"uri": uri, "name": item.label.removesuffix(" = "), "path": item.path},
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ncdlang.lsp.names import FileNames, Symbol
+from ncdlang.lsp.bodies import Symbol
+from ncdlang.lsp.names import FileNames
 from ncdlang.lsp.workspace import Analysis
 from ncdlang.semantics.matching import LearnedUse
 from ncdlang.semantics.primitives import FUNCTIONS, REDUCTIONS

@@ -65,7 +65,9 @@ def _documents(server: Server) -> None:
         server.publisher.closed(params.text_document.uri)
         server.publisher.all_changed()
 
-    def files_changed(params: object) -> None:
+    def files_changed(
+        params: types.DidSaveTextDocumentParams | types.DidChangeWatchedFilesParams,
+    ) -> None:
         del params
         server.files.disk_changed()
         server.publisher.all_changed()
@@ -208,7 +210,14 @@ class _Requests:
         data = mapping(item.data)
         document = self.files.document(str(data.get("uri")))
         name = str(data.get("name"))
-        text = completing.documentation(self.files, document, name) if document else ""
+        if document is None:
+            return item
+        path = str(data.get("path") or "")
+        uses = completing.missing_use(self.files, document, path, name)
+        item.additional_text_edits = [
+            types.TextEdit(to.range_of(self.files, span), text) for span, text in uses
+        ]
+        text = completing.documentation(self.files, document, name)
         if text:
             item.documentation = types.MarkupContent(types.MarkupKind.Markdown, text)
         return item

@@ -7,41 +7,14 @@ means by it. A file's names are its declarations and what it uses from other fil
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from ncdlang.records import field, record
+from ncdlang.lsp.bodies import Body, Kind, Occurrence, Symbol, nodes_of
 from ncdlang.source import Source, Span
 from ncdlang.syntax import tree
 from ncdlang.syntax.parser import Parsed
 
-Kind: TypeAlias = Literal[
-    "axis", "wire", "parameter", "setting", "const", "diagram", "op", "module", "config", "instance"
-]
 Resolve: TypeAlias = Callable[[Source, tuple[str, ...]], "FileNames | None"]
-
-
-@record
-class Symbol:
-    """Something that has a name: in a diagram (`owner` is its name) or in the file.
-
-    Two symbols are the same by file, owner and name.
-    """
-
-    file: str
-    owner: str
-    name: str
-    kind: Kind = field(compare=False)
-    span: Span = field(compare=False, repr=False)
-    doc: str = field(compare=False, repr=False, default="")
-
-
-@record
-class Occurrence:
-    """A place where a symbol is named; `defines` says that it is its definition."""
-
-    span: Span
-    symbol: Symbol
-    defines: bool = False
 
 
 class FileNames:
@@ -51,32 +24,60 @@ class FileNames:
         self.source = source
         self.file = parsed.file
         self.symbols: dict[str, Symbol] = {}
-        self.local: dict[str, dict[str, Symbol]] = {}
         self.modules: dict[str, FileNames] = {}
-        self.occurrences: list[Occurrence] = []
+        self._found: list[Occurrence] = []
+        self._tables: dict[str, dict[str, Symbol]] = {}
+        self._walked: dict[int, list[Occurrence]] = {}
         self._resolve = resolve
         self._resolved: dict[tuple[str, ...], FileNames | None] = {}
+        self._bodies: dict[str, tree.Diagram | tree.Op] = {}
+        for each in self._diagrams():
+            self._bodies.setdefault(each.name.text, each)
         self._declare()
-        bodies = [_Body(self, each) for each in map(_as_diagram, self._diagrams())]
-        for body in bodies:
-            body.bind()
-        for body in bodies:
-            body.walk()
-        for declared in self.file.declarations:
-            self._walk(declared)
+        self._declared = self._found
+
+    @property
+    def occurrences(self) -> list[Occurrence]:
+        """Every place of the file that names something."""
+        inside = (found for declared in self.file.declarations for found in self._inside(declared))
+        return [*self._declared, *inside]
+
+    def local(self, owner: str) -> dict[str, Symbol]:
+        """The names that a diagram binds itself."""
+        if owner not in self._tables:
+            declared = self._bodies.get(owner)
+            self._tables[owner] = {}
+            if declared is not None:
+                self._tables[owner] = Body(self, _as_diagram(declared)).bound()
+        return self._tables[owner]
+
+    def locals(self) -> Iterator[tuple[str, dict[str, Symbol]]]:
+        """The names that each diagram binds itself."""
+        return ((owner, self.local(owner)) for owner in self._bodies)
 
     def at(self, offset: int) -> Occurrence | None:
-        """The name at an offset, or right before it."""
-        best: Occurrence | None = None
-        for each in self.occurrences:
-            if each.span.start <= offset <= each.span.end:
-                if best is None or len(each.span.text) < len(best.span.text):
-                    best = each
-        return best
+        """The name at an offset, or right before it; of several the shortest."""
+        near = [each for each in self._declared if each.span.start <= offset <= each.span.end]
+        for declared in self.file.declarations:
+            if declared.span.start <= offset <= declared.span.end:
+                inside = self._inside(declared)
+                near += [each for each in inside if each.span.start <= offset <= each.span.end]
+        return min(near, key=lambda each: each.span.end - each.span.start, default=None)
+
+    def _inside(self, declared: tree.Declared) -> list[Occurrence]:
+        """The names in a declaration, apart from what it defines for the file."""
+        start = declared.span.start
+        if start not in self._walked:
+            self._found = self._walked[start] = []
+            if isinstance(declared, (tree.Diagram, tree.Op)):
+                Body(self, _as_diagram(declared)).walk()
+            else:
+                self._walk(declared)
+        return self._walked[start]
 
     def find(self, name: str, owner: str = "") -> Symbol | None:
         """What a name refers to in a diagram, or in the file."""
-        return self.local.get(owner, {}).get(name) or self.symbols.get(name)
+        return self.local(owner).get(name) or self.symbols.get(name)
 
     def module_of(self, use: tree.Use) -> FileNames | None:
         """The names of a file that this one uses; None where it can't be found."""
@@ -144,7 +145,7 @@ class FileNames:
             self._add(span, self._module_symbol(use.path[-1], module))
 
     def _add(self, span: Span, symbol: Symbol, *, defines: bool = False) -> None:
-        self.occurrences.append(Occurrence(span, symbol, defines))
+        self._found.append(Occurrence(span, symbol, defines))
 
     # ---- uses ----------------------------------------------------------------------------------
 
@@ -157,6 +158,7 @@ class FileNames:
                     if item.size is not None:
                         self.expression(item.size, "")
             case tree.Config():
+                self._add(declared.name.span, self._config(declared), defines=True)
                 for name, value in declared.settings:
                     self._setting(name)
                     self.expression(value, "")
@@ -165,10 +167,14 @@ class FileNames:
             case tree.Use() | tree.Diagram() | tree.Op():
                 pass
 
+    def _config(self, declared: tree.Config) -> Symbol:
+        name = declared.name
+        return Symbol(self.source.name, "", name.text, "config", name.span, declared.doc)
+
     def _setting(self, name: tree.Name) -> None:
         """A config sets an axis or const of the file, or of the one diagram that has it."""
         found = self.symbols.get(name.text)
-        owners = [table[name.text] for table in self.local.values() if name.text in table]
+        owners = [table[name.text] for _, table in self.locals() if name.text in table]
         if found is not None:
             self._add(name.span, found)
         elif len(owners) == 1:
@@ -217,7 +223,7 @@ class FileNames:
         if callee is None:
             return
         names, diagram = callee
-        found = names.local.get(diagram, {}).get(name.text)
+        found = names.local(diagram).get(name.text)
         if found is not None:
             self._add(name.span, found)
 
@@ -231,7 +237,7 @@ class FileNames:
         if found is None or found.kind not in ("diagram", "op"):
             return None
         if found.file == self.source.name:
-            if any(each.name.text == name for each in self._diagrams()):
+            if name in self._bodies:
                 return self, name
             return self._aliased(name)
         for use in self._uses():
@@ -259,7 +265,7 @@ class FileNames:
         """What an alias stands for, the symbol itself if it is none."""
         if symbol.file == self.source.name and not symbol.owner:
             found = self._aliased(symbol.name)
-            if found is not None and not any(d.name.text == symbol.name for d in self._diagrams()):
+            if found is not None and symbol.name not in self._bodies:
                 return found[0].symbols.get(found[1], symbol)
             module = self.modules.get(symbol.name)
             if symbol.kind == "module" and module is not None:
@@ -280,199 +286,3 @@ def _as_diagram(declared: tree.Diagram | tree.Op) -> tree.Diagram:
     name, formals, doc, span = declared.name, declared.formals, declared.doc, declared.span
     inputs = tuple(tree.Parameter(None, item, item.span) for item in declared.parameters)
     return tree.Diagram(name, formals, inputs, declared.result, (), None, doc, span, span)
-
-
-class _Body:
-    """The names that one diagram binds, and those that it uses."""
-
-    def __init__(self, names: FileNames, diagram: tree.Diagram) -> None:
-        self._names = names
-        self._diagram = diagram
-        self._owner = diagram.name.text
-        self._table: dict[str, Symbol] = {}
-
-    def bind(self) -> None:
-        """Note what the diagram gives a name."""
-        self._signature()
-        self._bind_statements(self._diagram.body or ())
-        self._names.local.setdefault(self._owner, self._table)
-
-    def walk(self) -> None:
-        """Note all names of the diagram."""
-        names, diagram = self._names, self._diagram
-        for axis in self._signature_names():
-            names.name(axis, self._owner)
-        for statement in diagram.body or ():
-            self._statement(statement)
-        if diagram.pipeline is not None:
-            names.expression(diagram.pipeline, self._owner)
-
-    # ---- binding ----
-
-    def _bind(self, name: tree.Name, kind: Kind) -> None:
-        if name.text != "_" and "." not in name.text and name.text not in self._table:
-            source = self._names.source.name
-            self._table[name.text] = Symbol(source, self._owner, name.text, kind, name.span)
-
-    def _bind_axis(self, name: tree.Name) -> None:
-        known = self._names.symbols.get(name.text)
-        if known is None or known.kind != "axis":
-            self._bind(name, "axis")
-
-    def _signature(self) -> None:
-        formals = self._diagram.formals
-        for entry in (*formals.entries, *(formals.arrow or ())) if formals is not None else ():
-            if isinstance(entry.name, tree.Name):
-                if entry.is_const:
-                    self._bind(entry.name, "setting")
-                else:
-                    self._bind_axis(entry.name)
-        for parameter in self._diagram.parameters:
-            if parameter.name is not None:
-                self._bind(parameter.name, "parameter")
-        for parameter in self._diagram.parameters:
-            for axis in _type_names(parameter.type):
-                self._bind_axis(axis)
-        for axis in _type_names(self._diagram.result):
-            self._bind_axis(axis)
-
-    def _bind_statements(self, statements: tuple[tree.Statement, ...]) -> None:
-        for statement in statements:
-            match statement:
-                case tree.Equation() | tree.Return():
-                    for target in statement.targets:
-                        self._bind(target.name, "wire")
-                case tree.Learn():
-                    kind: Kind = "wire" if _is_type(statement.spec) else "instance"
-                    for name in statement.names:
-                        self._bind(name, kind)
-                case tree.AxisStatement():
-                    for item in statement.items:
-                        self._bind(item.name, "axis")
-                case tree.Declaration():
-                    self._bind(statement.name, "wire")
-                case tree.Block():
-                    self._bind_statements(statement.body)
-                case tree.Assert():
-                    pass
-        for statement in statements:
-            if isinstance(statement, (tree.Equation, tree.Return)):
-                for target in statement.targets:
-                    self._bind_new_axes(target)
-
-    def _bind_new_axes(self, target: tree.Target) -> None:
-        """Axes that a left-hand side names for the first time."""
-        if target.brackets is None:
-            return
-        for slot in target.brackets.slots:
-            for item in slot.items:
-                for name in item.names if isinstance(item, tree.Composite) else (item,):
-                    if isinstance(name, tree.Name):
-                        self._bind_axis(name)
-
-    def _signature_names(self) -> Iterator[tree.Name]:
-        formals = self._diagram.formals
-        for entry in (*formals.entries, *(formals.arrow or ())) if formals is not None else ():
-            if isinstance(entry.name, tree.Name):
-                yield entry.name
-            if entry.default is not None:
-                self._names.expression(entry.default, self._owner)
-        for parameter in self._diagram.parameters:
-            if parameter.name is not None:
-                yield parameter.name
-            yield from _type_names(parameter.type)
-        yield from _type_names(self._diagram.result)
-
-    # ---- uses ----
-
-    def _statement(self, statement: tree.Statement) -> None:
-        names, owner = self._names, self._owner
-        match statement:
-            case tree.Equation():
-                self._targets(statement.targets)
-                names.expression(statement.value, owner)
-            case tree.Return():
-                self._targets(statement.targets)
-                for value in statement.values:
-                    names.expression(value, owner)
-            case tree.Learn():
-                for name in statement.names:
-                    names.name(name, owner)
-                if isinstance(statement.spec, (tree.ArrayTypeExpr, tree.TupleTypeExpr)):
-                    self._type(statement.spec)
-                else:
-                    names.expression(statement.spec, owner)
-            case tree.AxisStatement():
-                for item in statement.items:
-                    names.name(item.name, owner)
-                    if item.size is not None:
-                        names.expression(item.size, owner)
-            case tree.Declaration():
-                names.name(statement.name, owner)
-                self._type(statement.type)
-            case tree.Assert():
-                names.expression(statement.condition, owner)
-            case tree.Block():
-                for inner in statement.body:
-                    self._statement(inner)
-
-    def _type(self, written: tree.TypeExpr) -> None:
-        for name in _type_names(written):
-            self._names.name(name, self._owner)
-
-    def _targets(self, targets: tuple[tree.Target, ...]) -> None:
-        for target in targets:
-            self._names.name(target.name, self._owner)
-            if target.brackets is not None:
-                for slot in target.brackets.slots:
-                    for item in slot.items:
-                        self._names.expression(item, self._owner)
-
-
-def _is_type(spec: tree.TypeExpr | tree.Expr) -> bool:
-    return isinstance(spec, (tree.ArrayTypeExpr, tree.TupleTypeExpr))
-
-
-def _type_names(written: tree.TypeExpr) -> Iterator[tree.Name]:
-    """The names of axes in a type."""
-    if isinstance(written, tree.TupleTypeExpr):
-        for item in written.items:
-            yield from _type_names(item)
-        return
-    for slot in written.axes.slots:
-        for item in slot.items:
-            yield from (n for n in nodes_of(item) if isinstance(n, tree.Name))
-    if written.bound is not None:
-        yield from (n for n in nodes_of(written.bound) if isinstance(n, tree.Name))
-
-
-def nodes_of(expr: tree.Expr | tree.Pack) -> Iterator[tree.Expr | tree.Pack]:
-    """An expression and everything in it, functions and bracket entries included."""
-    stack: list[tree.Expr | tree.Pack] = [expr]
-    while stack:
-        node = stack.pop()
-        yield node
-        match node:
-            case tree.Unary():
-                stack.append(node.operand)
-            case tree.Binary():
-                stack += (node.left, node.right)
-            case tree.SizeOf():
-                stack.append(node.axis)
-            case tree.Bracketed():
-                stack.append(node.head)
-                for slot in (*node.brackets.slots, *(node.brackets.arrow or ())):
-                    stack += slot.items
-            case tree.Call():
-                stack.append(node.function)
-                stack += node.arguments
-            case tree.Group():
-                stack.append(node.inner)
-            case tree.TupleExpr():
-                stack += node.items
-            case tree.Composite():
-                stack += node.names
-            case tree.BlockExpr():
-                stack.append(node.body)
-            case tree.Name() | tree.Number() | tree.String() | tree.Pack():
-                pass

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ncdlang.lsp.bodies import Occurrence, Symbol
 from ncdlang.lsp.hover import word_at
-from ncdlang.lsp.names import FileNames, Occurrence, Symbol
+from ncdlang.lsp.names import FileNames
 from ncdlang.lsp.workspace import Document, Workspace
 from ncdlang.source import Span
 

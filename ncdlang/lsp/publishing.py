@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import perf_counter
 
 from ncdlang.diagnostics import Diagnostic
@@ -118,6 +118,9 @@ class Publisher:
             if each.span.source is before.source and not each.code.startswith("NCD1")
         ]
         still = [each for each in kept if each.span.source is source]
+        shown = self._told.get(document.uri, {}).get(document.uri, ())
+        if _messages(shown) == _messages((*syntax, *still)):
+            return  # the editor moves what it shows with the text
         self._told.setdefault(document.uri, {})[document.uri] = (*syntax, *still)
         self._send(document.uri)
 
@@ -131,6 +134,10 @@ class Publisher:
         everyone = (each for told in self._told.values() for each in told.get(uri, ()))
         unique = {(d.code, d.span.start, d.span.end, d.message): d for d in everyone}
         self._publish(uri, None, list(unique.values()))
+
+
+def _messages(found: Iterable[Diagnostic]) -> list[tuple[str, str]]:
+    return sorted((each.code, each.message) for each in found)
 
 
 def unchanged(old: Source, new: Source) -> Moves:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from unicodedata import normalize
 
 from ncdlang.fixing import edited
-from ncdlang.lsp.names import Occurrence, Symbol
+from ncdlang.lsp.bodies import Occurrence, Symbol
 from ncdlang.lsp.navigation import occurrences, symbol_at
 from ncdlang.lsp.workspace import Document, Workspace
 from ncdlang.semantics.check import check_source
@@ -81,8 +81,7 @@ def _check_unused(workspace: Workspace, where: Document, symbol: Symbol, name: s
     """What has the new name already, where the symbol can be seen, would be taken for it."""
     names = workspace.names(where)
     prelude = workspace.prelude(where)
-    tables = names.local.items()
-    local = [t for owner, t in tables if owner == symbol.owner or not symbol.owner]
+    local = [t for owner, t in names.locals() if owner == symbol.owner or not symbol.owner]
     taken = name in names.symbols or any(name in table for table in local)
     if not taken and prelude is not None and name in prelude.symbols:
         taken = re.search(rf"(?<![\w.']){re.escape(name)}(?![\w'])", where.source.text) is not None

@@ -7,11 +7,9 @@ import functools
 import gc
 import logging
 import os
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from importlib.metadata import version
-from typing import Any, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from lsprotocol import types
 from pygls.capabilities import ServerCapabilitiesBuilder
@@ -138,8 +136,8 @@ def guarded(server: Server, handler: Handler[T]) -> Handler[T | None]:
     return safe
 
 
-def serve(include: Sequence[str] = ()) -> None:
-    """Serve one editor over standard input and output, until it says goodbye."""
+def serve(output: BinaryIO, include: Sequence[str] = ()) -> None:
+    """Serve one editor until it says goodbye; messages come from standard input."""
     from ncdlang.lsp.handlers import register
 
     # What pygls has to say of failures is said by `Server.note`, in one line.
@@ -149,8 +147,4 @@ def serve(include: Sequence[str] = ()) -> None:
     register(server)
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    # What else is printed, by whatever library, must not come between the messages.
-    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as output:
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        with suppress(ValueError):  # pygls closes it when the editor says goodbye
-            server.start_io(stdout=output)
+    server.start_io(stdout=output)

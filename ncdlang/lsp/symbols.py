@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ncdlang.lsp.bodies import Kind
 from ncdlang.lsp.describing import header_of
-from ncdlang.lsp.names import Kind
 from ncdlang.lsp.workspace import Document, Workspace
 from ncdlang.records import record
 from ncdlang.source import Span

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ncdlang.lsp.names import Kind
+from ncdlang.lsp.bodies import Kind
 from ncdlang.lsp.workspace import Document, Workspace
 from ncdlang.records import record
 from ncdlang.semantics.names import BUILTIN_NAMES

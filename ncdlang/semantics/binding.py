@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ncdlang.diagnostics import Label
 from ncdlang.records import record
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 Bound: TypeAlias = Axis | Size
 
 
-@record
-class InstanceKey:
+class InstanceKey(NamedTuple):
     """What tells apart the checked forms of one diagram.
 
     `packs` gives the names of the axes of each pack, `settings` the consts that a use sets, and

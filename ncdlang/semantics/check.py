@@ -86,4 +86,5 @@ def check_steps(
     if not compilation.overrides and only is None and not sink.has_errors:
         yield from _misfits(compilation, module, sink)
     found = tuple(map(compilation.moves.finding, sink))
-    return CheckedProgram(source, diagrams, tuple(module.configs)), found
+    claims = tuple(claim for checked in compilation.modules.values() for claim in checked.claims)
+    return CheckedProgram(source, diagrams, tuple(module.configs), claims), found

@@ -78,11 +78,10 @@ class Configs:
 
     def _settings(self) -> frozenset[str]:
         return frozenset(
-            entry.name.text
+            name
             for declared in self.module.tree.declarations
-            if isinstance(declared, tree.Diagram) and declared.formals is not None
-            for entry in declared.formals.entries
-            if entry.is_const
+            if isinstance(declared, tree.Diagram)
+            for name in self.module.read(_setting_names, declared)
         )
 
     def _config_names(self) -> frozenset[str]:
@@ -91,8 +90,14 @@ class Configs:
         }
         for declared in self.module.tree.declarations:
             if isinstance(declared, tree.Diagram):
-                names |= _signature_names(declared)
+                names |= self.module.read(_signature_names, declared)
         return frozenset(names)
+
+
+def _setting_names(declaration: tree.Diagram) -> tuple[str, ...]:
+    formals = declaration.formals
+    entries = formals.entries if formals is not None else ()
+    return tuple(entry.name.text for entry in entries if entry.is_const)
 
 
 def _signature_names(declaration: tree.Diagram) -> set[str]:

@@ -9,30 +9,31 @@ symmetry to be proved) is not remembered. An outcome is kept with the places tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from ncdlang.diagnostics import Diagnostic
 from ncdlang.records import field, fields, record
-from ncdlang.semantics.order import named
 from ncdlang.semantics.remedies import is_commoner
 from ncdlang.semantics.scope import Broken, DiagramRef, Meaning, Scope
 from ncdlang.semantics.types import Axis
 from ncdlang.source import Source, Span
 from ncdlang.syntax import tree
-from ncdlang.syntax.incremental import Parser
 from ncdlang.syntax.parser import Parsed
 
 if TYPE_CHECKING:
     from ncdlang.semantics.binding import InstanceKey, Template
     from ncdlang.semantics.compilation import Compilation, Find
     from ncdlang.semantics.module import ModuleChecker
+    from ncdlang.syntax.incremental import Parser
 
+T = TypeVar("T")
 Overrides: TypeAlias = Mapping[str, int | float]
 Answer: TypeAlias = tuple[Any, ...] | None
 
 _FORMS_KEPT = 3
+_READINGS_KEPT = 20
 _CHECKS_KEPT = 12
 """For how many checks an outcome is kept that they do not need."""
 
@@ -156,7 +157,7 @@ class FileMemory:
         self.used: dict[tuple[str, str, InstanceKey], int] = {}
         self.axes: dict[str, tuple[Axis, str]] = {}
         self._ground: tuple[tuple[str, ...], tuple[str, ...]] = (), ()
-        self._named: dict[str, tuple[str, ...]] = {}
+        self._read: dict[tuple[Any, str], Any] = {}
         self.check = 0
 
     def begin(self, file: tree.File) -> None:
@@ -175,17 +176,18 @@ class FileMemory:
         if axes != self._ground[1]:
             self.axes.clear()
         self._ground = stated, axes
+        if len(self._read) > _READINGS_KEPT * (1 + len(file.declarations)):
+            self._read.clear()
         for key in [k for k, last in self.used.items() if last < self.check - _CHECKS_KEPT]:
             self.outcomes.pop(key, None)
-            self._named.pop(key[0], None)
             del self.used[key]
 
-    def named(self, diagram: tree.Diagram) -> tuple[str, ...]:
-        """The names in a diagram's expressions."""
-        text = diagram.span.text
-        if text not in self._named:
-            self._named[text] = named(diagram)
-        return self._named[text]
+    def read(self, question: Callable[[tree.Diagram], T], diagram: tree.Diagram) -> T:
+        """What a function reads off the text of a diagram; it is asked once for a text."""
+        place = question, diagram.span.text
+        if place not in self._read:
+            self._read[place] = question(diagram)
+        return self._read[place]
 
     def axis(self, made: Axis, item: tree.AxisItem) -> Axis:
         """The axis that a declaration gave before, if it gives the same again."""
@@ -212,6 +214,8 @@ class Memory:
 
     def parsed(self, source: Source) -> Parsed:
         """The tree of a source, made from that of the text before it."""
+        from ncdlang.syntax.incremental import Parser  # a check of one text needs none
+
         known = self._parsed.get(source.name)
         if known is None or known[0] is not source:
             parser = self._parsers.setdefault(source.name, Parser())

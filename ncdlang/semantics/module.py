@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import overload
+from collections.abc import Callable, Generator
+from typing import TypeVar, overload
 
 from ncdlang.diagnostics import Label, Sink
 from ncdlang.semantics.assertions import Assertion, assert_in_file
@@ -15,7 +15,7 @@ from ncdlang.semantics.memory import FileMemory, Outcome, Use
 from ncdlang.semantics.numbers import check_size, evaluate
 from ncdlang.semantics.order import callees_first, named
 from ncdlang.semantics.outcomes import at_use, outcome_of
-from ncdlang.semantics.program import CheckedDiagram
+from ncdlang.semantics.program import CheckedDiagram, Claim
 from ncdlang.semantics.proofs import Symmetry, prove
 from ncdlang.semantics.remedies import is_commoner
 from ncdlang.semantics.report import Reported, Reporter, listed, rename
@@ -25,6 +25,7 @@ from ncdlang.semantics.types import Axis
 from ncdlang.source import Source, Span
 from ncdlang.syntax import tree
 
+T = TypeVar("T")
 PROPERTIES = ("linear", "elementwise", "monotone", "random", "stateful", "pictogram")
 
 
@@ -51,6 +52,7 @@ class ModuleChecker(Reporter):
         self.properties: dict[str, tuple[str, ...]] = {}
         self.assertions: list[Assertion] = []
         self.symmetries: dict[Span, Symmetry] = {}
+        self.claims: list[Claim] = []
         self.required: dict[str, list[tree.Expr]] = {}
         self.configs: list[tuple[str, tuple[tuple[str, float | int], ...]]] = []
         self.config_names: dict[str, Span] = {}
@@ -77,6 +79,10 @@ class ModuleChecker(Reporter):
             if self.memory is None or not recordings
             else recordings[-1].watched(self.scope)
         )
+
+    def read(self, question: Callable[[tree.Diagram], T], diagram: tree.Diagram) -> T:
+        """What a function reads off a diagram, or read off one of the same text before."""
+        return question(diagram) if self.memory is None else self.memory.read(question, diagram)
 
     def is_unrepeatable(self) -> None:
         """What is being checked depends on what can't be asked again: it is not remembered."""
@@ -342,10 +348,13 @@ class ModuleChecker(Reporter):
         The diagrams are what it returns.
         """
         diagrams = [d for d in self.tree.declarations if isinstance(d, tree.Diagram)]
-        wanted = [d for d in diagrams if is_complete(d) and (only is None or d.name.text == only)]
+        wanted = [
+            d
+            for d in diagrams
+            if self.read(is_complete, d) and (only is None or d.name.text == only)
+        ]
         if only is None:
-            names = named if self.memory is None else self.memory.named
-            for declared in callees_first(wanted, names):
+            for declared in callees_first(wanted, lambda each: self.read(named, each)):
                 self._checked(declared, InstanceKey())
                 yield
         templates = [self._checked(declared, InstanceKey()) for declared in wanted]

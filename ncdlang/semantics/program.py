@@ -320,16 +320,36 @@ def made_by(step: Define | Invoke | Scatter) -> tuple[Wire, ...]:
     return step.results if isinstance(step, Invoke) else (step.wire,)
 
 
+@record(eq=False)
+class Claim:
+    """An asserted symmetry that sliding does not prove, and what it does not slide through.
+
+    `word` is "equivariant" or "invariant", `group` "set", "cyclic" or "ordered"; `axes` are those
+    of the diagram's inputs that move, all alike, and `name` is what they are called at `span`,
+    where it is asserted.
+    """
+
+    word: OneOf["equivariant", "invariant"]
+    diagram: CheckedDiagram
+    axes: tuple[Axis, ...]
+    group: str
+    name: str
+    reason: str
+    span: Span
+
+
 @record
 class CheckedProgram:
     """A file that was checked: its diagrams in the order of the text, and its configs.
 
-    `configs` maps a config's name to its settings, evaluated.
+    `configs` maps a config's name to its settings, evaluated. `claims` are asserted symmetries
+    that are not proved; numbers may refute them.
     """
 
     source: Source
     diagrams: tuple[CheckedDiagram, ...]
     configs: tuple[tuple[str, tuple[tuple[str, float | int], ...]], ...] = field(default=())
+    claims: tuple[Claim, ...] = field(default=())
 
     def diagram(self, name: str) -> CheckedDiagram | None:
         """The diagram of that name, if the file declares one."""

@@ -8,8 +8,12 @@ from ncdlang.diagnostics import Label
 from ncdlang.records import record
 from ncdlang.semantics.binding import InstanceKey, Template, is_complete
 from ncdlang.semantics.matching import LearnedUse
-from ncdlang.semantics.primitives import FUNCTIONS, REDUCTIONS
-from ncdlang.semantics.scope import DiagramRef, Scope
+from ncdlang.semantics.names import OPERATORS
+from ncdlang.semantics.primitives import FUNCTIONS, REDUCTIONS, STAGES
+from ncdlang.semantics.program import CheckedDiagram, Claim
+from ncdlang.semantics.remedies import missing_use
+from ncdlang.semantics.report import listed, rename
+from ncdlang.semantics.scope import DiagramRef, Scope, closest
 from ncdlang.semantics.symmetry import Break, broken, disorder
 from ncdlang.semantics.types import Axis
 from ncdlang.source import Span
@@ -18,6 +22,9 @@ from ncdlang.syntax import tree
 if TYPE_CHECKING:
     from ncdlang.semantics.module import ModuleChecker
 
+_ENTRY_BY_ENTRY = frozenset({"where", "cast", "scale", "id"})
+_NO_DIAGRAMS = frozenset({*OPERATORS, *STAGES})
+STOPS = "nothing slides through this"
 GROUPS = {"set": "permutations", "cyclic": "rotations", "ordered": "shifts"}
 
 
@@ -35,34 +42,45 @@ def prove(module: ModuleChecker, symmetry: Symmetry) -> None:
     head = condition.function
     assert isinstance(head, tree.Bracketed)
     assert isinstance(head.head, tree.Name)
-    word, name = head.head.text, _axis_name(head)
+    word = "equivariant" if head.head.text == "equivariant" else "invariant"
+    name = _axis_name(head)
     if name is None or len(condition.arguments) != 1:
         _misstated(module, condition.span)
         return
     known = symmetry.scope.find(name)
     structure = known.structure if isinstance(known, Axis) else None
-    reduced = _primitive(symmetry, condition.arguments[0])
+    of = _ungrouped(condition.arguments[0])
+    reduced = _primitive(symmetry, of)
     if reduced is not None:
         group = structure or "set"
-        found = _judged_primitive(condition.arguments[0], reduced, group, word, name)
-    else:
-        template = _template(module, symmetry, condition.arguments[0])
-        if template is None:
-            return
-        formals = _formals(template, _bindings(symmetry, condition.arguments[0]), name)
-        group = structure or next((a.structure for a in formals if a.structure), None) or "set"
-        found = _judged(template, formals, group, word, name)
+        found = _judged_primitive(of, reduced, group, word, name)
+        if found is not None:
+            message = _message(condition.span, "does not hold", name, group, found.reason)
+            _report(module, condition, found, message)
+        return
+    template = _template(module, symmetry, of)
+    if template is None:
+        return
+    formals = _formals(template, _bindings(symmetry, of), name)
+    group = structure or next((a.structure for a in formals if a.structure), None) or "set"
+    diagram = template.checked
+    if not formals:
+        found = _repeated(diagram.name, diagram.span, word, name)
+        if found is not None:
+            message = _message(condition.span, "does not hold", name, group, found.reason)
+            _report(module, condition, found, message)
+        return
+    found = _judged(diagram, formals, group, word, name)
     if found is not None:
-        _refute(module, condition, found, group, name)
+        claim = Claim(word, diagram, formals, group, name, found.reason, condition.span)
+        module.claims.append(claim)
+        _report(module, condition, found, unproved(claim))
 
 
 def _judged(
-    template: Template, formals: tuple[Axis, ...], group: str, word: str, name: str
+    diagram: CheckedDiagram, formals: tuple[Axis, ...], group: str, word: str, name: str
 ) -> Break | None:
     """What breaks the symmetry, None if it is proved."""
-    diagram = template.checked
-    if not formals:
-        return _repeated(diagram.name, diagram.span, word, name)
     found = broken(diagram, formals, group)
     if isinstance(found, Break) or word == "equivariant":
         return found if isinstance(found, Break) else None
@@ -90,16 +108,27 @@ def _judged_primitive(
     return Break(told, expr.span) if told is not None else None
 
 
-def _refute(
-    module: ModuleChecker, condition: tree.Call, found: Break, group: str, name: str
-) -> None:
-    written = " ".join(condition.span.text.split())
+def unproved(claim: Claim) -> str:
+    """The message about a symmetry that may hold or not."""
+    return _message(claim.span, "is not proved", claim.name, claim.group, claim.reason)
+
+
+def refuted(claim: Claim) -> str:
+    """The message about a symmetry that numbers contradict."""
+    return _message(claim.span, "does not hold", claim.name, claim.group, claim.reason)
+
+
+def _message(span: Span, told: str, name: str, group: str, reason: str) -> str:
+    return f"`{' '.join(span.text.split())}` {told} for {GROUPS[group]} of `{name}`: {reason}"
+
+
+def _report(module: ModuleChecker, condition: tree.Call, found: Break, message: str) -> None:
     module.error(
         "NCD3010",
-        f"`{written}` does not hold for {GROUPS[group]} of `{name}`: {found.reason}",
+        message,
         condition.span,
         label="asserted here",
-        labels=[Label(found.span, "this breaks it")],
+        labels=[Label(found.span, STOPS)],
     )
 
 
@@ -127,11 +156,17 @@ def _head(expr: tree.Expr) -> tree.Expr:
     return expr.head if isinstance(expr, tree.Bracketed) else expr
 
 
+def _ungrouped(expr: tree.Expr) -> tree.Expr:
+    return _ungrouped(expr.inner) if isinstance(expr, tree.Group) else expr
+
+
 def _primitive(symmetry: Symmetry, expr: tree.Expr) -> tuple[str, ...] | None:
     """The axes that a primitive reduces over: none for `exp`, x for `sum[x]`; None for others."""
     head = _head(expr)
     if not isinstance(head, tree.Name) or symmetry.scope.find(head.text) is not None:
         return None
+    if head.text in _ENTRY_BY_ENTRY:
+        return ()
     if not isinstance(expr, tree.Bracketed):
         return () if head.text in FUNCTIONS else None
     slots = [slot for slot in expr.brackets.slots if slot.name is None]
@@ -153,8 +188,34 @@ def _template(module: ModuleChecker, symmetry: Symmetry, expr: tree.Expr) -> Tem
         form = meaning.module.form(meaning.declaration, key) if key is not None else None
         if form is not None or meaning.module is module:
             return form
-    _misstated(module, symmetry.written.span)
+    if isinstance(head, tree.Name) and meaning is None and head.text not in _NO_DIAGRAMS:
+        _unknown(module, symmetry, head)
+    else:
+        _misstated(module, symmetry.written.span)
     return None
+
+
+def _unknown(module: ModuleChecker, symmetry: Symmetry, name: tree.Name) -> None:
+    """Report a name of nothing, with the `use` that would bring it in."""
+    told = f"there is no diagram named `{name.text}`"
+    used = missing_use(module, name.text)
+    if used is not None:
+        path, fix, names = used
+        notes = [f"`{path}` has {listed(names)}"]
+        module.error(
+            "NCD2001", told, name.span, label="not found", notes=notes, help=fix.title, fix=fix
+        )
+        return
+    known = [n for n, meaning in symmetry.scope.names() if isinstance(meaning, DiagramRef)]
+    guess = closest(name.text, [*known, *OPERATORS])
+    module.error(
+        "NCD2001",
+        told,
+        name.span,
+        label="not found",
+        help=f"did you mean `{guess}`?" if guess else "",
+        fix=rename(name.span, guess) if guess else None,
+    )
 
 
 def _bindings(symmetry: Symmetry, expr: tree.Expr) -> dict[str, str]:

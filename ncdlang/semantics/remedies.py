@@ -85,7 +85,7 @@ def missing_use(module: ModuleChecker, name: str) -> tuple[str, Fix, tuple[str, 
         names = _diagrams_of(module, path)
         if name in names:
             wanted = [name, *_unknown_calls(module, names - {name})]
-            return ".".join(path), _use(module, path, wanted), tuple(wanted)
+            return ".".join(path), use_of(module, path, wanted), tuple(wanted)
     return None
 
 
@@ -94,7 +94,7 @@ def _diagrams_of(module: ModuleChecker, path: tuple[str, ...]) -> set[str]:
     if source is None:
         return set()
     declarations = module.compilation.parsed(source).file.declarations
-    return {d.name.text for d in declarations if isinstance(d, tree.Diagram)}
+    return {d.name.text for d in declarations if isinstance(d, (tree.Diagram, tree.Op))}
 
 
 def _unknown_calls(module: ModuleChecker, names: set[str]) -> Iterator[str]:
@@ -106,7 +106,8 @@ def _unknown_calls(module: ModuleChecker, names: set[str]) -> Iterator[str]:
             yield name
 
 
-def _use(module: ModuleChecker, path: tuple[str, ...], names: list[str]) -> Fix:
+def use_of(module: ModuleChecker, path: tuple[str, ...], names: list[str]) -> Fix:
+    """The fix that uses names of a file: in a `use` of it that is there, else in a new one."""
     listed = ", ".join(names)
     title = f"add `use {'.'.join(path)}.{{{listed}}}`"
     uses = [d for d in module.tree.declarations if isinstance(d, tree.Use)]

@@ -29,6 +29,7 @@ from ncdlang.semantics.program import (
 from ncdlang.semantics.report import Reported, counted
 from ncdlang.semantics.signature import array_type_of, check_repeated, kind_of
 from ncdlang.semantics.size import Size, Symbol
+from ncdlang.semantics.tokens import check_promise
 from ncdlang.semantics.types import Affine, ArrayType, Axis, Wire
 from ncdlang.source import Span
 from ncdlang.syntax import tree
@@ -275,6 +276,7 @@ def _check_result(
         _axes_differ(body, wire, span, expr, declared, target)
     kind, given = kind_of(body, expr), wire.type.kind
     if kind.name == given.name and kind.format == given.format:
+        check_promise(body, wire, kind, span, expr.span)
         return wire
     if kind.name == given.name or kinds.becomes(given, kind):
         return _converted(body, wire, expr, span)

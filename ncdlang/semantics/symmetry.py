@@ -33,7 +33,7 @@ from ncdlang.semantics.program import (
     SizeValue,
     Step,
 )
-from ncdlang.semantics.size import ZERO, Size
+from ncdlang.semantics.size import ONE, ZERO, Size
 from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, Mod, Wire
 
 if TYPE_CHECKING:
@@ -152,6 +152,8 @@ class _Slide:
             case ApplyDiagram():
                 for argument in value.arguments:
                     self._expression(argument)
+            case Select() if self._turns(value):
+                return
             case Select():
                 for part in (value.condition, value.then, value.otherwise):
                     self._expression(part)
@@ -164,6 +166,53 @@ class _Slide:
                 self._bound(value.bound, value.op, value.span)
             case _:
                 assert_never(value)
+
+    def _turns(self, value: Select) -> bool:
+        """Whether a choice reads round a cyclic axis: `where(c >= 1, X[c - 1], X[size(c) - 1])`.
+
+        Both reads stay inside where they are chosen, so that the places only have to agree but for
+        whole turns.
+        """
+        then, otherwise = value.then, value.otherwise
+        if self._group != "cyclic" or not (isinstance(then, Read) and isinstance(otherwise, Read)):
+            return False
+        if then.wire is not otherwise.wire or then.wire in self._learned:
+            return False
+        pairs = list(zip(then.wire.type.axes, then.indices, otherwise.indices, strict=True))
+        differing = [(axis, a, b) for axis, a, b in pairs if a != b]
+        if len(differing) != 1 or differing[0][0] not in self._of(then.wire):
+            return False
+        axis, first, second = differing[0]
+        sides = ((first, second, True), (second, first, False))
+        if not any(self._is_turned(axis, a, b, value.condition, held) for a, b, held in sides):
+            return False
+        for place, index, _ in pairs:
+            if place is not axis:
+                self._coordinate(place, index, then.wire, then.span)
+        return True
+
+    def _is_turned(
+        self, axis: Axis, index: Affine, other: Affine, condition: Expression, held: bool
+    ) -> bool:
+        """Whether an index moves with the group, and the other one, where the condition is not as
+        `held` says, lies a whole turn from it."""
+        moving = [v for v, _ in index.terms if isinstance(v, Axis) and self._is_acted(v)]
+        others = [v for v, _ in index.terms if not isinstance(v, Axis)]
+        if len(moving) != 1 or others or dict(index.terms)[moving[0]] != ONE:
+            return False
+        if not (moving[0].size == axis.size and not axis.parts):
+            return False
+        for place in (None, ZERO, axis.size - ONE):
+            guards = ((condition, not held),)
+            if place is None:
+                apart = _difference(other, index)
+            elif _is_at(moving[0], place, guards):
+                apart = _difference(_put(other, moving[0], place), _put(index, moving[0], place))
+            else:
+                continue
+            if apart in (axis.size, ZERO - axis.size):
+                return True
+        return False
 
     def _bound(self, axes: tuple[Axis, ...], op: str, span: Span) -> None:
         """A reduction over axes that the group acts on."""
@@ -185,12 +234,15 @@ class _Slide:
 
     def _read(self, wire: Wire, indices: tuple[Affine, ...], span: Span) -> None:
         for axis, index in zip(wire.type.axes, indices, strict=True):
-            self._gathered(index, span)
-            if axis in self._of(wire):
-                self._along(axis, index, wire, span)
-            elif any(self._is_acted(found) for found in _outer_axes(index)):
-                told = "the parameter" if wire in self._learned else "the array"
-                self._fail(f"{told} `{wire.spelling}` carries the axis as its own", span)
+            self._coordinate(axis, index, wire, span)
+
+    def _coordinate(self, axis: Axis, index: Affine, wire: Wire, span: Span) -> None:
+        self._gathered(index, span)
+        if axis in self._of(wire):
+            self._along(axis, index, wire, span)
+        elif any(self._is_acted(found) for found in _outer_axes(index)):
+            told = "the parameter" if wire in self._learned else "the array"
+            self._fail(f"{told} `{wire.spelling}` carries the axis as its own", span)
 
     def _along(self, axis: Axis, index: Affine, wire: Wire, span: Span) -> None:
         """A coordinate along an axis that the group acts on."""
@@ -268,6 +320,29 @@ class _Slide:
                     self._acted.add(axis)
                 elif self._is_acted(axis):
                     self._fail(f"the result of {name} does not move with `{axis}`", step.span)
+
+
+def _difference(left: Affine, right: Affine) -> Size | None:
+    """How far two indices are apart, None if that depends on an axis."""
+    terms = dict(left.terms)
+    for variable, coefficient in right.terms:
+        terms[variable] = terms.get(variable, ZERO) - coefficient
+    return left.constant - right.constant if set(terms.values()) <= {ZERO} else None
+
+
+def _put(index: Affine, axis: Axis, place: Size) -> Affine:
+    """The index with a place in place of an axis."""
+    constant = index.constant + dict(index.terms).get(axis, ZERO) * place
+    return Affine(constant, tuple((v, c) for v, c in index.terms if v is not axis))
+
+
+def _is_at(axis: Axis, place: Size, guards: tuple[tuple[Expression, bool], ...]) -> bool:
+    """Whether the guards leave nothing of an axis but one place."""
+    from ncdlang.semantics.bounds import prove_at_least
+
+    above = Affine(ZERO - place, ((axis, ONE),))
+    below = Affine(place, ((axis, ZERO - ONE),))
+    return prove_at_least(above, 0, guards) and prove_at_least(below, 0, guards)
 
 
 def _plain_number(value: Expression) -> tuple[Axis, ...] | None:

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING
 from ncdlang.diagnostics import Label
 from ncdlang.records import replace
 from ncdlang.semantics.size import ONE, ZERO
-from ncdlang.semantics.types import Affine, Axis, Gathered, Wire
+from ncdlang.semantics.types import Affine, Axis, Gathered, Kind, Wire
 from ncdlang.source import Span
 from ncdlang.syntax import tree
 
 if TYPE_CHECKING:
     from ncdlang.semantics.body import Body
     from ncdlang.semantics.scope import Scope
+
+
+_RULE = "tokens of one axis select nothing along another, whatever the sizes"
 
 
 def is_other_kind(left: Axis, right: Axis) -> bool:
@@ -67,7 +70,7 @@ def checked_index(
         span,
         label=f"of kind `N({kind})`",
         labels=_declared(variable.wire, wire),
-        notes=["tokens of one axis select nothing along another, whatever the sizes"],
+        notes=[_RULE],
         help=f"if the number is meant and not the token, write `{index} + 0`",
     )
 
@@ -84,12 +87,32 @@ def check_argument(
     kind, wire, span = tokens
     for axis in bound:
         if is_other_kind(kind, axis):
+            is_same = str(formal) == str(axis)
+            wanted = f"the `{formal}` of `{callee}` is `{axis}`"
+            if is_same:
+                wanted = f"`{callee}` takes those of `{axis}`"
+            rebind = "" if is_same else f", or bind `{formal}` to `{kind}`"
             body.fail(
                 "NCD2011",
-                f"`{wire.spelling}` holds tokens of `{kind}`, "
-                f"but the `{formal}` of `{callee}` is `{axis}`",
+                f"`{wire.spelling}` holds tokens of `{kind}`, but {wanted}",
                 span,
                 label=f"of type `{wire.type}`",
-                notes=["tokens of one axis select nothing along another, whatever the sizes"],
-                help=f"give naturals of type `N({axis})[...]`, or bind `{formal}` to `{kind}`",
+                notes=[_RULE],
+                help=f"give naturals of type `N({axis})[...]`{rebind}",
             )
+
+
+def check_promise(body: Body, wire: Wire, promised: Kind, span: Span, place: Span) -> None:
+    """The tokens of a result are of the kind that is promised. Raises Reported."""
+    kind, wanted = wire.type.kind.bound_axis, promised.bound_axis
+    if kind is None or wanted is None or not is_other_kind(kind, wanted):
+        return
+    body.fail(
+        "NCD2011",
+        f"the result holds tokens of `{kind}`, and those of `{wanted}` are promised",
+        span,
+        label=f"of type `{wire.type}`",
+        labels=[Label(place, "promised here")],
+        notes=[_RULE],
+        help=f"promise `N({kind})[...]`, or look them up in a table of `{kind}`",
+    )

@@ -12,8 +12,7 @@ from ncdlang.records import record
 from ncdlang.syntax import closers
 from ncdlang.syntax.lexer import Lexicon, Tokens
 
-MAX_NESTING = 100
-"""How deep brackets may nest; later passes recurse over the tree."""
+MAX_NESTING = 100  # how deep brackets may nest; later passes recurse over the tree
 
 _OPERATORS = (
     "COMPOSE BESIDE OR AND EQUALS DIFFERS AT_MOST AT_LEAST LESS GREATER PLUS MINUS TIMES DIVIDE"

@@ -98,7 +98,8 @@ class _Lines:
         """Fixes that put a bracket next to a token."""
         for token in _TOKEN.finditer(self.source.text, start, end):
             place = token.end() if bracket in _OPENER else token.start()
-            if bracket in _CLOSER and self.source.text[place - 1 : place].isspace():
+            before = self.source.text[max(place - 1, 0) : place]
+            if bracket in _CLOSER and not before.strip():
                 continue
             yield _insertion(Span(self.source, place, place), bracket)
 

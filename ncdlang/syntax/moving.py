@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, cast
 
 from ncdlang.diagnostics import Diagnostic
@@ -52,11 +53,15 @@ class _Moved(tree.Diagram):
 
 
 def _moved(value: Any, to: Source, by: int) -> Any:
-    if type(value) is Span:
+    kind = cast("type[Any]", type(value))
+    if kind is Span:
         return moved_span(value, to, by)
-    if type(value) is tuple:
-        return tuple([_moved(item, to, by) for item in cast("tuple[object, ...]", value)])
-    names = fields(value)
+    if kind is tuple:
+        return tuple([_moved(item, to, by) for item in value])
+    names = _fields(kind)
     if not names:
         return value
-    return type(value)(*[_moved(getattr(value, name), to, by) for name in names])
+    return kind(*[_moved(getattr(value, name), to, by) for name in names])
+
+
+_fields = cache(fields)

@@ -19,7 +19,7 @@ class Formals:
 
 def inner(a: Author, sizes: dict[str, int], wires: list[Wire]) -> Author:
     """The author of a callee."""
-    return Author(a.file, a.depth - 1, dict(sizes), list(wires), consts=dict(a.file.consts))
+    return Author(a.file, a.depth - 1, dict(sizes), wires=list(wires), consts=dict(a.file.consts))
 
 
 def write_body(b: Author, steps: int) -> None:

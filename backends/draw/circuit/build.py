@@ -51,7 +51,8 @@ Lay = Callable[[Circuit, int], Scene]
 class Context:
     """What all circuits of one drawing share.
 
-    `lay` draws the inside of a frame, `lowered` makes the graph of a call.
+    `lay` draws the inside of a frame, `lowered` makes the graph of a call, and
+    another `variant` has its rows in another order.
     """
 
     options: Options
@@ -59,6 +60,7 @@ class Context:
     pictograms: Pictograms
     lay: Lay
     lowered: Callable[[CheckedDiagram], Graph] = lower
+    variant: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +73,15 @@ class _Inside:
 
 
 def circuit(
-    graph: Graph, context: Context, notation: Notation, levels: Levels | None = None
+    graph: Graph, context: Context, notation: Notation, depth: int, levels: Levels | None = None
 ) -> Circuit:
-    """The circuit of a whole diagram, its inputs and outputs in the order of the signature."""
+    """The circuit of a whole diagram, its inputs and outputs in the order of the signature.
+
+    So many levels of calls and blocks are opened as `depth` says.
+    """
     overlay = Overlay(levels)
     inside = _Inside(graph.inputs, graph.outputs, graph.edges)
-    builder = _Builder(graph, context, notation, (graph.name,), context.options.depth, overlay)
+    builder = _Builder(graph, context, notation, (graph.name,), depth, overlay)
     return builder.circuit(inside, is_free=False)
 
 
@@ -134,14 +139,16 @@ class _Builder:
             self.path, self.depth, self.overlay, self.level, self.frames, is_sketch=True,
         )  # fmt: skip
         drawn = sketch.circuit(inside, is_free=is_free, order=order)
-        return sketched_orders(drawn, sketch.sketches)
+        return sketched_orders(drawn, sketch.sketches, self.context.variant)
 
     # ---- ends -----------------------------------------------------------------------------------
 
     def _source(self, wires: Sequence[Wire], is_free: bool) -> tuple[Node, list[list[Port]]]:
         bundles = [(wire, self.sheet.ports(wire, is_told=not is_free)) for wire in wires]
         parts = [
-            Part([Element([], [[port]]) for port in ports], is_free=is_free) for _, ports in bundles
+            part
+            for _, ports in bundles
+            for part in _end([Element([], [[port]]) for port in ports], is_free)
         ]
         node = Node(parts, is_free=is_free)
         self.sheet.nodes.append(node)
@@ -156,7 +163,7 @@ class _Builder:
         uses: list[tuple[Array, list[Port]]] = []
         for wire in wires:
             ports = self.sheet.ports(wire, is_told=not is_free)
-            parts.append(Part([Element([[port]], []) for port in ports], is_free=is_free))
+            parts += _end([Element([[port]], []) for port in ports], is_free)
             if len(wires) > 1 and not is_free and not is_anonymous(wire):
                 ports[0].name = wire.name
             uses.append((self.sheet.made[wire], ports))
@@ -414,6 +421,13 @@ class _Builder:
         builder = self._inner(self.graph, self.sheet.notation, self.path, 64)
         inner = self._circuit_in(builder, _Inside(inputs, outputs, operator.edges))
         self._framed(inputs, outputs, self._frame("scan", words, told(edge), at, inner), inner)
+
+
+def _end(elements: list[Element], is_free: bool) -> list[Part]:
+    """The parts of an array at an end: its wires move one by one, unless they may be reordered."""
+    if is_free:
+        return [Part(elements, is_free=True)]
+    return [Part([element], goes_on=number > 0) for number, element in enumerate(elements)]
 
 
 def _giving(first: Edge, last: Edge) -> Edge:

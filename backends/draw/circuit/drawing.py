@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from ncdlang.analysis.devices import DEVICES
 from ncdlang.analysis.levels import Levels, find_levels
@@ -17,6 +17,7 @@ from ..notation import Notation
 from ..options import Options
 from .build import Context, circuit
 from .colours import colours
+from .fitting import Drawn, fitted
 from .gv import Sheet, write
 from .ids import Ids
 from .legend import with_legend
@@ -32,33 +33,38 @@ _MARGINS, _NARROWEST = 60.0, 100.0
 # What the tiles of kernels are worked out for.
 _DEVICE, _DTYPE = "h200", "bf16"
 
+Lowered = Callable[[CheckedDiagram], Graph]
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """What is drawn of a graph, or of several: its scene, in the ids of one drawing."""
 
-    scene: Scene
-    ids: Ids
-
-    def sheet(self, name: str, options: Options) -> Sheet:
-        """The scene as DOT for `neato -n2`, with the groups and titles of its elements."""
-        return write(self.scene, name, colours(options.theme), options.font, self.ids)
+def written(drawn: Drawn, name: str, options: Options) -> Sheet:
+    """A drawing as DOT for `neato -n2`, with the groups and titles of its elements."""
+    return write(drawn.scene, name, colours(options.theme), options.font, drawn.ids)
 
 
 def draw(graph: Graph, options: Options, notation: Notation) -> Drawn:
     """A graph as a circuit: of a diagram that is lowered, or a derived one."""
-    ids = Ids()
-    return Drawn(_scene(graph, options, notation, ids), ids)
+
+    def make(depth: int, width: float, variant: int) -> Drawn:
+        ids = Ids()
+        inside = replace(options, width=width)
+        return Drawn(_scene(graph, inside, depth, notation, ids, variant), ids)
+
+    return fitted(make, options)
 
 
 def draw_stages(stages: Sequence[Stage], options: Options, notation: Notation) -> Drawn:
     """The stages of a rewrite, each in a panel."""
-    ids = Ids()
-    panels = [
-        Panel(stage.title, stage.told, _scene(stage.graph, options, notation, ids, margins=MARGINS))
-        for stage in stages
-    ]
-    return Drawn(side_by_side(panels, options.font, ids, options.width), ids)
+
+    def make(depth: int, width: float, variant: int) -> Drawn:
+        ids = Ids()
+        inside = replace(options, width=max(width - MARGINS, _NARROWEST) if width else 0.0)
+        panels = [
+            Panel(each.title, each.told, _scene(each.graph, inside, depth, notation, ids, variant))
+            for each in stages
+        ]
+        return Drawn(side_by_side(panels, options.font, ids, width), ids)
+
+    return fitted(make, options, len(stages))
 
 
 def draw_streams(
@@ -82,29 +88,34 @@ def draw_streams(
     except Opaque as opaque:
         place = f"{opaque.span.file}:{opaque.span.line}:{opaque.span.column}"
         raise TargetError(f"{diagram.name} has no kernels: {opaque.what} ({place})") from None
-    ids = Ids()
-    scene = _scene(lowered(diagram), options, notation, ids, levels, lowered)
     machine = f"{device.name} in {_DTYPE}"
-    return Drawn(with_legend(scene, levels, notation, machine, options.font), ids)
+
+    def make(depth: int, width: float, variant: int) -> Drawn:
+        ids, graph = Ids(), lowered(diagram)
+        inside = replace(options, width=width)
+        scene = _scene(graph, inside, depth, notation, ids, variant, levels, lowered)
+        return Drawn(with_legend(scene, levels, notation, machine, options.font, width), ids)
+
+    return fitted(make, options)
 
 
 def _scene(
     graph: Graph,
     options: Options,
+    depth: int,
     notation: Notation,
     ids: Ids,
+    variant: int,
     levels: Levels | None = None,
-    lowered: Callable[[CheckedDiagram], Graph] = lower,
-    *,
-    margins: float = 0.0,
+    lowered: Lowered = lower,
 ) -> Scene:
     def room(frames: int) -> float:
-        left = options.width - margins - frames * _MARGINS
+        left = options.width - frames * _MARGINS
         return max(left, _NARROWEST) if options.width else 0.0
 
     def frame(inner: Circuit, frames: int) -> Scene:
-        return lay_out(inner, options.font, is_frame=True, width=room(frames))
+        return lay_out(inner, options.font, is_frame=True, width=room(frames), variant=variant)
 
-    context = Context(options, ids, Pictograms(ids, options.font), frame, lowered)
-    whole = circuit(graph, context, notation, levels)
-    return lay_out(whole, options.font, is_frame=False, width=room(0))
+    context = Context(options, ids, Pictograms(ids, options.font), frame, lowered, variant)
+    whole = circuit(graph, context, notation, depth, levels)
+    return lay_out(whole, options.font, is_frame=False, width=room(0), variant=variant)

@@ -79,13 +79,15 @@ def _have_datum(*wires: Wire) -> bool:
     return all(has_datum(wire.type) for wire in wires)
 
 
-def sketched_orders(sketch: Circuit, frames: Iterable[tuple[Picture, Sides]]) -> list[Order]:
+def sketched_orders(
+    sketch: Circuit, frames: Iterable[tuple[Picture, Sides]], variant: int
+) -> list[Order]:
     """For each frame of a sketch the order in which wires had best cross its sides."""
     wanted = dict(frames)
     if not wanted:
         return []
     found = columns(sketch)
-    order_rows(found, sketch.wanted)
+    order_rows(found, sketch.wanted, variant)
     elements = {
         element.picture: element
         for nodes in found.nodes

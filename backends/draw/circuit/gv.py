@@ -15,7 +15,9 @@ from .ids import Ids
 from .metrics import text_width
 from .scene import Label, Outline, Paint, Point, Scene, Shape, Wire
 
-_PAD = 10.0
+PAD = 10.0
+"""What is left empty round a drawing, in points."""
+
 _RAISED = 0.2
 _WIRE, _MARKED, _DASH, _OUTLINE, _BOLD = 1.3, 2.4, 2.4, 1.2, 2.4
 _WEIGHTS: dict[Paint, float] = {
@@ -61,7 +63,7 @@ def write(scene: Scene, name: str, paint: Colours, font: str, ids: Ids) -> Sheet
     edges = [writer.wire(wire, ids, titles) for wire in scene.wires]
     lines = [
         f"graph {quoted(name)} {{",
-        f"  graph [bgcolor={quoted(paint.paper)}, pad={_PAD / 72:.4f}, splines=true,",
+        f"  graph [bgcolor={quoted(paint.paper)}, pad={PAD / 72:.4f}, splines=true,",
         # Graphviz refuses long strings, but joins short ones.
         "    _background=" + " +\n      ".join(f'"{each} "' for each in operations or ("",)) + "]",
         '  node [style=invis, label="", shape=point, width=0.01, height=0.01]',

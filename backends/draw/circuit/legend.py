@@ -8,11 +8,13 @@ from ncdlang.analysis.levels import GROUPED, STREAMED, Kernel, Levels
 from ncdlang.semantics.types import Axis
 
 from ..notation import Notation
-from .metrics import text_box
+from ..text import wrapped
+from .metrics import text_box, text_width
 from .model import Level
 from .pictograms import WORDS
 from .scene import Label, Scene, Wire
 
+_LEAST, _SHORTEST = 420.0, 120.0
 _SAMPLE, _ROW, _APART, _GAP = 30.0, 20.0, 26.0, 24.0
 _LEVELS: tuple[tuple[Level, str], ...] = (
     ("", "global memory"),
@@ -21,8 +23,13 @@ _LEVELS: tuple[tuple[Level, str], ...] = (
 )
 
 
-def with_legend(scene: Scene, levels: Levels, notation: Notation, machine: str, font: str) -> Scene:
-    """The scene with a legend below it; `machine` is what its tiles are for."""
+def with_legend(
+    scene: Scene, levels: Levels, notation: Notation, machine: str, font: str, width: float
+) -> Scene:
+    """The scene with a legend below it; `machine` is what its tiles are for.
+
+    Lines are about as long as the scene is wide, or the `width` that was asked for.
+    """
     whole = Scene(scene.width, scene.height + _APART)
     whole.shapes, whole.wires, whole.labels = scene.shapes, scene.wires, list(scene.labels)
     x = 0.0
@@ -32,10 +39,14 @@ def with_legend(scene: Scene, levels: Levels, notation: Notation, machine: str, 
         points = ((x, y), (x + third, y), (x + 2 * third, y), (x + _SAMPLE, y))
         whole.wires.append(Wire(f"legend.{level or 'global'}", text, points, "legend", level))
         x = _say(whole, text, x + _SAMPLE + 6, font) + _GAP
-    whole.height += _ROW
-    for line in _lines(levels, notation, machine):
-        _say(whole, line, 0.0, font)
-        whole.height += _ROW
+        if width and x > width / 2:
+            x, whole.height = 0.0, whole.height + _ROW
+    whole.height += _ROW if x else 0.0
+    longest = max(width or max(scene.width, _LEAST), _SHORTEST)
+    for text in _lines(levels, notation, machine):
+        for line in wrapped(text, int(longest / text_width("n", WORDS, "roman", font))):
+            _say(whole, line, 0.0, font)
+            whole.height += _ROW
     return whole
 
 

@@ -149,10 +149,14 @@ class Element:
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """A stack of elements. Those of a part that `is_free` may be in any order."""
+    """A stack of elements. Those of a part that `is_free` may be in any order.
+
+    One that `goes_on` has the next wire of the array of the part above it.
+    """
 
     elements: list[Element]
     is_free: bool = False
+    goes_on: bool = False
     y: float = 0.0
     bottom: float = 0.0
     node: Node = field(init=False, repr=False)

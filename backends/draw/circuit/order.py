@@ -26,13 +26,13 @@ State = list[list[tuple[Node, list[tuple[Part, list[Element], list[list[Port]], 
 _SWEEPS = 16
 # How many sweeps may bring nothing.
 _PATIENCE = 4
-_SWITCHES = 8
+_SWITCHES, _DRIFTS = 8, 6
 # How often to start anew, and how many wires that may be in all.
 _RESTARTS, _EFFORT = 16, 1200
 
 
-def order_rows(found: Columns, wanted: Wanted = ((), ())) -> None:
-    """Order every column of the columns, in place.
+def order_rows(found: Columns, wanted: Wanted = ((), ()), variant: int = 0) -> None:
+    """Order every column of the columns, in place; another `variant` looks elsewhere.
 
     Where an order is `wanted` at an end, each departure from it counts as a crossing.
     """
@@ -40,7 +40,7 @@ def order_rows(found: Columns, wanted: Wanted = ((), ())) -> None:
     rows.improve()
     best, state = rows.crossings(), rows.state()
     size = sum(map(len, found.links)) or 1
-    shuffle = Random(0)
+    shuffle = Random(variant // 2)
     for _ in range(min(_RESTARTS, _EFFORT // size)):
         if best == 0:
             break
@@ -50,6 +50,8 @@ def order_rows(found: Columns, wanted: Wanted = ((), ())) -> None:
         if crossings < best:
             best, state = crossings, rows.state()
     rows.restore(state)
+    if variant % 2 == 0:
+        rows.drift()
 
 
 def count_crossings(links: Sequence[Link], cups: Sequence[Cup], right: Ranks, left: Ranks) -> int:
@@ -92,6 +94,7 @@ class _Rows:
 
     def __init__(self, found: Columns, wanted: Wanted) -> None:
         self.first, self.last = ({port: i for i, port in enumerate(each)} for each in wanted)
+        self._more = 0
         self.layers = found.nodes
         self.links = found.links
         self.cups = found.cups
@@ -177,6 +180,22 @@ class _Rows:
             if crossings < best:
                 best, state, last = crossings, self.state(), sweep
         self.restore(state)
+        self._settle()
+
+    def drift(self) -> None:
+        """Let neighbours change places that may as well, and see what comes of it."""
+        best, state = self.crossings(), self.state()
+        for _ in range(_DRIFTS):
+            if not best:
+                break
+            self.switch(drifts=True)
+            self._settle()
+            crossings = self.crossings()
+            if crossings < best:
+                best, state = crossings, self.state()
+        self.restore(state)
+
+    def _settle(self) -> None:
         for _ in range(_SWITCHES):
             if not self.switch():
                 break
@@ -232,8 +251,12 @@ class _Rows:
 
     # ---- switches -------------------------------------------------------------------------------
 
-    def switch(self) -> bool:
-        """Let neighbours change places where that takes crossings away; whether any did."""
+    def switch(self, *, drifts: bool = False) -> bool:
+        """Let neighbours change places where that takes crossings away; whether any did.
+
+        Where it `drifts`, they change places too if that makes no difference.
+        """
+        self._more = int(drifts)
         changed = False
         for layer, nodes in enumerate(self.layers):
             changed = self._switch_in(layer, nodes) or changed
@@ -270,7 +293,7 @@ class _Rows:
             return False
         items[one], items[two] = items[two], items[one]
         self.rank(layer)
-        if self.between(layer - 1) + self.between(layer) < before:
+        if self.between(layer - 1) + self.between(layer) < before + self._more:
             return True
         items[one], items[two] = items[two], items[one]
         self.rank(layer)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
 from ..notation import ELLIPSIS
+from .curves import bend, line, tidy
 from .layers import Columns, columns
 from .metrics import text_box, text_width
 from .model import Box, Circuit, Cup, Element, Link, Node, Part, Picture, Port
@@ -45,13 +46,15 @@ class Place:
     right: float
 
 
-def lay_out(circuit: Circuit, font: str, *, is_frame: bool, width: float = 0.0) -> Scene:
+def lay_out(
+    circuit: Circuit, font: str, *, is_frame: bool, width: float = 0.0, variant: int = 0
+) -> Scene:
     """Lay a circuit out, in several lines if it is wider than a `width` that is not 0.
 
-    A frame has room for its title at the top.
+    A frame has room for its title at the top. Another `variant` has another order of rows.
     """
     found = columns(circuit)
-    order_rows(found, circuit.wanted)
+    order_rows(found, circuit.wanted, variant)
     place_rows(found)
     return _Painter(found, circuit, font, is_frame, width).scene()
 
@@ -131,10 +134,16 @@ class _Painter:
                             port.is_told = port.is_told or self._is_far(port)
         for part in self.parts():
             _name_first(part)
-        for port in (port for bundle in self.circuit.outputs for port in bundle):
-            links = self.into.get(port, [])
-            if links and links[0].tail.is_told and links[0].tail.strand.label == port.strand.label:
-                port.is_told = False
+        for bundle in self.circuit.outputs:
+            if all(self._is_told_before(port) for port in bundle):
+                for port in bundle:
+                    port.is_told = bool(port.name)
+
+    def _is_told_before(self, port: Port) -> bool:
+        """Whether the wire that ends at a port is labelled where it begins."""
+        links = self.into.get(port, [])
+        tail = links[0].tail if links else None
+        return tail is not None and tail.is_told and tail.strand.label == port.strand.label
 
     def _is_far(self, port: Port) -> bool:
         links = self.into.get(port, [])
@@ -215,8 +224,8 @@ class _Painter:
     def _tops(self, top: float) -> list[float]:
         """How far down the parts of each column go: lines stand one below the other."""
         tops: list[float] = []
-        for line in range(self.lines[-1] + 1):
-            layers = [i for i, each in enumerate(self.lines) if each == line]
+        for row in range(self.lines[-1] + 1):
+            layers = [i for i, each in enumerate(self.lines) if each == row]
             parts = [p for i in layers for node in self.found.nodes[i] for p in node.parts]
             high = min((part.y for part in parts), default=0.0)
             low = max((part.y + part.bottom for part in parts), default=0.0)
@@ -332,7 +341,7 @@ class _Painter:
         starts = self._start(port, element, place)
         links = self.out.get(port, [])
         if not links:
-            self._wire(scene, port, [*starts, *_line(starts[-1], (place.right, port.y))])
+            self._wire(scene, port, [*starts, *line(starts[-1], (place.right, port.y))])
         for link in links:
             self._follow(scene, port, starts, link)
 
@@ -372,28 +381,28 @@ class _Painter:
             if self.lines[layer] != self.lines[layer + 1]:
                 self._broken(scene, port, points, link)
                 points = [(there.left - self._stub(layer), link.head.y)]
-                points += _line(points[-1], (there.left, link.head.y))
+                points += line(points[-1], (there.left, link.head.y))
             start = here.right + self._cups_room(layer)
             if self.lines[layer] == self.lines[layer + 1]:
-                points += _line(points[-1], (start, link.tail.y))
-                points += _bend((start, link.tail.y), (there.left, link.head.y))
+                points += line(points[-1], (start, link.tail.y))
+                points += bend((start, link.tail.y), (there.left, link.head.y))
             element, part = self.element[link.head]
             if element.picture is not None:
                 box = _box_of(element, element.picture, part, there)
                 x = edge(element.picture, box, link.head.y, is_left=True)
-                points += _line(points[-1], (x, link.head.y))
+                points += line(points[-1], (x, link.head.y))
                 break
             if not element.outs:
-                points += _line(points[-1], (there.right, link.head.y))
+                points += line(points[-1], (there.right, link.head.y))
                 break
             out = element.outs[0][0]
             if not self._goes_on(out):
                 start = self._start(out, element, there)[0]
-                points += _line(points[-1], start)
+                points += line(points[-1], start)
                 break
             further = self.out.get(out, [])
             if not further:
-                points += _line(points[-1], (there.right, out.y))
+                points += line(points[-1], (there.right, out.y))
                 break
             link = further[0]
         has_head = self.element[link.head][0].picture is not None and not link.head.is_dot
@@ -404,7 +413,7 @@ class _Painter:
         layer = link.tail.part.node.layer
         x, stub = self.places[layer].right, self._stub(layer)
         end = (x + stub, link.tail.y)
-        self._wire(scene, port, [*points, *_line(points[-1], end)], has_head=False)
+        self._wire(scene, port, [*points, *line(points[-1], end)], has_head=False)
         text = link.tail.strand.label
         there = self.places[layer + 1].left - stub
         for words, at, y in (
@@ -419,7 +428,7 @@ class _Painter:
     ) -> None:
         role = "datum" if port.strand.is_datum else "axis"
         id_ = f"{port.array}.{port.strand.label}"
-        scene.wires.append(Wire(id_, port.title, _tidy(points), role, port.strand.level))
+        scene.wires.append(Wire(id_, port.title, tidy(points), role, port.strand.level))
         if role == "datum" and has_head:
             x, y = points[-1]
             tip = ((x - _ARROW, y - 3.2), (x, y), (x - _ARROW, y + 3.2))
@@ -442,7 +451,7 @@ class _Painter:
         if cup.result is not None:
             there = self.places[layer + 1]
             end = (max(there.left, apex[0]), cup.result.y)
-            points = _tidy([apex, *_bend(apex, end), *_line(end, (there.end, cup.result.y))])
+            points = tidy([apex, *bend(apex, end), *line(end, (there.end, cup.result.y))])
             name, level = f"{cup.result.array}.R", cup.result.strand.level
             scene.wires.append(Wire(name, cup.result.title, points, "axis", level))
 
@@ -483,36 +492,3 @@ def _bulge(upper: Port, lower: Port) -> float:
     """How far a cup reaches; one round another reaches further."""
     rise = abs(lower.y - upper.y)
     return min(rise / 2, 14 + 0.17 * rise)
-
-
-def _line(start: Point, end: Point) -> list[Point]:
-    """A straight piece as a Bezier curve, nothing where it has no length."""
-    if abs(start[0] - end[0]) < 1e-9 and abs(start[1] - end[1]) < 1e-9:
-        return []
-    third = ((end[0] - start[0]) / 3, (end[1] - start[1]) / 3)
-    return [
-        (start[0] + third[0], start[1] + third[1]),
-        (end[0] - third[0], end[1] - third[1]),
-        end,
-    ]
-
-
-def _bend(start: Point, end: Point) -> list[Point]:
-    """A curve that leaves and arrives horizontally."""
-    middle = (start[0] + end[0]) / 2
-    return [(middle, start[1]), (middle, end[1]), end]
-
-
-def _tidy(points: list[Point]) -> tuple[Point, ...]:
-    """Straight pieces in a row as one."""
-    found = points[:1]
-    for at in range(1, len(points) - 2, 3):
-        piece = points[at : at + 3]
-        is_flat = all(abs(y - found[-1][1]) < 1e-9 for _, y in piece)
-        was_flat = len(found) > 3 and all(abs(y - found[-1][1]) < 1e-9 for _, y in found[-4:])
-        if is_flat and was_flat:
-            start = found[-4]
-            found = found[:-3] + _line(start, piece[-1])
-        else:
-            found += piece
-    return tuple(found)

@@ -90,6 +90,8 @@ def _neighbours(found: Columns, broken: Container[int]) -> tuple[Near, Near]:
 
 
 def _gap(upper: Part, lower: Part) -> float:
+    if lower.goes_on:
+        return 0.0
     return SIGN_GAP if upper.is_sign or lower.is_sign else GAP
 
 

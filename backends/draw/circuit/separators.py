@@ -111,6 +111,9 @@ def _spaces(found: Columns, layer: int, *, is_left: bool) -> list[Space]:
         if not bundles:
             between.append(part)
             continue
+        if part.goes_on and last:
+            last, last_part = last + bundles[0], part
+            continue
         for bundle in bundles:
             if last and last_part is part:
                 y = (last[-1].y + bundle[0].y) / 2

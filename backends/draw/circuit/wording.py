@@ -8,7 +8,7 @@ from ncdlang.ir.diagram import Edge, Pointwise
 from ncdlang.semantics.types import Wire
 
 from ..groups import Group
-from ..notation import DOT, Notation
+from ..notation import DOT, MINUS, Notation
 from ..phrases import Read, phrase
 from .sheet import shown
 
@@ -53,6 +53,8 @@ def _without(text: str, read: Read) -> str:
     if text == name:
         # Integers that become reals are told by nothing else.
         return "real"
+    if text == f"{MINUS}{name}":
+        return MINUS
     if len(re.findall(rf"(?<!\w){re.escape(name)}(?!\w)", text)) != 1:
         return text
     if text.endswith(f"({name})") and text.count("(") == 1:
