@@ -340,10 +340,11 @@ class _Reverse:
     def read_along(self, leaf: Term) -> tuple[Axis, ...]:
         """The axes that index an array, those of a composite one in its place."""
         found: list[Axis] = []
-        for arg in leaf.args:
+        for axis, arg in zip(leaf.data.axes, leaf.args, strict=True):
             own = ordered(arg)
             whole = own[0] if len(own) == 1 else Axis("", product(a.size for a in own), own)
-            if not own or arg is not self.terms.index(whole):
+            # Tiles of an axis may be longer than the axis.
+            if not own or arg is not self.terms.index(whole) or whole.size != axis.size:
                 raise NoGradient(f"{leaf.data} is not read index by index")
             found += own
         if len(set(found)) != len(found):
