@@ -46,6 +46,11 @@ STEPS = {
     "resets": """(X: [t d], D: N(d)[t]) -> [t d] {
   return H[t d] = where(t > 0 and D[t] > 0, H[t - 1, d], 0) + X[t d]
 }""",
+    "in_tiles": """(A: [t k], U: [t k], K: [t k], V: [t e]) -> [t e] {
+  H[t k] = sigmoid(A[t k]) * where(t > 0, H[t - 1, k], 0) + U[t k]
+  S[t s] = where(s <= t, sum[k](H[t k] * K[s k]), 0)
+  return O[t e] = sum[s](S[t s] * V[s e])
+}""",
     "learned": """(X: [t m]) -> [t m] {
   learn F, V: linear[m -> m]
   A[t m] = sigmoid(F(X))
@@ -129,6 +134,15 @@ def test_scans_are_right_forward_and_backward(name: str, dtype: torch.dtype) -> 
 @pytest.mark.parametrize("name", ["ssm", "backwards"])
 def test_any_length(name: str, t: int) -> None:
     both(name, SIZES | {"t": t, "d": 3}, torch.float32)
+
+
+def test_sums_in_another_order_read_states_in_tiles() -> None:
+    sizes = SIZES | {"t": 330, "k": 8, "e": 8}
+    diagram = library("in_tiles").program.diagram("in_tiles")
+    assert diagram is not None
+    plan = make_plan(open_diagram(diagram), {s: sizes[s.name] for s in diagram.unknowns})
+    assert [choice.taken for choice in plan.choices] == [True]
+    both("in_tiles", sizes, torch.float32)
 
 
 @pytest.mark.parametrize("lift", [(2,), (2, 3)])
