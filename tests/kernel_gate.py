@@ -14,6 +14,7 @@ os.environ.pop("TRITON_INTERPRET", None)
 os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
 
 from ncdlang.backends.kernels.ahead import measure
+from ncdlang.backends.kernels.runner import label
 from ncdlang.backends.kernels.schedule import choose
 from ncdlang.backends.kernels.source import Kernel
 from ncdlang.backends.kernels.training import Runner
@@ -31,13 +32,13 @@ SIZES = dict(
 
 def kernels(runner: Runner) -> list[tuple[str, Kernel]]:
     found: list[tuple[str, Kernel]] = []
-    for region in runner.plan.regions:
-        backward = runner.backward(region)
-        if backward is None:
-            found.append(("forward", runner.program.launchers[region].kernel))
-            continue
-        found.append(("forward", backward.forward.kernel))
-        found += [("backward", each.kernel) for each in backward.program.launchers.values()]
+    for step, launcher in runner.program.launchers.items():
+        backward = runner.backward(step)
+        forward = launcher if backward is None else backward.forward
+        found += [("forward", kernel) for kernel in forward.kernels]
+        if backward is not None:
+            others = backward.program.launchers.values()
+            found += [("backward", kernel) for each in others for kernel in each.kernels]
     return found
 
 
@@ -47,9 +48,10 @@ def main(names: list[str]) -> None:
         diagram = library.program.diagram(name)
         assert diagram is not None
         sizes = {symbol: SIZES[symbol.name] for symbol in diagram.unknowns}
-        runner = Runner(make_plan(open_diagram(diagram), sizes), sizes)
+        plan = make_plan(open_diagram(diagram), sizes, "written")
+        runner = Runner(plan, sizes)
         for direction, kernel in kernels(runner):
-            made = ", ".join(str(output.array) for output in kernel.region.outputs)
+            made = label(kernel.region)
             for arch in (80, 90):
                 schedule = choose(kernel, sizes, f"sm_{arch}")
                 taken = measure(kernel, schedule, sizes, "bf16", arch)

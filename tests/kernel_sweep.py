@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import triton
 from kernel_gate import SIZES, kernels
 from ncdlang.backends.kernels.ahead import measure
+from ncdlang.backends.kernels.runner import label
 from ncdlang.backends.kernels.schedule import Schedule, choose
 from ncdlang.backends.kernels.source import Kernel
 from ncdlang.backends.kernels.training import Runner
@@ -94,7 +95,7 @@ def swept(name: str, library: ncdlang.Library, cache: Cache, every: bool) -> boo
     diagram = library.program.diagram(name)
     assert diagram is not None
     sizes = {symbol: SIZES[symbol.name] for symbol in diagram.unknowns}
-    runner = Runner(make_plan(open_diagram(diagram), sizes), sizes)
+    runner = Runner(make_plan(open_diagram(diagram), sizes, "written"), sizes)
     right = True
     for (direction, kernel), arch, dtype in product(kernels(runner), (80, 90), FORMATS):
         default = choose(kernel, sizes, f"sm_{arch}")
@@ -102,7 +103,7 @@ def swept(name: str, library: ncdlang.Library, cache: Cache, every: bool) -> boo
         outcomes = [(s, cache.faults(kernel, s, sizes, dtype, arch)) for s in tried]
         alive = [schedule for schedule, faults in outcomes if not faults]
         right = right and not outcomes[0][1]
-        made = ", ".join(str(output.array) for output in kernel.region.outputs)
+        made = label(kernel.region)
         verdict = "; ".join(outcomes[0][1]) or "default survives"
         told = f"{name} {direction} {made} sm_{arch} {dtype}: {len(alive)} of {len(tried)} tiles"
         sys.stdout.write(f"{told}, {verdict}\n")

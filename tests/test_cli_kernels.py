@@ -68,7 +68,7 @@ def test_what_has_no_equations_is_said_with_its_place(ncdc: Run, tmp_path: Path)
     path = tmp_path / "scan.ncd"
     path.write_text(
         "diagram f(A: [t], U: [t]) -> [t] {\n"
-        "  return H[t] = A[t] * where(t > 0, H[t - 1], 0) + U[t]\n}\n"
+        "  return H[t] = A[t] * tanh(where(t > 0, H[t - 1], 0)) + U[t]\n}\n"
     )
     code, _, err = ncdc("explain", str(path))
     assert code == 2
@@ -78,9 +78,8 @@ def test_what_has_no_equations_is_said_with_its_place(ncdc: Run, tmp_path: Path)
 def test_built_kernels_are_python(ncdc: Run) -> None:
     code, out, _ = ncdc("build", PROGRAMS, "causal", "--backend", "triton")
     assert code == 0
-    functions = [n for n in ast.parse(out).body if isinstance(n, ast.FunctionDef)]
-    kernels = [f for f in functions if any("jit" in ast.unparse(d) for d in f.decorator_list)]
-    assert len(kernels) == 4
+    functions = [n.name for n in ast.parse(out).body if isinstance(n, ast.FunctionDef)]
+    assert len([name for name in functions if name.startswith("kernel_")]) == 4
     assert "tl.dot(tl.trans(tl.dot" not in out
 
 

@@ -12,6 +12,7 @@ import pytest
 
 GATE = Path(__file__).parent / "kernel_gate.py"
 PROGRAMS = ("causal", "spherical", "rms_norm_linear", "gated", "linear_logsumexp")
+PROGRAMS += ("gated_recurrence",)
 FULL = ("grouped", "alibi", "sigmoid_causal", "differential", "layer_norm_linear", "soft_capped")
 COLUMNS = ("program", "direction", "makes", "arch", "tiles", "warps")
 COLUMNS += ("registers", "spills", "shared", "matrix")

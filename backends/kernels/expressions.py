@@ -94,7 +94,7 @@ class Expressions:
             if not any(t in scope.folds for t in subterms(term)):
                 return earlier.memo[key]
         if key not in home.memo:
-            made = self._made(term, home, dims)
+            made = self._turned(key, home) or self._made(term, home, dims)
             wanted = self.labels.get(term) or _label(term)
             if (
                 term.op != "number"
@@ -104,6 +104,14 @@ class Expressions:
                 made = self.named(made, home, wanted or "t", self._comment(term))
             home.memo[key] = made
         return home.memo[key]
+
+    def _turned(self, key: tuple[Term, Dims], home: Scope) -> Value | None:
+        """A tile that was read the other way round, turned."""
+        term, dims = key
+        known = home.memo.get((term, dims[::-1])) if term.op == "load" and len(dims) == 2 else None
+        if known is None or known.dims != dims[::-1]:
+            return None
+        return Value(f"tl.trans({known.text})", dims, known.kind, True, known.dtype)
 
     def _comment(self, term: Term) -> str:
         """What a line makes, for values that an equation names and for reads: `S[h q x]`."""
@@ -129,7 +137,9 @@ class Expressions:
             case "size":
                 return Value(self.arguments.size(term.data), (), "integer", True)
             case "index":
-                dim = scope.env[term.data]
+                dim = scope.env.get(term.data)
+                if dim is None:
+                    raise Unsupported(f"{term.data.name} is no axis of the tile")
                 where = () if not dim.block else (dim,)
                 return Value(dim.indices[term.data], where, "integer", True)
             case "load":

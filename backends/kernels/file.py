@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ncdlang.analysis.associate import MARGIN
-from ncdlang.analysis.plan import RESIDENT, Library, Region
+from ncdlang.analysis.plan import RESIDENT
+from ncdlang.analysis.steps import Step, arrays_of
 from ncdlang.analysis.terms import Array
 from ncdlang.ir.lower import lower
 from ncdlang.semantics.program import CheckedDiagram
@@ -23,9 +24,10 @@ from .dispatch import choice, default_text
 from .expressions import Unsupported
 from .helpers import NAMES, used
 from .launching import Launch
-from .operations import Operation, library_lines
+from .operations import Operation
 from .runner import label
-from .training import Runner
+from .steps import library_lines
+from .training import Runner, kernels_of
 from .variables import Function, Sizes, anchor, plain
 
 _PLACEHOLDER = "\N{REPLACEMENT CHARACTER}"
@@ -44,14 +46,11 @@ class File:
 def write_file(request: Request, runner: Runner, suffix: str = "") -> File:
     """The file of a request. `suffix` keeps its operations apart from those of another one.
 
-    Raises Unsupported where a step is neither a region of real numbers nor the library's.
+    Raises Unsupported where what a kernel reads has no real numbers.
     """
-    for step in runner.plan.steps:
-        if not isinstance(step, Region | Library):
-            raise Unsupported("a step is no region")
-        launcher = runner.program.launchers.get(step)
-        if launcher is not None and anchor(launcher.inputs) is None:
-            raise Unsupported("a region reads no real numbers")
+    for launcher in runner.program.launchers.values():
+        if anchor(launcher.inputs) is None:
+            raise Unsupported("a kernel reads no real numbers")
     eager = emit_module(request.diagram, request.program.source.name, request.sizes, lower)
     return _Writer(request, runner, eager, suffix).write()
 
@@ -63,7 +62,7 @@ class _Writer:
     eager: Emitted
     suffix: str
     sizes: Sizes = field(default_factory=Sizes)
-    operations: dict[Region, Operation] = field(default_factory=dict[Region, Operation])
+    operations: dict[Step, Operation] = field(default_factory=dict[Step, Operation])
     names: Scope = field(init=False)
 
     def __post_init__(self) -> None:
@@ -79,8 +78,8 @@ class _Writer:
         for text in self._kernels().values():
             for name in re.findall(r"^def (\w+)", text, re.MULTILINE):
                 self.names.claim(name)
-        for region in self.runner.plan.regions:
-            self._operation(region)
+        for step in self.runner.plan.steps:
+            self._operation(step)
         name = self.names.claim_numbered(f"{self.eager.class_name}Fused")
         helper = self.names.claim_numbered(f"_{plain(self.diagram.name)}_fused")
         body = self._body(name, helper)
@@ -88,20 +87,20 @@ class _Writer:
         text = body.replace(_PLACEHOLDER, f"ncd_{digest}{self.suffix}")
         return File(text, name, helper, self._labels())
 
-    def _operation(self, region: Region) -> None:
-        launcher = self.runner.program.launchers.get(region)
+    def _operation(self, step: Step) -> None:
+        launcher = self.runner.program.launchers.get(step)
         if launcher is None:
             return
-        made = "_".join(plain(str(o.array)) for o in region.outputs)
+        made = "_".join(plain(str(array)) for array in arrays_of(step))
         name = self.names.claim_numbered(f"{plain(self.diagram.name)}_{made}"[:60])
         for further in ("backward", "eager", "empty", "backward_empty"):
             self.names.claim(f"_{name}_{further}")
-        backward = self.runner.backward(region)
+        backward = self.runner.backward(step)
         taken = frozenset({name, f"{name}_backward", self.eager.class_name})
         kernels = Launch.tables(launcher, backward)
-        self.operations[region] = Operation(
+        self.operations[step] = Operation(
             name,
-            label(region),
+            label(launcher.region),
             launcher,
             backward,
             self.sizes,
@@ -112,23 +111,19 @@ class _Writer:
     def _kernels(self) -> dict[str, str]:
         """The text of every kernel by its name."""
         found: dict[str, str] = {}
-        for region, launcher in self.runner.program.launchers.items():
-            assert isinstance(region, Region)
-            found[launcher.kernel.name] = launcher.kernel.text
-            backward = self.runner.backward(region)
-            if backward is not None:
-                found[backward.forward.kernel.name] = backward.forward.kernel.text
-                for each in backward.program.launchers.values():
-                    found[each.kernel.name] = each.kernel.text
+        for step, launcher in self.runner.program.launchers.items():
+            for kernel in kernels_of(launcher, self.runner.backward(step)):
+                found[kernel.name] = kernel.text
         return found
 
     def _labels(self) -> dict[str, str]:
         """What the kernels of the forward pass make, by their names."""
         found: dict[str, str] = {}
         for operation in self.operations.values():
-            found[operation.launcher.kernel.name] = operation.label
+            kernels = [*operation.launcher.kernels]
             if operation.backward is not None:
-                found[operation.backward.forward.kernel.name] = operation.label
+                kernels += operation.backward.forward.kernels
+            found |= {kernel.name: operation.label for kernel in kernels}
         return found
 
     # ---- the text --------------------------------------------------------------------------------
@@ -138,7 +133,8 @@ class _Writer:
         kernels = [kernel for each in operations for kernel in each.kernels()]
         first = kernels[0].name
         fused = "\n".join(_Forward(self).text(helper))
-        sections = [text.strip() for text in self._kernels().values()]
+        calls = dict.fromkeys(kernel.calls.strip() for kernel in kernels if kernel.calls)
+        sections = [*calls, *(text.strip() for text in self._kernels().values())]
         sections.append(
             "# Whether Triton interprets kernels on the CPU (TRITON_INTERPRET=1).\n"
             f"INTERPRETED = not isinstance({first}, triton.JITFunction)"
@@ -359,7 +355,7 @@ class _Forward:
         like = self.function.array(self._anchor())
         writer = self.function.writer(self.plan.opened.terms, like, False)
         for step in self.plan.steps:
-            operation = self.writer.operations.get(step) if isinstance(step, Region) else None
+            operation = self.writer.operations.get(step)
             if operation is None:
                 lines += library_lines(step, writer, self.function)
                 continue

@@ -127,6 +127,68 @@ def _whole(x: Tensor, dtype: torch.dtype | None, *sizes: int) -> Tensor:
     return x if dtype is None else x.to(dtype)
 '''
 
+SOURCES["_scan"] = '''
+def _scan(factor: Tensor, offset: Tensor, dim: int, reverse: bool) -> Tensor:
+    """The states of `h = factor * h + offset` along an axis, from 0.
+
+    Steps over 1, 2, 4, ... positions are composed at once.
+    """
+    factor, offset = torch.broadcast_tensors(factor, offset)
+    if reverse:
+        factor, offset = factor.flip(dim), offset.flip(dim)
+    count, lag = factor.shape[dim], 1
+    while lag < count:
+        left, right = factor.narrow(dim, 0, count - lag), factor.narrow(dim, lag, count - lag)
+        more = right * offset.narrow(dim, 0, count - lag) + offset.narrow(dim, lag, count - lag)
+        offset = torch.cat([offset.narrow(dim, 0, lag), more], dim)
+        factor = torch.cat([factor.narrow(dim, 0, lag), right * left], dim)
+        lag *= 2
+    return offset.flip(dim) if reverse else offset
+'''
+
+SOURCES["_places"] = '''
+def _places(place: Tensor, *along: tuple[Tensor, int]) -> Tensor:
+    """The place of each source, by its index along each axis and the size of that axis.
+
+    Those that lie outside have the place after the last one.
+    """
+    inside, count = torch.ones_like(place, dtype=torch.bool), 1
+    for index, size in along:
+        place = place.reshape(place.shape[0], *place.shape[1:] or (1,) * (index.dim() - 1))
+        inside = inside.reshape(place.shape) & (index >= 0) & (index < size)
+        place, count = place * size + index, count * size
+    place = torch.where(inside, place, count)
+    return place.reshape(place.shape[0], math.prod(place.shape[1:]))
+'''
+
+SOURCES["_sorted_places"] = '''
+def _sorted_places(place: Tensor, lift: int, *sizes: int) -> tuple[Tensor, Tensor]:
+    """The sources in the order of their places, and where those of each place begin."""
+    count = math.prod(sizes)
+    found, order = torch.sort(place.expand(lift, place.shape[1]), dim=1, stable=True)
+    wanted = torch.arange(count + 1, device=place.device).repeat(lift, 1)
+    return order, torch.searchsorted(found, wanted)
+'''
+
+SOURCES["_scattered"] = '''
+def _scattered(
+    kind: str, start: Tensor, place: Tensor, source: Tensor, keys: int, *shape: int
+) -> Tensor:
+    """Combine sources with what is at their places, which the first `keys` axes number."""
+    lift = max(start.shape[0], place.shape[0], source.shape[0])
+    count, width = math.prod(shape[:keys]), math.prod(shape[keys:])
+    start = start.expand(lift, *shape).reshape(lift, count, width)
+    # A last place takes what lies outside.
+    start = torch.cat([start, start.new_zeros(lift, 1, width)], 1)
+    source = source.expand(lift, *source.shape[1:]).reshape(lift, place.shape[1], width)
+    index = place.expand(lift, place.shape[1])[:, :, None].expand(source.shape)
+    if kind == "=":
+        made = start.scatter(1, index, source)
+    else:
+        made = start.scatter_reduce(1, index, source, kind)
+    return made[:, :count].reshape(lift, *shape)
+'''
+
 SOURCES["_grad_of"] = '''
 def _grad_of(x: Tensor, *parts: Tensor) -> Tensor:
     """The gradient of x, in parts: their sum, and that over what x is the same along."""

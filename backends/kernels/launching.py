@@ -10,7 +10,7 @@ from .runner import Launcher
 from .schedule import TILES, is_whole, tiles_of
 from .source import Kernel
 from .tiles import Dim
-from .training import Backward
+from .training import AnyBackward, kernels_of
 from .variables import Function, Sizes
 
 
@@ -39,12 +39,9 @@ class Launch:
         return [f"{self.table} = {{", *rows, "}"]
 
     @staticmethod
-    def tables(launcher: Launcher, backward: Backward | None) -> frozenset[str]:
+    def tables(launcher: Launcher, backward: AnyBackward | None) -> frozenset[str]:
         """The names of the kernels of a region, and of their tables."""
-        names = [launcher.kernel.name]
-        if backward is not None:
-            names.append(backward.forward.kernel.name)
-            names += [each.kernel.name for each in backward.program.launchers.values()]
+        names = [kernel.name for kernel in kernels_of(launcher, backward)]
         return frozenset((*names, *(name.upper() for name in names)))
 
     def launch(self, function: Function, like: str) -> list[str]:
@@ -69,7 +66,8 @@ class Launch:
         if len(kernel.columns) == 1:
             (only,) = kernel.columns
             # What has no columns is made even where there are none.
-            count.append(f"max(-(-{_factor(self._length(only))} // {blocks[only]}), 1)")
+            tiles = f"-(-{_factor(self._length(only))} // {blocks[only]})"
+            count.append(f"max({tiles}, 1)" if only.role == "column" else tiles)
         lines.append(f"programs = {' * '.join(count)}")
         lines.append("_launch(")
         lines.append(f"    {kernel.name},")

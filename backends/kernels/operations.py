@@ -10,33 +10,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ncdlang.analysis.adjoint import Root
-from ncdlang.analysis.plan import Output, Region, Step
+from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.steps import arrays_of, terms_of
 from ncdlang.analysis.terms import Array, Term, reads
 
 from ..pytorch.names import comment
 from .launching import Launch
-from .runner import Launcher, Program, pieces
+from .runner import Kerneled, Launcher
 from .source import Kernel
+from .steps import library_lines, scatter_launch, write_steps
 from .torch_text import TorchWriter, sizes_of
-from .training import Backward
+from .training import AnyBackward, kernels_of
 from .variables import Function, Sizes, anchor, format_of, room_for
 
 
 @dataclass(eq=False, slots=True)
 class Operation:
-    """One region: its operation, and that of its gradient where that is derived."""
+    """One step: its operation, and that of its gradient where that is derived."""
 
     name: str
     label: str
     launcher: Launcher
-    backward: Backward | None
+    backward: AnyBackward | None
     sizes: Sizes
     taken: frozenset[str]
     namespace: str
 
     @property
-    def region(self) -> Region:
-        """The region with what it keeps."""
+    def region(self) -> Kerneled:
+        """The step with what it keeps."""
         return self.backward.forward.region if self.backward else self.launcher.region
 
     @property
@@ -45,32 +47,27 @@ class Operation:
         return self.launcher.inputs
 
     @property
-    def outputs(self) -> tuple[Output, ...]:
+    def outputs(self) -> tuple[Array, ...]:
         """What the operation makes; the last ones are kept for its gradient."""
-        return self.region.outputs
+        return arrays_of(self.region)
 
     @property
     def results(self) -> tuple[Array, ...]:
         """What the region makes for others."""
-        return tuple(output.array for output in self.launcher.region.outputs)
+        return arrays_of(self.launcher.region)
 
     def kernels(self) -> list[Kernel]:
         """All kernels that the operation and its gradient launch."""
-        found = [self.launcher.kernel]
-        if self.backward is not None:
-            found.append(self.backward.forward.kernel)
-            found += [each.kernel for each in self.backward.program.launchers.values()]
-        return found
+        return kernels_of(self.launcher, self.backward)
 
     def size_names(self) -> list[str]:
         """The sizes that the operation and its gradient take."""
-        terms: list[Term] = [o.term for o in self.region.outputs]
-        arrays: list[Array] = [*self.inputs, *(o.array for o in self.region.outputs)]
+        terms: list[Term] = [*terms_of(self.region)]
+        arrays: list[Array] = [*self.inputs, *self.outputs]
         if self.backward is not None:
             for step in self.backward.program.steps:
-                for array, term in pieces(step):
-                    terms.append(term)
-                    arrays += [array, *reads(term)]
+                terms += terms_of(step)
+                arrays += [*arrays_of(step), *reads(*terms_of(step))]
         found = sizes_of(*terms) | {axis.size for array in arrays for axis in array.axes}
         for kernel in self.kernels():
             found |= set(kernel.arguments.sizes)
@@ -113,12 +110,12 @@ class Operation:
         like = anchor(self.inputs)
         assert like is not None
         made: list[str] = []
-        for output in self.outputs:
-            room = room_for(output.array, function, function.array(like))
-            if output.array not in self.results:
-                none = f"{function.array(like)}.new_empty(0, dtype={format_of(output.array)})"
+        for array in self.outputs:
+            room = room_for(array, function, function.array(like))
+            if array not in self.results:
+                none = f"{function.array(like)}.new_empty(0, dtype={format_of(array)})"
                 room = f"{room} if keep else {none}"
-            name = function.array(output.array)
+            name = function.array(array)
             body.append(f"{name} = {room}")
             made.append(name)
         body.append(f"return {', '.join(made)}{',' if len(made) == 1 else ''}")
@@ -139,26 +136,20 @@ class Operation:
         if self.backward is not None:
             body += ["if not keep:"]
             none = [
-                f"{function.array(like)}.new_empty(0, dtype={format_of(o.array)})"
-                for o in self.outputs
-                if o.array not in self.results
+                f"{function.array(like)}.new_empty(0, dtype={format_of(array)})"
+                for array in self.outputs
+                if array not in self.results
             ]
             made = [*(function.array(array) for array in self.results), *none]
             body.append(f"    return {', '.join(made)},")
         body += self._written(writer, function, kept=True)
-        made = [function.array(output.array) for output in self.outputs]
+        made = [function.array(array) for array in self.outputs]
         body.append(f"return {', '.join(made)},")
         return [*lines, *(f"    {line}" for line in body)]
 
     def _written(self, writer: TorchWriter, function: Function, kept: bool) -> list[str]:
-        start = len(writer.lines)
-        for output in self.outputs:
-            if (output.array not in self.results) == kept:
-                name = function.array(output.array)
-                dtype = format_of(output.array)
-                made = writer.whole(output.term, output.array.axes, dtype)
-                writer.lines.append(f"{name} = {made}")
-        return writer.lines[start:]
+        wanted = [array for array in self.outputs if (array not in self.results) == kept]
+        return library_lines(self.region, writer, function, wanted)
 
     def _registered(self) -> list[str]:
         function = self._function()
@@ -176,10 +167,14 @@ class Operation:
             f"    return {self.returned(own, len(self.outputs))}",
             *self.opening(function, self.inputs),
         ]
-        made = ", ".join(function.array(output.array) for output in self.outputs)
-        body.append(f"{made}, = made = _{self.name}_empty({', '.join(every)})")
         last = function.array(like)
-        if self.backward is not None:
+        made = ", ".join(function.array(array) for array in self.outputs)
+        if isinstance(self.region, Scattered):
+            body += scatter_launch(self.launcher, function, last)
+            body.append(f"return {made}")
+            return [*lines, *(f"    {line}" for line in body)]
+        body.append(f"{made}, = made = _{self.name}_empty({', '.join(every)})")
+        if self.backward is not None and self.backward.forward is not self.launcher:
             body.append("if keep:")
             kept = Launch(self.backward.forward.kernel, self.sizes).launch(function, last)
             body += [f"    {line}" for line in kept]
@@ -214,12 +209,12 @@ class Operation:
 class _Gradient:
     """The operation that differentiates another one."""
 
-    def __init__(self, operation: Operation, backward: Backward) -> None:
+    def __init__(self, operation: Operation, backward: AnyBackward) -> None:
         self.operation = operation
         self.backward = backward
         self.name = f"{operation.name}_backward"
-        wanted = {a for root in backward.gradient.roots for a in reads(root.term)}
-        made = [output.array for output in operation.outputs]
+        wanted = {a for s in backward.program.steps for a in reads(*terms_of(s))}
+        made = operation.outputs
         self.kept = tuple(array for array in made if array in wanted)
         self.floats = tuple(
             i
@@ -233,7 +228,7 @@ class _Gradient:
         return (*self.backward.gradient.cotangents, *self.operation.inputs, *self.kept)
 
     def text(self) -> list[str]:
-        outputs = [output.array for output in self.operation.outputs]
+        outputs = self.operation.outputs
         kept = ", ".join(str(outputs.index(array)) for array in self.kept)
         listed = ", ".join(map(str, self.floats))
         count, results = len(self.operation.inputs), len(self.operation.results)
@@ -311,39 +306,8 @@ class _Gradient:
         for root, result in found:
             part = function.array(result)
             for _ in root.rest:
-                part = f"{part}.sum(1)"
+                part = f"{part}.sum(1, dtype=torch.float64)"
+            if any(axis.parts for axis in array.axes):
+                part = f"{part}.flatten(1).reshape(-1, *{name}.shape[1:])"
             texts.append(part)
         return f"_grad_of({name}, {', '.join(texts)}).to({name}.dtype)"
-
-
-def write_steps(
-    program: Program, function: Function, like: str, exact: bool, guard: str = "fits"
-) -> list[str]:
-    """Steps in order: kernels where they run (`fits`), else the library."""
-    lines: list[str] = []
-    writer = function.writer(program.terms, like, exact)
-    for step in program.steps:
-        launcher = program.launchers.get(step)
-        if launcher is not None:
-            made = [output.array for output in launcher.region.outputs]
-            lines.append(f"if {guard}:")
-            for array in made:
-                room = room_for(array, function, like)
-                lines.append(f"    {function.array(array)} = {room}")
-            launched = Launch(launcher.kernel, function.sizes).launch(function, like)
-            lines += [f"    {line}" for line in launched]
-            lines.append("else:")
-            inner = function.writer(program.terms, like, exact)
-            lines += [f"    {line}" for line in library_lines(step, inner, function)]
-            continue
-        lines += library_lines(step, writer, function)
-    return lines
-
-
-def library_lines(step: Step, writer: TorchWriter, function: Function) -> list[str]:
-    """A step by PyTorch."""
-    start = len(writer.lines)
-    for array, term in pieces(step):
-        made = writer.whole(term, array.axes, format_of(array))
-        writer.lines.append(f"{function.array(array)} = {made}")
-    return writer.lines[start:]

@@ -19,6 +19,7 @@ class Products:
     terms: Terms
     code: Expressions
     wide: frozenset[Axis]
+    columns: tuple[Dim, ...] = ()
     dims: dict[frozenset[Axis], Dim] = field(default_factory=dict[frozenset[Axis], Dim])
     root: Scope | None = None
 
@@ -43,6 +44,10 @@ class Products:
 
     def _dim(self, axes: tuple[Axis, ...]) -> Dim:
         key = frozenset(axes)
+        # Columns of several kinds lie whole in a tile, as inner axes do: one tile serves as both.
+        for dim in self.columns if len(self.columns) > 1 else ():
+            if frozenset(dim.axes) == key and not key & self.wide:
+                return dim
         if key not in self.dims:
             names, arguments = self.code.names, self.code.arguments
             hint = "_".join(axis.name for axis in axes)
@@ -132,6 +137,9 @@ class Products:
         if value.kind == "raw" and value.dims == dims:
             return value
         over = tuple(d for d in dims if d in value.dims or d is along)
+        if not along.valid:
+            present = tuple(d for d in over if d in value.dims)
+            return self._full(Value(shaped(value, present), present, "real", True), dims)
         valid = shaped(Value(along.valid, (along,), "boolean", True), over)
         text = f"tl.where({valid}, {shaped(value, over)}, 0.0)"
         return self._full(Value(text, over, "real", True), dims)

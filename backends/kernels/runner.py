@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ncdlang.analysis.plan import RESIDENT, Library, Output, Region, Step
+from ncdlang.analysis.plan import RESIDENT
+from ncdlang.analysis.recurrences import Recurrence
+from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.steps import Library, Output, Region, Step, arrays_of, terms_of
 from ncdlang.analysis.terms import Array, Term, Terms, reads, subterms
 from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis
@@ -14,6 +17,8 @@ from ncdlang.semantics.types import Axis
 from .expressions import Unsupported
 from .launch import HEADER, compiled, launch
 from .library import Evaluator
+from .scans import write_scan
+from .scatters import write_scatter, write_sorted
 from .schedule import choose
 from .source import Kernel, write_kernel
 
@@ -42,34 +47,55 @@ class Call:
         return kinds.get(array.kind.name, self.dtype)
 
 
-class Launcher:
-    """One region and its kernel, which is compiled when it is first run."""
+Kerneled = Region | Recurrence | Scattered
 
-    def __init__(self, region: Region, name: str, sizes: Mapping[Symbol, int]) -> None:
-        self.region = region
+
+class Launcher:
+    """One region, recurrence or scatter and its kernel; `sorted` is the other one of a scatter.
+
+    The kernel of a region is compiled when it is first run.
+    """
+
+    def __init__(self, region: Kerneled, name: str, sizes: Mapping[Symbol, int]) -> None:
+        self.region: Kerneled = region
         self.name = name
-        self.kernel: Kernel = write_kernel(region, name, wide_axes(region, sizes))
+        self.sorted: Kernel | None = None
+        match region:
+            case Recurrence():
+                self.kernel: Kernel = write_scan(region, name)
+            case Scattered():
+                self.kernel = write_scatter(region, name)
+                self.sorted = write_sorted(region, f"{name}_sorted") if region.collides else None
+            case Region():
+                self.kernel = write_kernel(region, name, wide_axes(region, sizes))
         self._variants: dict[frozenset[Axis], tuple[Kernel, Any]] = {}
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """Its kernels."""
+        return (self.kernel,) if self.sorted is None else (self.kernel, self.sorted)
 
     @property
     def inputs(self) -> tuple[Array, ...]:
         """The arrays that the region reads."""
-        made = {output.array for output in self.region.outputs}
-        return tuple(a for a in reads(*(o.term for o in self.region.outputs)) if a not in made)
+        made = arrays_of(self.region)
+        return tuple(a for a in reads(*terms_of(self.region)) if a not in made)
 
-    def _variant(self, wide: frozenset[Axis]) -> tuple[Kernel, Any]:
+    def _variant(self, region: Region, wide: frozenset[Axis]) -> tuple[Kernel, Any]:
         """The kernel whose inner products over the axes of `wide` are loops."""
         if wide not in self._variants:
-            kernel = write_kernel(self.region, self.name, wide)
+            kernel = write_kernel(region, self.name, wide)
             self._variants[wide] = kernel, compiled(HEADER + kernel.text, kernel.name)
         return self._variants[wide]
 
     def run(self, arrays: Arrays, call: Call, limits: dict[str, int]) -> None:
-        """Run the kernel; what it makes is put into `arrays`."""
+        """Run the kernel of a region; what it makes is put into `arrays`."""
         import torch
 
-        kernel, function = self._variant(wide_axes(self.region, call.sizes))
-        for output in self.region.outputs:
+        region = self.region
+        assert isinstance(region, Region)
+        kernel, function = self._variant(region, wide_axes(region, call.sizes))
+        for output in region.outputs:
             shape = [axis.size.evaluate(call.sizes) for axis in output.array.axes]
             dtype = call.format(output.array)
             made = torch.empty([call.lifted, *shape], dtype=dtype, device=call.device)
@@ -100,7 +126,7 @@ class Program:
 
     def __post_init__(self) -> None:
         for step in self.steps:
-            if isinstance(step, Region):
+            if not isinstance(step, Library):
                 try:
                     name = f"{self.prefix}_{len(self.launchers) + 1}"
                     self.launchers[step] = Launcher(step, name, self.sizes)
@@ -111,10 +137,6 @@ class Program:
         """The kernels in order, named after what they make."""
         return tuple(label(launcher.region) for launcher in self.launchers.values())
 
-    def source(self) -> str:
-        """The text of all kernels."""
-        return "\n\n".join(launcher.kernel.text for launcher in self.launchers.values())
-
     def evaluate(self, outputs: list[tuple[Array, Term]], arrays: Arrays, call: Call) -> None:
         """Make arrays of terms by library calls."""
         evaluator = Evaluator(self.terms, arrays, call.sizes, call.dtype, call.device, self.exact)
@@ -123,7 +145,7 @@ class Program:
             arrays[array] = made.to(call.format(array)) if made.is_floating_point() else made
 
 
-def pieces(step: Step) -> list[tuple[Array, Term]]:
+def pieces(step: Region | Library) -> list[tuple[Array, Term]]:
     """What a step makes, and of which terms."""
     if isinstance(step, Library):
         return [(step.array, step.term)]
@@ -148,9 +170,9 @@ def precision() -> str:
     return "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"
 
 
-def label(region: Region) -> str:
+def label(region: Kerneled) -> str:
     """What people call a kernel: the arrays that it makes."""
-    return ", ".join(str(output.array) for output in region.outputs)
+    return ", ".join(map(str, arrays_of(region)))
 
 
 def with_outputs(region: Region, further: tuple[Output, ...]) -> Region:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ncdlang.analysis.plan import Region
 from ncdlang.semantics.size import Symbol, product
 
 from .source import Kernel
@@ -19,6 +20,10 @@ TILES: dict[str, tuple[tuple[int, int, int, int, int], tuple[int, int, int, int,
     "sm_80": ((64, 64, 128, 4, 2), (64, 32, 128, 8, 2)),
     "f32": ((64, 32, 64, 4, 2), (32, 32, 64, 4, 2)),
 }
+
+
+# Steps or sources, and lanes, of recurrences and scatters.
+SCANNED = {"step": 64, "lane": 64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ def choose(
     `target` is one of `TILES`; `limits` replaces its tiles by the role of the dimension.
     """
     rows, streamed, columns, warps, stages = TILES[target][needs_more(kernel)]
-    most = {"row": rows, "stream": streamed, "column": columns, "wide": WIDE_INNER}
+    most = {"row": rows, "stream": streamed, "column": columns, "wide": WIDE_INNER, **SCANNED}
     most |= limits or {}
     blocks: list[tuple[str, int]] = []
     for dim in kernel.dims:
@@ -66,6 +71,8 @@ def choose(
 
 def needs_more(kernel: Kernel) -> bool:
     """Whether a kernel keeps more than one matrix, so that its other tiles have to be small."""
+    if not isinstance(kernel.region, Region):
+        return False
     rows = set(kernel.rows.axes)
     columns = {axis for dim in kernel.columns for axis in dim.axes}
     matrices = [f for f in kernel.region.folds if f.axes & rows and f.axes & columns]
@@ -99,7 +106,7 @@ def tiles_of(kernel: Kernel, target: str) -> list[tuple[str, int]]:
     `target` is one of `TILES`.
     """
     rows, streamed, columns, warps, stages = TILES[target][needs_more(kernel)]
-    most = {"row": rows, "stream": streamed, "column": columns, "wide": WIDE_INNER}
+    most = {"row": rows, "stream": streamed, "column": columns, "wide": WIDE_INNER, **SCANNED}
     found = [
         (dim.block, most["wide" if dim in kernel.wide else dim.role])
         for dim in kernel.dims

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ncdlang.analysis.plan import Output, Region
-from ncdlang.analysis.terms import Term, added, number_kind, parts, subterms
-from ncdlang.analysis.visible import visible
+from ncdlang.analysis.recurrences import Recurrence
+from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.terms import Term, added, is_number, number_kind, parts, subterms
+from ncdlang.analysis.visible import certain
 from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis
 
@@ -14,8 +17,13 @@ from ..pytorch.names import comment
 from .expressions import Argument, Arguments, Expressions, Unsupported, sides
 from .products import Products
 from .tiles import Dim, Names, Scope, Value, joined, shaped
+from .visits import Visits
 
 IDENTITY = {"sum": "0.0", "max": 'float("-inf")', "min": 'float("inf")'}
+
+
+TAKEN = ("pid", "lift", "start", "at", "full_first", "full_last", "PRECISION")
+TAKEN += ("row_tile", "row_tiles", "column_tile", "column_tiles")
 
 
 @dataclass(eq=False, slots=True)
@@ -23,12 +31,13 @@ class Kernel:
     """The text of a kernel and what it has to be called with.
 
     `parameters` are its arguments in order: ("pointer", Array), ("stride", Array, dimension),
-    ("lift", Array), ("size", Size), ("length", dimension). `blocks` are the tile sizes.
+    ("lift", Array), ("size", Size), ("length", dimension). `blocks` are the tile sizes, `calls` the
+    functions that it needs.
     """
 
     name: str
     text: str
-    region: Region
+    region: Region | Recurrence | Scattered
     arguments: Arguments
     batch: tuple[Axis, ...]
     rows: Dim
@@ -37,6 +46,7 @@ class Kernel:
     inner: tuple[Dim, ...]
     outputs: tuple[Argument, ...]
     wide: frozenset[Dim]
+    calls: str = ""
 
     @property
     def dims(self) -> tuple[Dim, ...]:
@@ -65,22 +75,19 @@ class _Writer:
     products: Products = field(init=False)
     code: Expressions = field(init=False)
     states: dict[Term, Value] = field(default_factory=dict[Term, Value])
-    start: str = "0"
-    stop: str = ""
 
     def __post_init__(self) -> None:
         region = self.region
         self.names = Names()
-        for taken in (self.name, "pid", "lift", "PRECISION"):
+        for taken in (self.name, *TAKEN):
             self.names.claim(taken)
         self.arguments = Arguments(self.names)
         self.rows = self._dim("row", region.rows)
         self.stream = self._dim("stream", region.stream)
         distinct = dict.fromkeys(o.columns for o in region.outputs if o.columns)
         self.columns = tuple(self._dim("column", axes) for axes in distinct)
-        uses = _count_uses(region)
-        self.code = Expressions(self.arguments, uses)
-        self.products = Products(region.terms, self.code, self.wide)
+        self.code = Expressions(self.arguments, _count_uses(region, region.folds))
+        self.products = Products(region.terms, self.code, self.wide, self.columns)
         self.code.inner = self.products.inner
         for term, name in region.terms.names.items():
             self.code.labels[term] = name
@@ -109,16 +116,14 @@ class _Writer:
         for dim in self.columns:
             outside |= dict.fromkeys(dim.axes, dim)
         before.env = outside
-        loop = Scope([], 2, {**outside, **dict.fromkeys(region.stream, self.stream)}, (before,))
         # Tiles that only the results need are loaded after the loop, not kept through it.
         after = Scope([], 1, outside, before=before)
         self.products.root = before
         opening = self._start()
-        self._range(before)
-        self._loop(loop)
+        loops = self._loops(before)
         after.folds = dict(self.states)
         outputs = [self._store(output, after) for output in region.outputs]
-        text = self._text(before, opening, loop, after)
+        text = self._text(before, opening, loops, after)
         inner = tuple(self.products.dims.values())
         wide = frozenset(d for d in inner if d.axes and d.axes[0] in self.wide)
         return Kernel(
@@ -208,55 +213,80 @@ class _Writer:
             self.states[fold] = Value(name, dims, "real", True)
         return lines
 
-    def _loop(self, scope: Scope) -> None:
-        """One step: the extrema first, then the corrections, then the sums."""
-        self._stream_offsets(scope)
+    def _loops(self, before: Scope) -> list[str]:
+        """The loops over the tiles: first those without a mask, then the others."""
+        stream = self.stream
+        visits = Visits(self.region, self.code, self.rows, stream)
+        first, last = visits.range(before)
+        sure = certain(self.region)
+        env = {**before.env, **dict.fromkeys(self.region.stream, stream)}
+        rest = Scope([], 2, env, (before,))
+        if sure is None:
+            self._loop(rest, {})
+            return [f"    for start in range({first}, {last}, {stream.block}):", *rest.lines]
+        self._relabel(sure.rests)
+        full, start, stop = Scope([], 2, env, (before,)), "full_first", "full_last"
+        visits.certain(before, sure.span, first, start, stop)
+        self._loop(full, sure.rests, is_whole=True)
+        lines = [f"    for start in range({start}, {stop}, {stream.block}):", *full.lines]
+        if sure.span.start is None:
+            lines.append(f"    for start in range({stop}, {last}, {stream.block}):")
+        else:
+            skipped = f"({stop} - {start})"
+            lines.append(f"    for at in range({first}, {last} - {skipped}, {stream.block}):")
+            rest.write(f"start = at + tl.where(at < {start}, 0, {skipped})")
+        self._loop(rest, {})
+        return [*lines, *rest.lines]
+
+    def _loop(self, scope: Scope, rests: Mapping[Term, Term], is_whole: bool = False) -> None:
+        """One step: the extrema first, then the corrections, then the sums.
+
+        `rests` says what is left of conditions; a tile `is_whole` if none of it is beyond the end.
+        """
+        valid = self.stream.valid
+        self._stream_offsets(scope, is_whole)
+        if is_whole:
+            self.stream.valid = ""
         extrema = [f for f in self.region.folds if f.kind != "sum"]
         for fold in extrema:
-            self._extremum(fold, scope)
+            self._extremum(fold, self._summand(fold, rests), scope)
         factors: dict[Term, Value] = {}
         for fold in self.region.folds:
             if fold.kind == "sum":
-                self._sum(fold, scope, factors)
+                self._sum(fold, self._summand(fold, rests), scope, factors)
         for fold in extrema:
             scope.write(f"{self.states[fold].text} = {scope.folds[fold].text}")
+        self.stream.valid = valid
 
-    def _stream_offsets(self, scope: Scope) -> None:
+    def _summand(self, fold: Term, rests: Mapping[Term, Term]) -> Term:
+        """What a fold runs over, with what is known of its conditions."""
+        return self._known(fold.args[0], rests)
+
+    def _known(self, term: Term, rests: Mapping[Term, Term]) -> Term:
+        def image(now: Term) -> Term | None:
+            return now if now in self.states else rests.get(now)
+
+        return self.region.terms.map(term, image) if rests else term
+
+    def _relabel(self, rests: Mapping[Term, Term]) -> None:
+        """Let what is left of terms have their names, and be written once if used twice."""
+        folds = self.region.folds
+        for term in subterms(*(fold.args[0] for fold in folds)):
+            if term in self.code.labels and term not in self.states:
+                self.code.labels.setdefault(self._known(term, rests), self.code.labels[term])
+        bodies = [self._summand(fold, rests) for fold in folds]
+        for term, count in _count_uses(self.region, bodies).items():
+            self.code.uses[term] = max(count, self.code.uses.get(term, 0))
+
+    def _stream_offsets(self, scope: Scope, is_whole: bool) -> None:
         dim = self.stream
         scope.write(f"{dim.offset} = start + tl.arange(0, {dim.block})")
-        scope.write(f"{dim.valid} = {dim.offset} < {dim.length}")
+        if not is_whole:
+            scope.write(f"{dim.valid} = {dim.offset} < {dim.length}")
         self._indices(scope, dim)
 
-    def _range(self, scope: Scope) -> None:
-        """The tiles of the streamed axis in which a mask shows anything to a row."""
-        self.stop = self.stream.length
-        found = visible(self.region)
-        if found is None:
-            return
-        ends: list[tuple[dict[Axis, Axis], str]] = [
-            (found.lowest, "tl.min({0}, axis=0)"),
-            (found.highest, "tl.max({0}, axis=0)"),
-        ]
-        used = {a for end in (found.span.start, found.span.stop) if end for a in end.axes}
-        for axes, call in ends:
-            for axis, end in axes.items():
-                if end not in used:
-                    continue
-                name = self.names.claim(end.name)
-                scope.write(f"{name} = {call.format(self.rows.indices[axis])}")
-                scope.env[end] = Dim("end", (end,), indices={end: name})
-        if found.span.start is not None:
-            first = self.code.value(found.span.start, scope, (self.rows, self.stream))
-            block = self.stream.block
-            self.start = self.names.claim("first")
-            scope.write(f"{self.start} = tl.maximum({first.text}, 0) // {block} * {block}")
-        if found.span.stop is not None:
-            last = self.code.value(found.span.stop, scope, (self.rows, self.stream))
-            self.stop = self.names.claim("last")
-            scope.write(f"{self.stop} = tl.minimum({last.text}, {self.stream.length})")
-
-    def _extremum(self, fold: Term, scope: Scope) -> None:
-        value = self._body(fold.args[0], fold, scope)
+    def _extremum(self, fold: Term, body: Term, scope: Scope) -> None:
+        value = self._body(body, fold, scope)
         state = self.states[fold]
         masked = self._masked(value, IDENTITY[fold.kind])
         reduced = self._reduced(masked, f"tl.{fold.kind}")
@@ -278,15 +308,24 @@ class _Writer:
         if self.stream not in dims:
             order = (*[d for d in order if d in dims or d is self.stream],)
         over = tuple(d for d in order if d in dims or d is self.stream)
+        if not self.stream.valid:
+            return self._spread(value, over)
         valid = shaped(Value(self.stream.valid, (self.stream,), "boolean", True), over)
         return Value(f"tl.where({valid}, {shaped(value, over)}, {identity})", over, "real", True)
+
+    def _spread(self, value: Value, over: tuple[Dim, ...]) -> Value:
+        """A value over the streamed axis, if need be the same all along it."""
+        if self.stream in value.dims:
+            return Value(shaped(value, over), over, "real", True)
+        zeros = f"tl.zeros([{', '.join(dim.block for dim in over)}], tl.float32)"
+        return Value(f"({shaped(value, over)} + {zeros})", over, "real", True)
 
     def _reduced(self, value: Value, call: str) -> Value:
         at = value.dims.index(self.stream)
         rest = tuple(d for d in value.dims if d is not self.stream)
         return Value(f"{call}({value.text}, axis={at})", rest, "real", True)
 
-    def _sum(self, fold: Term, scope: Scope, factors: dict[Term, Value]) -> None:
+    def _sum(self, fold: Term, body: Term, scope: Scope, factors: dict[Term, Value]) -> None:
         state = self.states[fold]
         growth = self.region.growth.get(fold)
         before = state.text
@@ -297,17 +336,17 @@ class _Writer:
             factor = shaped(factors[growth], state.dims or over)
             before = f"{state.text} * {factor}"
         if len(state.dims) == 2:
-            self._product(fold, scope, state, before)
+            self._product(body, scope, state, before)
             return
-        value = self._masked(self._body(fold.args[0], fold, scope), "0.0")
+        value = self._masked(self._body(body, fold, scope), "0.0")
         scope.write(f"{state.text} = {before} + {self._reduced(value, 'tl.sum').text}")
 
-    def _product(self, fold: Term, scope: Scope, state: Value, before: str) -> None:
+    def _product(self, body: Term, scope: Scope, state: Value, before: str) -> None:
         """A sum of rows times columns: a product of matrices for each summand."""
         if before != state.text:
             scope.write(f"{state.text} = {before}")
-        for body in added(self.region.terms, fold.args[0]):
-            self._matrices(body, scope, state)
+        for summand in added(self.region.terms, body):
+            self._matrices(summand, scope, state)
 
     def _matrices(self, body: Term, scope: Scope, state: Value) -> None:
         column = state.dims[1]
@@ -321,6 +360,10 @@ class _Writer:
             outside_rows = [f for f in outside if f.axes & set(self.rows.axes)]
             if not outside_rows:
                 raise Unsupported("a product of matrices without rows")
+        # A computed tile takes the factors of its rows, so that the product adds up in place.
+        if any(factor.op != "load" for factor in left):
+            left += [f for f in outside if not f.axes & set(column.axes) and not is_number(f, 1)]
+            outside = [f for f in outside if f.axes & set(column.axes)]
         first = self.products.factor(left, scope, (self.rows, self.stream), self.stream)
         second = self.products.factor(right, scope, (self.stream, column), self.stream)
         if outside:
@@ -391,17 +434,15 @@ class _Writer:
         self,
         before: Scope,
         opening: list[str],
-        loop: Scope,
+        loops: list[str],
         after: Scope,
     ) -> str:
-        stream = self.stream
         lines = [*self._header(), "@triton.jit", f"def {self.name}("]
         lines += [f"    {line}," for line in self._signature()]
         lines.append("):")
         lines += before.lines
         lines += opening
-        lines.append(f"    for start in range({self.start}, {self.stop}, {stream.block}):")
-        lines += loop.lines
+        lines += loops
         lines += after.lines
         return "\n".join(lines) + "\n"
 
@@ -433,9 +474,9 @@ def _listed(axes: tuple[Axis, ...]) -> str:
     return " ".join(axis.name for axis in axes)
 
 
-def _count_uses(region: Region) -> dict[Term, int]:
+def _count_uses(region: Region, folds: Iterable[Term]) -> dict[Term, int]:
     found: dict[Term, int] = {}
-    roots = [*(o.term for o in region.outputs), *region.folds, *region.growth.values()]
+    roots = [*(o.term for o in region.outputs), *folds, *region.growth.values()]
     for term in subterms(*roots):
         for arg in term.args:
             found[arg] = found.get(arg, 0) + 1

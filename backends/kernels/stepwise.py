@@ -86,14 +86,15 @@ def called(
     except RuntimeError:
         return None
     runner = derivation.runner(sizes)
-    if not runner.names:
+    if not runner.names or not runner.is_stepwise:
         return None
     arrays: dict[Array, torch.Tensor] = {}
     for array, value, count in zip(derivation.opened.inputs, inputs, extra, strict=True):
         arrays[array] = _with_lift(value, count, tuple(lifted))
     for array in derivation.opened.parameters:
         arrays[array] = _parameter(module, diagram, array)[None]
-    anchor = next(t for t in (*inputs, *module.parameters()) if t.is_floating_point())
+    tensors = (*inputs, *module.parameters(), *module.buffers())
+    anchor = next(tensor for tensor in tensors if tensor.is_floating_point())
     call = Call(sizes, math.prod(lifted), anchor.dtype, anchor.device)
     made, ran = runner.run(arrays, call)
     shaped = tuple(

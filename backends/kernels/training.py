@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ncdlang.analysis.adjoint import STATISTIC, Gradient, NoGradient, gradient
-from ncdlang.analysis.plan import Plan, Planner, Region
+from ncdlang.analysis.adjoint import STATISTIC, Gradient, NoGradient, gradient, step_gradient
+from ncdlang.analysis.plan import Planner
+from ncdlang.analysis.recurrences import Recurrence
+from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.steps import Library, Plan, Region, Step, terms_of
 from ncdlang.analysis.terms import Array, reads
 from ncdlang.semantics.size import Symbol
 
 from .expressions import Unsupported
 from .launch import HEADER
 from .runner import Arrays, Call, Launcher, Program, label, pieces, with_outputs
+from .source import Kernel
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +36,8 @@ class Backward:
         ]
         # What is still to be summed, or was summed down to a few entries, stays in f32.
         short = frozenset(f"d{r.array}" for r in self.gradient.roots if r.rest or len(r.axes) < 2)
+        for array in self.gradient.statistics:
+            planner.make(array)
         self.results = planner.run(roots, short)
         self.program = Program(
             region.terms, tuple(planner.steps), sizes, f"{name}_backward", exact=True
@@ -39,17 +45,54 @@ class Backward:
 
     def gradients(self, arrays: Arrays, call: Call) -> dict[Array, torch.Tensor]:
         """The gradients of the arrays that the region reads, in their own shapes."""
+        import torch
+
         run_steps(self.program, arrays, call, {})
         found: dict[Array, torch.Tensor] = {}
         for root, result in zip(self.gradient.roots, self.results, strict=True):
             made = arrays[result]
             for _ in root.rest:
-                made = made.sum(1)
+                made = made.sum(1, dtype=torch.float64)
+            # Composite axes come in parts.
+            made = made.flatten(1).reshape(-1, *arrays[root.array].shape[1:])
             if arrays[root.array].shape[0] == 1 and made.shape[0] > 1:
                 made = made.sum(0, keepdim=True)
             known = found.get(root.array)
             found[root.array] = made if known is None else known + made
         return found
+
+
+class StepBackward:
+    """The backward pass of a recurrence or of a scatter: a scan the other way round, or a gather.
+
+    It has what `Backward` has; nothing more than the result is kept for it.
+    """
+
+    def __init__(self, launcher: Launcher, sizes: Mapping[Symbol, int]) -> None:
+        step = launcher.region
+        assert not isinstance(step, Region)
+        self.region = step
+        self.forward = launcher
+        self.gradient, scan = step_gradient(step)
+        planner = Planner(step.terms, sizes, STATISTIC)
+        if scan is not None:
+            planner.add(scan)
+        roots = [(f"d{root.array}", root.axes, root.term) for root in self.gradient.roots]
+        self.results = planner.run(roots, frozenset(name for name, _, _ in roots))
+        steps, name = tuple(planner.steps), f"{launcher.name}_backward"
+        self.program = Program(step.terms, steps, sizes, name)
+
+
+AnyBackward = Backward | StepBackward
+
+
+def kernels_of(launcher: Launcher, backward: AnyBackward | None) -> list[Kernel]:
+    """All kernels that a step and its gradient launch, each once."""
+    found = [*launcher.kernels]
+    if backward is not None:
+        found += [k for k in backward.forward.kernels if k not in found]
+        found += [k for each in backward.program.launchers.values() for k in each.kernels]
+    return found
 
 
 class Runner:
@@ -59,33 +102,38 @@ class Runner:
         self.plan = plan
         self.sizes = sizes
         self.program = Program(plan.opened.terms, plan.steps, sizes)
-        self._backwards: dict[Region, Backward | None] = {}
+        self._backwards: dict[Step, AnyBackward | None] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         """The kernels in order, named after what they make."""
         return self.program.names()
 
-    def backward(self, region: Region) -> Backward | None:
-        """The backward pass of a region, None where it is left to PyTorch."""
-        if region not in self._backwards:
-            name = self.program.launchers[region].kernel.name
+    def backward(self, step: Step) -> AnyBackward | None:
+        """The backward pass of a step, None where it is left to PyTorch."""
+        if step not in self._backwards:
+            launcher = self.program.launchers[step]
             try:
-                self._backwards[region] = Backward(region, name, self.sizes)
+                if isinstance(step, Region):
+                    self._backwards[step] = Backward(step, launcher.name, self.sizes)
+                else:
+                    self._backwards[step] = StepBackward(launcher, self.sizes)
             except (NoGradient, Unsupported):
-                self._backwards[region] = None
-        return self._backwards[region]
+                self._backwards[step] = None
+        return self._backwards[step]
 
     def source(self, with_backward: bool = True) -> str:
         """The text of all kernels."""
-        texts = [self.program.source()]
-        for region in self.plan.regions if with_backward else ():
-            if region in self.program.launchers:
-                backward = self.backward(region)
-                if backward is not None:
-                    texts.append(backward.forward.kernel.text)
-                    texts.append(backward.program.source())
-        return HEADER + "\n\n".join(text for text in texts if text)
+        found: list[Kernel] = []
+        for step, launcher in self.program.launchers.items():
+            found += kernels_of(launcher, self.backward(step) if with_backward else None)
+        calls = dict.fromkeys(kernel.calls for kernel in found if kernel.calls)
+        return HEADER + "\n\n".join([*calls, *(kernel.text for kernel in found)])
+
+    @property
+    def is_stepwise(self) -> bool:
+        """Whether it can run step by step, with neither recurrences nor scatters."""
+        return all(isinstance(step, Region | Library) for step in self.plan.steps)
 
     def run(self, inputs: Arrays, call: Call) -> tuple[tuple[torch.Tensor, ...], tuple[str, ...]]:
         """The results with the lifted dimension in front, and the names of the kernels that ran."""
@@ -93,7 +141,7 @@ class Runner:
         ran = run_steps(self.program, arrays, call, self._differentiable())
         return tuple(arrays[result] for result in self.plan.results), tuple(ran)
 
-    def _differentiable(self) -> dict[Region, Backward | None]:
+    def _differentiable(self) -> dict[Step, AnyBackward | None]:
         import torch
 
         if not torch.is_grad_enabled():
@@ -102,25 +150,30 @@ class Runner:
 
 
 def run_steps(
-    program: Program, arrays: Arrays, call: Call, backwards: Mapping[Region, Backward | None]
+    program: Program, arrays: Arrays, call: Call, backwards: Mapping[Step, AnyBackward | None]
 ) -> list[str]:
-    """Run all steps; regions in `backwards` so that gradients flow through them."""
+    """Run all steps; regions in `backwards` so that gradients flow through them.
+
+    Raises Unsupported for a recurrence or a scatter, which only run in files.
+    """
     ran: list[str] = []
     for step in program.steps:
+        if isinstance(step, Recurrence | Scattered):
+            raise Unsupported("only regions run step by step")
         launcher = program.launchers.get(step)
-        if launcher is None or not isinstance(step, Region):
+        if launcher is None:
             program.evaluate(pieces(step), arrays, call)
             continue
         needs = step in backwards and any(arrays[a].requires_grad for a in launcher.inputs)
         backward = backwards.get(step)
         if not needs:
             launcher.run(arrays, call, program.limits)
-        elif backward is None:
+        elif not isinstance(backward, Backward):
             program.evaluate(pieces(step), arrays, call)
             continue
         else:
             tracked(backward, launcher.inputs, arrays, call, program.limits)
-        ran.append(label(step))
+        ran.append(label(launcher.region))
     return ran
 
 
@@ -136,7 +189,7 @@ def tracked(
 
     outputs = [output.array for output in backward.region.outputs]
     saved = [output.array for output in backward.gradient.saved]
-    wanted = dict.fromkeys((*reads(*(r.term for r in backward.gradient.roots)),))
+    wanted = {a for step in backward.program.steps for a in reads(*terms_of(step))}
 
     class Operation(torch.autograd.Function):
         """The region, as PyTorch differentiates it."""

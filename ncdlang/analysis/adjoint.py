@@ -11,26 +11,29 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
+from functools import partial, reduce
 from typing import Any
 
 from ncdlang.analysis.derivatives import derivative
 from ncdlang.analysis.plan import Output, Region
 from ncdlang.analysis.proof import POINTS, TOLERANCE, Point
+from ncdlang.analysis.recurrences import STATISTIC, Recurrence, reversed_scan, state_before
+from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.terms import (
     Array,
     Term,
     Terms,
+    added,
     is_number,
     number_kind,
     ordered,
     parts,
+    reads,
     subterms,
 )
 from ncdlang.records import record
-from ncdlang.semantics.types import Axis, Kind
-
-STATISTIC = Kind("real", "f32")
-
+from ncdlang.semantics.size import product
+from ncdlang.semantics.types import Axis
 
 # For every term the parts of its cotangent, by the axes that they are to be summed over.
 Cotangents = dict[Term, dict[frozenset[Axis], tuple[tuple[Axis, ...], Term]]]
@@ -45,13 +48,13 @@ class Gradient:
     """What the backward pass of a region is made of.
 
     `saved` are the accumulators that the forward pass keeps, as further outputs; `cotangents`
-    are the gradients of the outputs; each of `roots` is a part of the gradient of an array that
-    the region reads, over the axes of that array, where `sums` says over which of its leading
-    axes it is still to be summed.
+    are the gradients of the outputs; `statistics` are made first; each of `roots` is a part of the
+    gradient of an array that the region reads.
     """
 
     saved: tuple[Output, ...]
     cotangents: tuple[Array, ...]
+    statistics: tuple[Array, ...]
     roots: tuple[Root, ...]
 
 
@@ -69,7 +72,52 @@ def gradient(region: Region) -> Gradient:
     """The gradient of a region. Raises NoGradient."""
     if not is_steady(region):
         raise NoGradient("a result depends on a maximum, which has no derivative everywhere")
-    return _Reverse(region).run()
+    return _Reverse(region, region.terms).run()
+
+
+def step_gradient(
+    step: Recurrence | Scattered,
+) -> tuple[Gradient, Recurrence | None]:
+    """The gradient of a recurrence, with the scan that it needs, or of a scatter.
+
+    Raises NoGradient.
+    """
+    array = step.array
+    given = Array(f"d{array.name}", array.axes, array.kind, (), "cotangent")
+    scan = None
+    if isinstance(step, Recurrence):
+        scan = reversed_scan(step, given)
+        made = step.terms.load(scan.array, tuple(map(step.terms.index, array.axes)))
+        before = state_before(step)
+        starts = {step.offset: made, step.factor: step.terms.apply("mul", made, before)}
+    else:
+        if step.op != "+=" and (step.op != "=" or step.base is not None):
+            raise NoGradient(f"a scatter by {step.op} is left to PyTorch")
+        starts = {step.source: step.terms.load(given, step.indices)}
+        if step.base is not None:
+            own = step.terms.load(given, tuple(map(step.terms.index, array.axes)))
+            starts[step.base] = own
+    roots = _pulled(step.terms, starts)
+    return Gradient((), (given,), (), roots), scan
+
+
+def _pulled(terms: Terms, starts: Mapping[Term, Term]) -> tuple[Root, ...]:
+    """The gradients of the arrays that pointwise terms read, from those of the terms."""
+    reverse = _Reverse(None, terms)
+    adjoint: Cotangents = {}
+    for term, found in starts.items():
+        reverse.add(adjoint, term, found)
+    roots: list[Root] = []
+    for term in reversed(list(subterms(*starts))):
+        found = reverse.total(adjoint.pop(term, None))
+        if found is None or number_kind(term) != "real":
+            continue
+        if term.op == "load":
+            axes = reverse.read_along(term)
+            roots.append(Root(term.data, (), axes, spread(terms, found)))
+        elif term.op not in ("number", "size", "index"):
+            reverse.through(adjoint, term, found)
+    return tuple(roots)
 
 
 def is_steady(region: Region) -> bool:
@@ -113,43 +161,51 @@ def _moved(region: Region, term: Term, extrema: list[Term], seed: int, shift: fl
 class _Reverse:
     """One backward pass over the terms of a region."""
 
-    def __init__(self, region: Region) -> None:
-        self.region = region
-        self.terms = region.terms
-        self.zero = region.terms.number(0.0)
-        self.cotangents = tuple(
-            Array(f"d{o.array}", o.array.axes, o.array.kind, (), "cotangent")
-            for o in region.outputs
-        )
+    def __init__(self, region: Region | None, terms: Terms) -> None:
+        self.terms = terms
+        self.zero = terms.number(0.0)
         self.saved: dict[Term, Array] = {}
+        self.statistics: dict[Term, Array | None] = {}
+        if region is not None:
+            self.region = region
+            self.cotangents = tuple(
+                Array(f"d{o.array}", o.array.axes, o.array.kind, (), "cotangent")
+                for o in region.outputs
+            )
 
     def run(self) -> Gradient:
         adjoint: Cotangents = {}
         given = self._recovered()
         for output, array in zip(self.region.outputs, self.cotangents, strict=True):
             indices = tuple(map(self.terms.index, array.axes))
-            self._add(adjoint, output.term, self.terms.load(array, indices))
+            self.add(adjoint, output.term, self.terms.load(array, indices))
         roots = [output.term for output in self.region.outputs]
         leaves: dict[Term, Term] = {}
         for term in reversed(self._order(roots)):
-            found = self._total(adjoint.pop(term, None))
+            found = self.total(adjoint.pop(term, None))
             if found is None or number_kind(term) != "real":
                 continue
             if term.op == "load":
                 leaves[term] = found
             elif term.op == "fold":
                 if term.kind == "sum":
-                    self._add(adjoint, term.args[0], found)
+                    self.add(adjoint, term.args[0], found)
             elif term.op not in ("number", "size", "index"):
-                self._through(adjoint, term, found)
-        pieces = tuple(self._root(leaf, found, given) for leaf, found in leaves.items())
-        used = {t.data for piece in pieces for t in subterms(piece.term) if t.op == "load"}
+                self.through(adjoint, term, found)
+        pieces = tuple(
+            self._root(leaf, part, given)
+            for leaf, found in leaves.items()
+            for part in (added(self.terms, found) if self._is_short(leaf) else [found])
+        )
+        made = tuple(array for array in self.statistics.values() if array is not None)
+        roots = [*(piece.term for piece in pieces), *(a.made for a in made if a.made is not None)]
+        used = set(reads(*roots))
         outputs = tuple(
             Output(array, fold, self._columns(fold), fold)
             for fold, array in self.saved.items()
             if array in used
         )
-        return Gradient(outputs, self.cotangents, pieces)
+        return Gradient(outputs, self.cotangents, made, pieces)
 
     def _order(self, roots: list[Term]) -> list[Term]:
         """Everything that a cotangent may reach, arguments first."""
@@ -234,7 +290,7 @@ class _Reverse:
 
     # ---- cotangents ------------------------------------------------------------------------------
 
-    def _add(self, adjoint: Cotangents, term: Term, found: Term) -> None:
+    def add(self, adjoint: Cotangents, term: Term, found: Term) -> None:
         """Add to the cotangent of a term; it is to be summed over the axes that the term lacks."""
         extra = tuple(axis for axis in ordered(found) if axis not in term.axes)
         groups = adjoint.setdefault(term, {})
@@ -242,7 +298,7 @@ class _Reverse:
         total = found if known is None else self.terms.apply("add", known, found)
         groups[frozenset(extra)] = (axes, total)
 
-    def _total(
+    def total(
         self, groups: dict[frozenset[Axis], tuple[tuple[Axis, ...], Term]] | None
     ) -> Term | None:
         """The whole cotangent: one sum for each set of axes."""
@@ -252,14 +308,14 @@ class _Reverse:
             total = summed if total is None else self.terms.apply("add", total, summed)
         return total
 
-    def _through(self, adjoint: Cotangents, term: Term, found: Term) -> None:
+    def through(self, adjoint: Cotangents, term: Term, found: Term) -> None:
         for position, arg in enumerate(term.args):
             if number_kind(arg) != "real" or not self._varies(arg):
                 continue
             factor = derivative(self.terms, term, position)
             if factor is None:
                 raise NoGradient(f"{term.op} has no derivative here")
-            self._add(adjoint, arg, self._times(found, factor))
+            self.add(adjoint, arg, self._times(found, factor))
 
     def _varies(self, term: Term) -> bool:
         """Whether anything in a term has a gradient."""
@@ -281,12 +337,47 @@ class _Reverse:
 
     # ---- gradients of arrays ---------------------------------------------------------------------
 
+    def read_along(self, leaf: Term) -> tuple[Axis, ...]:
+        """The axes that index an array, those of a composite one in its place."""
+        found: list[Axis] = []
+        for axis, arg in zip(leaf.data.axes, leaf.args, strict=True):
+            own = ordered(arg)
+            whole = own[0] if len(own) == 1 else Axis("", product(a.size for a in own), own)
+            # Tiles of an axis may be longer than the axis.
+            if not own or arg is not self.terms.index(whole) or whole.size != axis.size:
+                raise NoGradient(f"{leaf.data} is not read index by index")
+            found += own
+        if len(set(found)) != len(found):
+            raise NoGradient(f"{leaf.data} is read along a diagonal")
+        return tuple(found)
+
+    def _statistic(self, fold: Term, images: Mapping[Term, Term]) -> Term:
+        """A read of a sum over the streamed axes that is made before, with its rows."""
+        if self.statistics[fold] is None:
+            term = spread(self.terms, self.terms.replace(fold, images))
+            axes = tuple(a for a in self._all_axes() if a in fold.axes)
+            name = f"rows_{len(self.statistics)}"
+            self.statistics[fold] = Array(name, axes, STATISTIC, (), "made", term)
+        array = self.statistics[fold]
+        assert array is not None
+        return self.terms.load(array, tuple(map(self.terms.index, array.axes)))
+
+    def _is_short(self, leaf: Term) -> bool:
+        """Whether the gradient of an array is a sum over all rows and streamed indices.
+
+        Such sums cancel: a statistic made of a rounded result is too coarse for them.
+        """
+        return leaf.axes.isdisjoint((*self.region.rows, *self.region.stream))
+
     def _root(self, leaf: Term, found: Term, images: Mapping[Term, Term]) -> Root:
-        if any(arg.op != "index" for arg in leaf.args) or len(leaf.axes) != len(leaf.args):
-            raise NoGradient(f"{leaf.data} is not read index by index")
-        term = spread(self.terms, self.terms.replace(found, images))
+        axes = self.read_along(leaf)
         streamed = frozenset(self.region.stream)
-        axes = tuple(arg.data for arg in leaf.args)
+        if self._is_short(leaf):
+            found = exchanged(self.terms, spread(self.terms, found), streamed, self.statistics)
+            for fold in self.statistics.keys() - images.keys():
+                images = {**images, fold: self._statistic(fold, images)}
+            found = inward(self.terms, found)
+        term = spread(self.terms, self.terms.replace(found, images))
         rest: tuple[Axis, ...] = ()
         if term.op == "fold" and not leaf.axes & streamed:
             others = tuple(a for a in term.bound if a not in streamed)
@@ -295,6 +386,65 @@ class _Reverse:
                 term = self.terms.fold("sum", inner, term.args[0])
                 rest = others
         return Root(leaf.data, rest, axes, term)
+
+
+def exchanged(
+    terms: Terms, term: Term, streamed: frozenset[Axis], made: dict[Term, Array | None]
+) -> Term:
+    """Sums of an accumulator times something as sums over the streamed axes of such sums.
+
+    These are added to `made`, if they are not there.
+    """
+    memo: dict[Term, Term] = {}
+
+    def visit(now: Term) -> Term:
+        if now not in memo:
+            inner = now.kind == "sum" and streamed.isdisjoint(now.bound)
+            memo[now] = (inner and swapped(now)) or terms.rebuilt(now, tuple(map(visit, now.args)))
+        return memo[now]
+
+    def times(factors: list[Term]) -> Term:
+        return reduce(partial(terms.apply, "mul"), factors, terms.number(1.0))
+
+    def guarded(factor: Term) -> list[Term]:
+        """A chosen accumulator as the accumulator and the choice."""
+        if factor.op != "select" or not any(is_number(arg, 0) for arg in factor.args[1:]):
+            return [factor]
+        condition, *branches = factor.args
+        at = 0 if is_number(branches[1], 0) else 1
+        if branches[at].op != "fold":
+            return [factor]
+        units = [terms.number(float(i == at)) for i in range(2)]
+        return [branches[at], terms.apply("select", condition, *units)]
+
+    def swapped(now: Term) -> Term | None:
+        factors = [g for f in parts(terms, now.args[0]) for g in guarded(f)]
+        folds = [f for f in factors if f.kind == "sum" and frozenset(f.bound) == streamed]
+        if len(folds) != 1:
+            return None
+        others = [f for f in factors if f is not folds[0]]
+        inside = parts(terms, folds[0].args[0])
+        bound = frozenset(now.bound)
+        mixed = [f for f in (*inside, *others) if not f.axes.isdisjoint(bound)]
+        along = [f for f in inside if f.axes.isdisjoint(bound)]
+        outside = [f for f in others if f.axes.isdisjoint(bound)]
+        body = times([*along, terms.fold("sum", now.bound, times(mixed))])
+        fold = terms.fold("sum", folds[0].bound, body)
+        made.setdefault(fold, None)
+        return times([*outside, fold])
+
+    return visit(term)
+
+
+def inward(terms: Terms, term: Term) -> Term:
+    """A sum times factors as the sum of the product."""
+    factors = parts(terms, term)
+    sums = [factor for factor in factors if factor.kind == "sum"]
+    if len(sums) != 1 or term is sums[0]:
+        return term
+    others = [factor for factor in factors if factor is not sums[0]]
+    body = reduce(partial(terms.apply, "mul"), others, sums[0].args[0])
+    return terms.fold("sum", sums[0].bound, body)
 
 
 def spread(terms: Terms, term: Term) -> Term:

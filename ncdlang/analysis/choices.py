@@ -8,7 +8,7 @@ from ncdlang.analysis.associate import MARGIN
 from ncdlang.analysis.devices import Device
 from ncdlang.analysis.plan import make_plan
 from ncdlang.analysis.region_cost import step_cost, unknown_sizes
-from ncdlang.analysis.steps import Choice, Plan
+from ncdlang.analysis.steps import Choice, Library, Plan
 from ncdlang.analysis.terms import ordered
 from ncdlang.analysis.wording import Wording, engineering, names
 from ncdlang.semantics.size import Size, Symbol
@@ -107,7 +107,7 @@ def _totals(plan: Plan, sizes: Mapping[Symbol, int], device: Device, dtype: str)
         costs = [step_cost(step, sizes, device, dtype) for step in other.steps]
         moved, work = sum(c.transfers for c in costs), sum(c.flops for c in costs)
         seconds = sum(c.seconds for c in costs)
-        kernels = len(other.regions)
+        kernels = sum(not isinstance(step, Library) for step in other.steps)
         lines.append(
             _line(
                 "cost" if not lines else "",

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 from ncdlang.analysis.choices import choice_lines
 from ncdlang.analysis.devices import Device
-from ncdlang.analysis.plan import Library, Plan, Region
 from ncdlang.analysis.proof import ratio
+from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.region_cost import StepCost, step_cost, unknown_sizes
 from ncdlang.analysis.roles import inner_folds
+from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.steps import Library, Plan, Region, Step, arrays_of
 from ncdlang.analysis.terms import Term, ordered, subterms
-from ncdlang.analysis.visible import visible
+from ncdlang.analysis.visible import Range, certain, visible
 from ncdlang.analysis.wording import Wording, engineering, names
 from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis
@@ -23,14 +25,25 @@ def explain(
 ) -> str:
     """The whole argument: a paragraph for each step."""
     regions = plan.regions
-    left = len(plan.steps) - len(regions)
+    scans = [step for step in plan.steps if isinstance(step, Recurrence)]
+    scatters = [step for step in plan.steps if isinstance(step, Scattered)]
+    left = len(plan.steps) - len(regions) - len(scans) - len(scatters)
     streams = f"{_count(len(regions), 'region')} stream{'s' if len(regions) == 1 else ''}"
+    if scans:
+        is_one = len(scans) == 1
+        streams += f", {_count(len(scans), 'recurrence')} {'is a scan' if is_one else 'are scans'}"
+    if scatters:
+        streams += f", {_count(len(scatters), 'scatter')}"
     rest = f"{_count(left, 'piece')} {'is' if left == 1 else 'are'} left to the library"
     lines = [f"{title}: {streams}, {rest}."]
     for step in plan.steps:
         lines.append("")
         if isinstance(step, Region):
             lines += _region(step)
+        elif isinstance(step, Recurrence):
+            lines += _recurrence(step)
+        elif isinstance(step, Scattered):
+            lines += _scatter(step)
         else:
             lines += _library(plan, step)
         lines += _cost(step, sizes, device, dtype)
@@ -180,21 +193,61 @@ def _merge(region: Region, labels: Mapping[Term, str]) -> str:
 
 def _visits(region: Region) -> str:
     axis = names(region.stream)
-    found = visible(region)
-    if found is None:
-        return f"every tile of {axis}"
-    ends = {
-        region.terms.index(end): f"{which} {axis.name}"
-        for which, axes in (("least", found.lowest), ("greatest", found.highest))
-        for axis, end in axes.items()
+    found, sure = visible(region), certain(region)
+    text = f"every tile of {axis}"
+    if found is not None:
+        text = f"{axis} {_range(region, found)} of a tile, by the mask (verified by isl)"
+    if sure is not None:
+        text += f"; without the mask {_range(region, sure.span)}"
+    return text
+
+
+def _range(region: Region, span: Range) -> str:
+    """A range of the streamed axis in words."""
+    ends = [end for end in (span.start, span.stop) if end is not None]
+    plain = Wording(region.terms)
+    extremes = {
+        fold: f"{'greatest' if fold.kind == 'max' else 'least'} {plain.of(fold.args[0])}"
+        for fold in subterms(*ends)
+        if fold.op == "fold"
     }
-    words = Wording(region.terms, ends)
-    start = words.of(found.span.start) if found.span.start else "0"
-    stop = words.of(found.span.stop) if found.span.stop else f"size({axis})"
-    return f"{axis} from {start} up to {stop} of a tile, by the mask (verified by isl)"
+    words = Wording(region.terms, extremes)
+    start = words.of(span.start) if span.start else "0"
+    stop = words.of(span.stop) if span.stop else f"size({names(region.stream)})"
+    return f"from {start} up to {stop}"
 
 
 # ---- the rest -----------------------------------------------------------------------------------
+
+
+def _scatter(step: Scattered) -> list[str]:
+    words, name = Wording(step.terms), step.array.name
+    where = ", ".join(words.of(index) for index in step.indices)
+    lanes = names(tuple(axis for axis, _ in step.lanes))
+    meets = "no two sources meet: plain writes"
+    if step.collides:
+        meets = "sources may meet: combined atomically, or sorted by place (deterministic)"
+    return [
+        f"Scatter {_typed(str(step.array), step.array.axes)}",
+        _line("write", f"{name}[{where}] {step.op} {words.of(step.source)}"),
+        _line("roles", f"{names(step.listed) or 'one'} listed; {lanes or 'no axis'} in slices"),
+        _line("proof", meets),
+    ]
+
+
+def _recurrence(step: Recurrence) -> list[str]:
+    words, name, axis = Wording(step.terms), step.array.name, step.axis.name
+    others = names(tuple(a for a in step.array.axes if a is not step.axis))
+    earlier = f"{axis} + 1" if step.reverse else f"{axis} - 1"
+    return [
+        f"Recurrence {_typed(str(step.array), step.array.axes)}",
+        _line("step", f"{name} = a * {name}[{earlier}] + b along {axis}"),
+        _line("", f"a = {words.of(step.factor)}"),
+        _line("", f"b = {words.of(step.offset)}"),
+        _line("proof", f"every term of the step has {name} once, as a factor, or not at all"),
+        _line("merge", "a = a'' * a', b = a'' * b' + b'': an associative scan"),
+        _line("roles", f"{axis} streamed in tiles; {others or 'nothing'} grouped"),
+    ]
 
 
 def _library(plan: Plan, step: Library) -> list[str]:
@@ -214,9 +267,7 @@ def place(span: Span) -> str:
     return f"{span.file}:{span.line}:{span.column}"
 
 
-def _cost(
-    step: Region | Library, sizes: Mapping[Symbol, int], device: Device, dtype: str
-) -> list[str]:
+def _cost(step: Step, sizes: Mapping[Symbol, int], device: Device, dtype: str) -> list[str]:
     missing = unknown_sizes(step, sizes)
     if missing:
         return [_line("cost", f"known when the sizes are: {', '.join(missing)}")]
@@ -266,10 +317,8 @@ def cost_lines(
     for step in plan.steps:
         cost = step_cost(step, sizes, device, dtype)
         moved, work, seconds = moved + cost.transfers, work + cost.flops, seconds + cost.seconds
-        is_region = isinstance(step, Region)
-        made = [o.array for o in step.outputs] if isinstance(step, Region) else [step.array]
-        name = ", ".join(_typed(str(array), array.axes) for array in made)
-        lines.append(f"{'kernel' if is_region else 'library'} {name}")
+        name = ", ".join(_typed(str(array), array.axes) for array in arrays_of(step))
+        lines.append(f"{'library' if isinstance(step, Library) else 'kernel'} {name}")
         lines.append(f"  {cost_text(cost, device, dtype)}")
     total = (
         f"{engineering(moved)}B moved, {engineering(work)}FLOP, at least {engineering(seconds)}s"

@@ -1,7 +1,8 @@
 """Opens a diagram into terms: every call is replaced by its equations, reductions by folds.
 
-What can't be opened (recurrences, scatters, primitives without equations, random operators) is
-named in an `Opaque`; the wires that need nothing of it are opened all the same.
+A recurrence whose steps are linear, and a scatter, become arrays that are read. What can't be
+opened (other recurrences, primitives without equations, random operators) is named in an `Opaque`;
+the wires that need nothing of it are opened all the same.
 """
 
 from __future__ import annotations
@@ -9,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import islice
 
-from ncdlang.analysis.terms import Array, Term, Terms, number_kind, subterms
+from ncdlang.analysis.recurrences import NotLinear, Recurrence, solve
+from ncdlang.analysis.reductions import copied, real, reduced, renaming
+from ncdlang.analysis.scatter import variator
+from ncdlang.analysis.scatters import IDENTITY, Scattered
+from ncdlang.analysis.terms import Array, Term, Terms, ordered, reads, subterms
 from ncdlang.ir.diagram import (
     Contraction,
     Edge,
@@ -38,7 +43,8 @@ MAX_SUBTERMS = 300
 class Opened:
     """A diagram as terms: one for each result, over the axes of the result's wire.
 
-    `arrays` are the inputs in the order of the signature, then the parameters that are read.
+    `inputs` are in the order of the signature; `parameters` are those that are read.
+    `made` are arrays that no single expression is, in order; later ones and the results read them.
     """
 
     terms: Terms
@@ -46,6 +52,10 @@ class Opened:
     inputs: tuple[Array, ...]
     parameters: tuple[Array, ...]
     inside: Mapping[Calls, Inside]
+    made: tuple[Making, ...]
+
+
+Making = Recurrence | Scattered
 
 
 @record(eq=False)
@@ -79,11 +89,18 @@ def open_diagram(
     """
     terms = Terms()
     inside: dict[Calls, Inside] = {}
-    opening = _Opening(terms, lowered(diagram), (), {}, {}, {}, inside, (), lowered)
+    opening = _Opening(terms, lowered(diagram), (), {}, {}, {}, [], inside, (), lowered)
     inputs = tuple(opening.declare(wire, "input") for wire in diagram.parameters)
     opening.run()
     results = tuple((wire, opening.meaning(wire)) for wire in diagram.results)
-    return Opened(terms, results, inputs, tuple(opening.parameters.values()), inside)
+    needed = list(reads(*(term for _, term in results)))
+    made: list[Making] = []
+    for step in reversed(opening.made):
+        if step.array in needed:
+            made.insert(0, step)
+            needed += step.inputs
+    parameters = tuple(opening.parameters.values())
+    return Opened(terms, results, inputs, parameters, inside, tuple(made))
 
 
 def open_graph(graph: Graph) -> tuple[Terms, dict[Wire, Term], dict[Array, Wire]]:
@@ -93,7 +110,7 @@ def open_graph(graph: Graph) -> tuple[Terms, dict[Wire, Term], dict[Array, Wire]
     what has more than 300 subterms.
     """
     terms = Terms()
-    opening = _Opening(terms, graph, (), {}, {}, {}, {}, (), lower, is_closed=True)
+    opening = _Opening(terms, graph, (), {}, {}, {}, [], {}, (), lower, is_closed=True)
     for wire in graph.inputs:
         opening.declare(wire, "input")
     opening.run()
@@ -115,6 +132,7 @@ class _Opening:
         axes: dict[Axis, Axis],
         sizes: Mapping[Symbol, Size],
         parameters: dict[tuple[tuple[str, ...], Wire], Array],
+        made: list[Making],
         inside: dict[Calls, Inside],
         calls: Calls,
         lowered: Callable[[CheckedDiagram], Graph],
@@ -126,6 +144,7 @@ class _Opening:
         self.axes = axes
         self.sizes = sizes
         self.parameters = parameters
+        self.made = made
         self.inside = inside
         self.calls = calls
         self.lowered = lowered
@@ -298,7 +317,7 @@ class _Opening:
                 else:
                     made = terms.number(value)
                 is_real = edge.outputs[0].wire.type.kind.name == "real"
-                return (self._real(made) if is_real else made,)
+                return (real(self.terms, made) if is_real else made,)
             case Iota():
                 return (self.index(edge.degree[0]),)
             case Reindex():
@@ -309,43 +328,64 @@ class _Opening:
                     body = terms.apply("mul", body, self.operand(operand))
                 return (terms.fold("sum", tuple(map(self.axis, axes)), body),)
             case Reduction() as reduction:
-                return (self._reduction(reduction, self.operand(edge.inputs[0])),)
+                over = tuple(map(self.axis, reduction.axes))
+                return (reduced(terms, reduction, over, self.operand(edge.inputs[0])),)
             case Library() as library:
                 return self._call(edge, library)
-            case Scattering() | Scan():
-                pass
-        what = type(edge.operator).__name__.lower()
-        raise Opaque(f"a {what} has no form as a single expression", edge.span)
+            case Scan() as scan:
+                return self._scan(edge, scan)
+            case Scattering() as scattering:
+                return (self._scatter(edge, scattering),)
 
-    def _real(self, term: Term) -> Term:
-        return term if number_kind(term) == "real" else self.terms.apply("real", term)
+    def _scan(self, edge: Edge, scan: Scan) -> tuple[Term, ...]:
+        """The results of a recurrence: reads of the states that its linear steps make."""
+        if self.is_closed:
+            raise Opaque("a recurrence is no single expression", edge.span)
+        states = {r.wire: self.declare(r.wire, "state") for r in edge.outputs}
+        for inner in scan.edges:
+            for result, term in zip(inner.outputs, self._edge(inner), strict=True):
+                self.wires[result.wire] = term
+                if not result.wire.name.startswith("_"):
+                    self.terms.names.setdefault(term, result.wire.name)
+        steps = {states[r.wire]: self.meaning(r.wire) for r in edge.outputs}
+        try:
+            images, made = solve(self.terms, self.axis(scan.axis), steps)
+        except NotLinear as found:
+            raise Opaque(f"a recurrence is no associative scan: {found}", edge.span) from None
+        self.made += made
+        return tuple(images[states[result.wire]] for result in edge.outputs)
 
-    def _reduction(self, reduction: Reduction, body: Term) -> Term:
-        terms, axes = self.terms, tuple(map(self.axis, reduction.axes))
-        match reduction.name:
-            case "mean":
-                count = self._real(terms.size(product(axis.size for axis in axes)))
-                return terms.apply("div", terms.fold("sum", axes, self._real(body)), count)
-            case "norm":
-                return terms.apply("sqrt", terms.fold("sum", axes, terms.apply("mul", body, body)))
-            case "logsumexp":
-                return self._logsumexp(axes, body)
-            case "max" | "min" as name:
-                made = terms.fold(name, axes, body)
-                if reduction.initial is None or abs(reduction.initial) == float("inf"):
-                    return made
-                return terms.apply(name, made, terms.number(reduction.initial))
-            case name:
-                return terms.fold(name, axes, body)
-
-    def _logsumexp(self, axes: tuple[Axis, ...], body: Term) -> Term:
-        """`m + log sum exp(s - m)`, with m the maximum where that is finite."""
-        terms = self.terms
-        top = terms.fold("max", axes, body)
-        finite = terms.apply("gt", top, terms.number(float("-inf")))
-        safe = terms.apply("select", finite, top, terms.number(0.0))
-        total = terms.fold("sum", axes, terms.apply("exp", terms.apply("sub", body, safe)))
-        return terms.apply("add", safe, terms.apply("log", total))
+    def _scatter(self, edge: Edge, scattering: Scattering) -> Term:
+        """A read of the array that a scatter makes."""
+        if self.is_closed:
+            raise Opaque("a scatter is no single expression", edge.span)
+        wire = edge.outputs[0].wire
+        if wire.type.kind.name != "real" or scattering.op not in IDENTITY:
+            what = f"`{scattering.op}` into an array of kind {wire.type.kind.name}"
+            raise Opaque(f"a scatter by {what} has no kernel", edge.span)
+        own = tuple(self.axis(axis) for axis in wire.type.axes)
+        axes = tuple(atom for axis in edge.degree for atom in self.axis(axis).atoms)
+        indices = tuple(self.affine(index) for index in scattering.indices)
+        source = real(self.terms, self.operand(edge.inputs[0]))
+        base = None if scattering.is_first else self.operand(edge.inputs[1])
+        inner = frozenset((*axes, *(atom for axis in own for atom in axis.atoms)))
+        terms = (source, *indices, *((base,) if base is not None else ()))
+        lifted = tuple(dict.fromkeys(a for t in terms for a in ordered(t) if a not in inner))
+        over = tuple(map(self.terms.index, lifted))
+        array = Array(wire.name, (*lifted, *own), wire.type.kind, (), "made")
+        collision = variator(wire.type.axes, scattering.indices, edge.degree).collision
+        made = Scattered(
+            self.terms,
+            array,
+            scattering.op,
+            (*lifted, *axes),
+            (*over, *indices),
+            source,
+            base,
+            collision is not None,
+        )
+        self.made.append(made)
+        return self.terms.load(array, tuple(map(self.terms.index, array.axes)))
 
     # ---- calls -----------------------------------------------------------------------------------
 
@@ -367,6 +407,7 @@ class _Opening:
             axes,
             sizes,
             self.parameters,
+            self.made,
             self.inside,
             (*self.calls, edge.outputs[0].wire),
             self.lowered,
@@ -396,7 +437,7 @@ class _Opening:
             taken = set(axes.values())
             for formal, actual in zip(formals, targets, strict=True):
                 # One axis of the caller may be bound to two formal ones, which stay distinct.
-                distinct = actual if actual not in taken else _copied(actual)
+                distinct = actual if actual not in taken else copied(actual)
                 axes.setdefault(formal, distinct)
                 taken.add(distinct)
         return axes
@@ -416,7 +457,7 @@ class _Opening:
         ]
         images: dict[Axis, Term] = {}
         for formal, actual in zip(formals, targets, strict=True):
-            images |= _renaming(self.terms, actual, axes[formal])
+            images |= renaming(self.terms, actual, axes[formal])
         return self.terms.substitute(term, images)
 
     def _result(
@@ -431,33 +472,10 @@ class _Opening:
         targets = [a for a, target in zip(outer.type.axes, weave, strict=True) if target]
         images: dict[Axis, Term] = {}
         for formal, actual in zip(formals, targets, strict=True):
-            images |= _renaming(self.terms, inner.axis(formal), self.axis(actual))
+            images |= renaming(self.terms, inner.axis(formal), self.axis(actual))
         return self.terms.substitute(term, images)
 
 
 def _is_long(term: Term) -> bool:
     """Whether a term is so long that it is rather read than carried on."""
     return sum(1 for _ in islice(subterms(term), MAX_SUBTERMS + 1)) > MAX_SUBTERMS
-
-
-def _renaming(terms: Terms, old: Axis, new: Axis) -> dict[Axis, Term]:
-    """Axis by axis; a composite axis against a plain one by division."""
-    if len(old.atoms) == len(new.atoms):
-        pairs = zip(old.atoms, new.atoms, strict=True)
-        return {a: terms.index(b) for a, b in pairs if a is not b}
-    if not old.parts:
-        return {old: terms.index(new)}
-    images: dict[Axis, Term] = {}
-    rest = terms.index(new)
-    for position, atom in enumerate(old.atoms[:-1]):
-        stride = terms.size(product(a.size for a in old.atoms[position + 1 :]))
-        images[atom] = terms.apply("floordiv", rest, stride)
-        rest = terms.apply("mod", rest, stride)
-    images[old.atoms[-1]] = rest
-    return images
-
-
-def _copied(axis: Axis) -> Axis:
-    """An axis of the same name and size that is another one."""
-    parts = tuple(_copied(part) for part in axis.parts)
-    return Axis(f"{axis.name}'", axis.size, parts, axis.derived, axis.structure)

@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from ncdlang.analysis.associate import associate
 from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.proof import agrees, grows
+from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics, summands
+from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.separate import Refusal, Separation, under_condition
 from ncdlang.analysis.steps import (
     Choice,
@@ -28,6 +30,7 @@ from ncdlang.analysis.terms import (
     Array,
     Term,
     Terms,
+    hoisted,
     is_fold,
     kind_of,
     number_kind,
@@ -35,6 +38,7 @@ from ncdlang.analysis.terms import (
     outermost,
     subterms,
 )
+from ncdlang.records import replace
 from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis, Kind
 
@@ -55,6 +59,8 @@ def make_plan(
         (wire.name, tuple(a for axis in wire.type.axes for a in axis.atoms), term)
         for wire, term in opened.results
     ]
+    for step in opened.made:
+        planner.add(step)
     results = planner.run(roots)
     return Plan(opened, tuple(planner.steps), results, tuple(planner.choices))
 
@@ -86,6 +92,11 @@ class Planner:
         self.made: dict[Term, Array] = {}
         self._count = 0
 
+    def make(self, array: Array) -> None:
+        """An array that is made of a term of its own, before all that reads it."""
+        assert array.made is not None
+        self._root(array, under_condition(self.terms, array.made))
+
     def run(self, roots: list[Root], partial: frozenset[str] = frozenset()) -> tuple[Array, ...]:
         """The arrays of the roots, each over its axes in order; `partial` ones are pieces too."""
         results: list[Array] = []
@@ -96,6 +107,22 @@ class Planner:
             results.append(array)
         self.steps = merged(joined(self.terms, self.steps, set(results)), self._holds_columns)
         return tuple(results)
+
+    def add(self, step: Recurrence | Scattered) -> None:
+        """A recurrence or a scatter; what it sums over is made before."""
+
+        def alone(term: Term) -> Term:
+            pieces = pieces_round(term, outermost(term, is_fold))
+            return self._replaced(term, pieces, lambda body: body)
+
+        if isinstance(step, Recurrence):
+            factor, offset = alone(step.factor), alone(step.offset)
+            self.steps.append(replace(step, factor=factor, offset=offset))
+        else:
+            base = alone(step.base) if step.base is not None else None
+            indices = tuple(map(alone, step.indices))
+            made = replace(step, source=alone(step.source), indices=indices, base=base)
+            self.steps.append(made)
 
     # ---- one array -------------------------------------------------------------------------------
 
@@ -206,7 +233,7 @@ class Planner:
         waiting = statistics(own, streamed)
         inner = [f for fold in every for f in inner_folds(fold.args[0], streamed)]
         roles = find_roles(own, waiting, inner, streamed, array.axes)
-        term = self._inside(term, streamed, roles)
+        term = hoisted(self.terms, self._inside(term, streamed, roles), streamed)
         separation = Separation(self.terms, streamed)
         normal = separation.normalised(term)
         folds = [f for f in subterms(normal) if f.op == "fold" and frozenset(f.bound) == streamed]

@@ -9,8 +9,10 @@ from math import prod
 from ncdlang.analysis.cost import Block, Choice, Key, Problem, bound, flops, optimum, repeats
 from ncdlang.analysis.devices import WIDTHS, Device
 from ncdlang.analysis.plan import RESIDENT
+from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.roles import inner_folds
-from ncdlang.analysis.steps import Library, Region, Step, terms_of
+from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.steps import Library, Region, Step, arrays_of, terms_of
 from ncdlang.analysis.terms import Array, Term, reads, subterms
 from ncdlang.analysis.visited import visited
 from ncdlang.records import record
@@ -19,6 +21,8 @@ from ncdlang.semantics.types import Axis
 
 LATTICE = 16
 SINGLE = 4
+# Two steps `a h + b` compose with two products and a sum.
+SCAN_STEP = 3
 
 
 @record(eq=False)
@@ -47,8 +51,8 @@ def unknown_sizes(step: Step, sizes: Mapping[Symbol, int]) -> tuple[str, ...]:
 
 def step_cost(step: Step, sizes: Mapping[Symbol, int], device: Device, dtype: str) -> StepCost:
     """The cost of a step whose sizes are all known."""
-    if isinstance(step, Library):
-        return _library_cost(step, sizes, device, dtype)
+    if not isinstance(step, Region):
+        return _plain_cost(step, sizes, device, dtype)
     problem = region_problem(step, sizes, dtype)
     choice = best_tiles(problem, step, device)
     share = visited(step, sizes, choice.tiles)
@@ -158,18 +162,20 @@ def _axes(step: Step) -> set[Axis]:
     return found
 
 
-def _library_cost(
-    step: Library, sizes: Mapping[Symbol, int], device: Device, dtype: str
+def _plain_cost(
+    step: Library | Recurrence | Scattered, sizes: Mapping[Symbol, int], device: Device, dtype: str
 ) -> StepCost:
     """Every array is read or written once; products of matrices run at the peak rate."""
     moved = 0.0
-    for array in (*reads(step.term), step.array):
+    for array in (*reads(*terms_of(step)), *arrays_of(step)):
         entries = prod(axis.size.evaluate(sizes) for axis in array.axes)
         moved += entries * _width(array, dtype)
     work = 0.0
-    for term in subterms(step.term):
+    for term in subterms(*terms_of(step)):
         if term.op == "fold":
             count, axes = _work(term)
             work += count * prod(axis.size.evaluate(sizes) for axis in axes)
+    if isinstance(step, Recurrence):
+        work += SCAN_STEP * prod(axis.size.evaluate(sizes) for axis in step.array.axes)
     seconds, limit = bound(work, moved, device.rate(dtype), device.bandwidth)
     return StepCost(moved, work, seconds, limit, {}, 0, 0)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 
 from ncdlang.analysis.associate import Association
 from ncdlang.analysis.opening import Opened
+from ncdlang.analysis.recurrences import Recurrence
+from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.separate import Refusal
 from ncdlang.analysis.terms import Array, Term, Terms, reads
 from ncdlang.records import record
@@ -50,7 +52,7 @@ class Library:
     refusal: Refusal | None = None
 
 
-Step = Region | Library
+Step = Region | Library | Recurrence | Scattered
 
 
 @record(eq=False)
@@ -76,7 +78,7 @@ class Plan:
 
     @property
     def regions(self) -> tuple[Region, ...]:
-        """The steps that are kernels."""
+        """The steps that stream."""
         return tuple(step for step in self.steps if isinstance(step, Region))
 
 
@@ -165,9 +167,17 @@ def _waits(step: Step, before: list[Step]) -> bool:
 
 def arrays_of(step: Step) -> tuple[Array, ...]:
     """The arrays that a step makes."""
-    return (step.array,) if isinstance(step, Library) else tuple(o.array for o in step.outputs)
+    return tuple(o.array for o in step.outputs) if isinstance(step, Region) else (step.array,)
 
 
 def terms_of(step: Step) -> tuple[Term, ...]:
-    """The terms that a step makes."""
-    return (step.term,) if isinstance(step, Library) else tuple(o.term for o in step.outputs)
+    """The terms that a step makes, or works with."""
+    match step:
+        case Region():
+            return tuple(output.term for output in step.outputs)
+        case Recurrence():
+            return step.factor, step.offset
+        case Scattered():
+            return step.parts
+        case Library():
+            return (step.term,)

@@ -8,6 +8,7 @@ need no rule of their own. Equal terms of one `Terms` are the same object.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial, reduce
 from typing import Any
 
 from ncdlang.records import record
@@ -138,10 +139,14 @@ class Terms:
                 return args[1] if not _widens(args[1], args[0]) else None
         if op in _WHOLE and all(arg.op == "number" and type(arg.data) is int for arg in args):
             return self.number(_WHOLE[op](args[0].data, args[1].data))
-        if op == "select" and args[0].op == "number":
-            return args[1] if args[0].data else args[2]
-        if op == "select" and args[1] is args[2]:
-            return args[1]
+        if op == "select":
+            return self._chosen(*args)
+        if op in ("and", "or"):
+            for one, other in (args, args[::-1]):
+                if one.op == "number":
+                    return other if bool(one.data) == (op == "and") else one
+        if op == "not":
+            return self._opposite(args[0])
         if op == "real" and args[0].op == "number":
             return self.number(float(args[0].data))
         if op == "neg" and args[0].op == "number":
@@ -149,6 +154,34 @@ class Terms:
         if op == "neg" and args[0].op == "neg":
             return args[0].args[0]
         return None
+
+    def _chosen(self, condition: Term, then: Term, otherwise: Term) -> Term | None:
+        """A choice that is none, or one with the constant last: what a mask hides."""
+        if condition.op == "number":
+            return then if condition.data else otherwise
+        if then is otherwise:
+            return then
+        if then.op == "number" and otherwise.op != "number":
+            opposite = self._opposite(condition)
+            if opposite is not None:
+                return self.apply("select", opposite, otherwise, then)
+        return None
+
+    def _opposite(self, condition: Term) -> Term | None:
+        """What holds where a condition does not, without a `not` of all of it."""
+        args = condition.args
+        match condition.op:
+            case "number":
+                return self.number(not condition.data)
+            case "not":
+                return args[0]
+            case "and" | "or":
+                other = "or" if condition.op == "and" else "and"
+                return self.apply(other, *(self.apply("not", arg) for arg in args))
+            case op if op in _OPPOSITE and "real" not in map(number_kind, args):
+                return self.apply(_OPPOSITE[op], *args)
+            case _:
+                return None
 
     # ---- rebuilding -----------------------------------------------------------------------------
 
@@ -200,6 +233,9 @@ class Terms:
 
 
 NONE: frozenset[Axis] = frozenset()
+
+# Comparisons of whole numbers; of reals both may be false.
+_OPPOSITE = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "le": "gt", "gt": "le"}
 
 # Operations on whole numbers that are carried out at once.
 _WHOLE: dict[str, Callable[[int, int], int]] = {
@@ -355,6 +391,32 @@ def parts(terms: Terms, product: Term) -> list[Term]:
             return parts(terms, product.args[0])
         case _:
             return [product]
+
+
+def hoisted(terms: Terms, term: Term, kept: frozenset[Axis]) -> Term:
+    """Factors that do not vary along the axes of a sum stand outside of it.
+
+    Sums over `kept` stay as they are.
+    """
+    memo: dict[Term, Term] = {}
+
+    def visit(now: Term) -> Term:
+        if now not in memo:
+            made = terms.rebuilt(now, tuple(visit(arg) for arg in now.args))
+            is_inner = made.kind == "sum" and frozenset(made.bound) != kept
+            memo[now] = outside(made) if is_inner else made
+        return memo[now]
+
+    def outside(fold: Term) -> Term:
+        factors = parts(terms, fold.args[0])
+        still = [f for f in factors if f.axes.isdisjoint(fold.bound)]
+        moving = [f for f in factors if not f.axes.isdisjoint(fold.bound)]
+        if not still or not moving:
+            return fold
+        inner = terms.fold("sum", fold.bound, reduce(partial(terms.apply, "mul"), moving))
+        return reduce(partial(terms.apply, "mul"), still, inner)
+
+    return visit(term)
 
 
 def reads(*terms: Term) -> list[Array]:

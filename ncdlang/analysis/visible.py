@@ -1,16 +1,16 @@
-"""Which part of the streamed axis a tile of rows has to visit.
+"""Which part of the streamed axis a tile of rows visits, and where its masks need no test.
 
 Where a mask is false every fold of the region gains nothing: sums 0, maxima -inf. The indices
-at which an affine mask can be true for some row of a tile form a range, whose ends are worked
-out here in closed form and verified by isl; tiles outside of it are never visited.
+at which an affine mask can be true for some row of a tile form a range, and those at which it is
+true for every row another one inside of it. Both are worked out here in closed form and verified by
+isl; tiles outside of the first are never visited, those within the second do without the mask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
 
-from ncdlang.analysis.linear import Linear, difference, linear
+from ncdlang.analysis.affine import Line, line
 from ncdlang.analysis.plan import Region
 from ncdlang.analysis.terms import COMPARISONS, Term, Terms, is_number, subterms
 from ncdlang.records import record
@@ -20,54 +20,90 @@ NOTHING = {"sum": "zero", "max": "low", "min": "high"}
 
 
 @record(eq=False)
-class Span:
+class Range:
     """A range of streamed indices, from `start` up to but without `stop`; None where open.
 
-    The ends are terms over the batch axes and the axes of `lowest` and `highest`, which stand
-    for the least and the greatest index of a tile along an axis of the rows.
+    The ends are terms over the batch axes, in which a maximum or minimum over the rows is one over
+    the rows of the tile.
     """
 
     start: Term | None
     stop: Term | None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is the whole axis."""
+        return self.start is None and self.stop is None
+
 
 @record(eq=False)
-class Visible:
-    """The range that a tile visits, with the axes that stand for the ends of its rows."""
+class Certain:
+    """The range in which conditions hold for every row, but for what `rests` says of each."""
 
-    span: Span
-    lowest: dict[Axis, Axis]
-    highest: dict[Axis, Axis]
-
-
-OPEN = Span(None, None)
+    span: Range
+    rests: Mapping[Term, Term]
 
 
-def visible(region: Region) -> Visible | None:
+OPEN = Range(None, None)
+
+
+def visible(region: Region) -> Range | None:
     """The range that a tile of rows visits; None if that is the whole streamed axis."""
-    if len(region.stream) != 1 or any(axis.parts for axis in region.stream):
+    ends = _ends(region)
+    if ends is None:
         return None
-    ends = _Ends(region.terms, region.stream[0], region.rows, region.batch)
     total = OPEN
     for condition in deciding(region.folds):
-        total = ends.both(total, ends.of(condition))
-    if total.start is None and total.stop is None:
+        total = ends.both(total, ends.possible(condition))
+    if total.is_open:
         return None
-    found = Visible(total, ends.lowest, ends.highest)
-    return found if _is_verified(region, found) else None
+    from ncdlang.analysis.visible_proof import none_outside
+
+    return total if none_outside(region, total, deciding(region.folds)) else None
+
+
+def certain(region: Region) -> Certain | None:
+    """The range in which every row of a tile sees everything; None if no mask has one."""
+    ends = _ends(region)
+    if ends is None:
+        return None
+    total = OPEN
+    rests: dict[Term, Term] = {}
+    for condition in conditions(region.folds):
+        found = ends.certain(condition)
+        if found is not None:
+            total = ends.both(total, found[0])
+            rests[condition] = found[1]
+    if not rests:
+        return None
+    from ncdlang.analysis.visible_proof import all_inside
+
+    made = Certain(total, rests)
+    return made if all_inside(region, made) else None
+
+
+def _ends(region: Region) -> _Ends | None:
+    if len(region.stream) != 1 or any(axis.parts for axis in region.stream):
+        return None
+    return _Ends(region.terms, region.stream[0], frozenset(region.rows), frozenset(region.batch))
+
+
+def conditions(folds: Iterable[Term]) -> list[Term]:
+    """The conditions of choices that vary along the streamed axes, outer ones first."""
+    found: dict[Term, None] = {}
+    for fold in folds:
+        for term in subterms(fold.args[0]):
+            if term.op == "select" and not term.args[0].axes.isdisjoint(fold.bound):
+                found[term.args[0]] = None
+    return list(found)
 
 
 def deciding(folds: Iterable[Term]) -> list[Term]:
     """The conditions without which no fold gains anything."""
     folds = tuple(folds)
-    found: dict[Term, None] = {}
-    for fold in folds[:1]:
-        for term in subterms(fold.args[0]):
-            if term.op == "select" and not term.args[0].axes.isdisjoint(fold.bound):
-                found[term.args[0]] = None
     return [
         condition
-        for condition in found
+        for condition in conditions(folds[:1])
         if all(without(f.args[0], condition) == NOTHING.get(f.kind) for f in folds)
     ]
 
@@ -124,156 +160,116 @@ class _Ends:
     """Ranges of conditions, in closed form."""
 
     def __init__(
-        self, terms: Terms, stream: Axis, rows: tuple[Axis, ...], batch: tuple[Axis, ...]
+        self, terms: Terms, stream: Axis, rows: frozenset[Axis], batch: frozenset[Axis]
     ) -> None:
         self.terms = terms
         self.stream = stream
+        self.rows = rows
         self.batch = batch
-        self.lowest = {axis: Axis(f"{axis.name}_low", axis.size) for axis in rows}
-        self.highest = {axis: Axis(f"{axis.name}_high", axis.size) for axis in rows}
 
-    def of(self, condition: Term) -> Span:
-        """The range in which a condition may hold."""
+    def possible(self, condition: Term) -> Range:
+        """The range in which a condition holds for some row."""
         args = condition.args
         if condition.op == "and":
-            return self.both(self.of(args[0]), self.of(args[1]))
+            return self.both(self.possible(args[0]), self.possible(args[1]))
         if condition.op == "or":
-            return self.either(self.of(args[0]), self.of(args[1]))
+            return self._either(self.possible(args[0]), self.possible(args[1]))
+        return self._comparison(condition, "max") or OPEN
+
+    def certain(self, condition: Term) -> tuple[Range, Term] | None:
+        """A range in which a condition is what the second part says; None if it has none."""
+        args, apply = condition.args, self.terms.apply
+        if condition.op in ("and", "or"):
+            left, right = self.certain(args[0]), self.certain(args[1])
+            if left is None or right is None:
+                found, rest = (left, args[1]) if left else (right, args[0])
+                return found and (found[0], apply(condition.op, found[1], rest))
+            if condition.op == "and":
+                return self.both(left[0], right[0]), apply("and", left[1], right[1])
+            if not _is_true(left[1]) or not _is_true(right[1]):
+                return left[0], apply("or", left[1], args[1])
+            return self._either_side(left[0], right[0]), left[1]
+        if condition.op == "eq":
+            return None
+        found = self._comparison(condition, "min")
+        return (found, self.terms.number(True)) if found and not found.is_open else None
+
+    def _comparison(self, condition: Term, end: str) -> Range | None:
+        """Where a comparison holds for the row that is most (`max`) or least (`min`) in favour."""
         if condition.op not in COMPARISONS or condition.op == "ne":
-            return OPEN
-        left, right = linear(self.terms, args[0]), linear(self.terms, args[1])
+            return None
+        left, right = (
+            line(self.terms, arg, self.stream, self.rows, self.batch) for arg in condition.args
+        )
         if left is None or right is None:
-            return OPEN
-        up = difference(self.terms, right, left)
+            return None
+        up, down = right.less(self.terms, left), left.less(self.terms, right)
+        if up is None or down is None:
+            return None
         match condition.op:
             case "le":
-                return self._atom(up, 0)
+                return self._atom(up, 0, end)
             case "lt":
-                return self._atom(up, -1)
+                return self._atom(up, -1, end)
             case "ge":
-                return self._atom(difference(self.terms, left, right), 0)
+                return self._atom(down, 0, end)
             case "gt":
-                return self._atom(difference(self.terms, left, right), -1)
+                return self._atom(down, -1, end)
             case _:
-                down = difference(self.terms, left, right)
-                return self.both(self._atom(up, 0), self._atom(down, 0))
+                return self.both(self._atom(up, 0, end), self._atom(down, 0, end))
 
-    def both(self, left: Span, right: Span) -> Span:
+    def both(self, left: Range, right: Range) -> Range:
         """The range of both conditions together."""
-        return Span(
+        return Range(
             self._joined("max", left.start, right.start),
             self._joined("min", left.stop, right.stop),
         )
 
-    def either(self, left: Span, right: Span) -> Span:
+    def _either(self, left: Range, right: Range) -> Range:
         """The smallest range that has both."""
 
         def end(op: str, a: Term | None, b: Term | None) -> Term | None:
             return None if a is None or b is None else self.terms.apply(op, a, b)
 
-        return Span(end("min", left.start, right.start), end("max", left.stop, right.stop))
+        return Range(end("min", left.start, right.start), end("max", left.stop, right.stop))
+
+    def _either_side(self, left: Range, right: Range) -> Range:
+        """A range within both: all of them if they are open to the same side, else the first."""
+        if (left.start is None) != (right.start is None):
+            return left
+        if (left.stop is None) != (right.stop is None):
+            return left
+        return (
+            left if left.start is not None and left.stop is not None else self._either(left, right)
+        )
 
     def _joined(self, op: str, left: Term | None, right: Term | None) -> Term | None:
         if left is None or right is None:
             return left or right
         return self.terms.apply(op, left, right)
 
-    def _atom(self, form: Linear, slack: int) -> Span:
-        """Where `form + slack >= 0` may hold for some row of the tile."""
+    def _atom(self, form: Line, slack: int, end: str) -> Range:
+        """Where `form + slack >= 0` holds for the row with the greatest or the least rest."""
         apply, number = self.terms.apply, self.terms.number
-        step = form.coefficients.get(self.stream, 0)
-        others = {a: c for a, c in form.coefficients.items() if a is not self.stream}
-        known = all(a in self.lowest or a in self.batch for a in others)
-        if abs(step) != 1 or not known:
+        if abs(form.step) != 1:
             return OPEN
-        # The greatest value of everything but the streamed index.
-        greatest = apply("add", form.rest, number(slack))
-        for axis, c in others.items():
-            ends = self.highest if c > 0 else self.lowest
-            index = self.terms.index(ends.get(axis, axis))
-            scaled = apply("neg", index) if c == -1 else apply("mul", index, number(c))
-            greatest = apply("add", greatest, scaled)
-        if step < 0:
-            return Span(None, apply("add", greatest, number(1)))
-        return Span(apply("neg", greatest), None)
+        if form.step < 0:
+            most = self._extreme(form, end, slack + 1)
+            stop = apply("mul", most, number(form.divisor))
+            return Range(None, apply("sub", stop, form.shift))
+        opposite = "min" if end == "max" else "max"
+        least = self._extreme(form.times(self.terms, -1), opposite, -slack)
+        start = apply("mul", least, number(form.divisor))
+        return Range(apply("sub", start, form.shift), None)
+
+    def _extreme(self, form: Line, end: str, slack: int) -> Term:
+        """The greatest or least value in a tile of everything but the streamed index."""
+        rest = self.terms.apply("add", form.rest, self.terms.number(slack))
+        if form.rows is None:
+            return rest
+        axes = tuple(sorted(form.rows.axes & self.rows, key=lambda axis: axis.name))
+        return self.terms.apply("add", self.terms.fold(end, axes, form.rows), rest)
 
 
-# ---- verification -------------------------------------------------------------------------------
-
-
-def _is_verified(region: Region, found: Visible) -> bool:
-    """Whether isl proves that nothing outside of the range is ever visible."""
-    import islpy
-
-    writer = _Isl(region, found)
-    outside = [f"x < {writer.text(found.span.start)}"] if found.span.start else []
-    outside += [f"x >= {writer.text(found.span.stop)}"] if found.span.stop else []
-    conditions = [writer.condition(c) for c in deciding(region.folds)]
-    box = [f"0 <= x < {writer.text(region.terms.size(region.stream[0].size))}"]
-    for axis, name in writer.axes.items():
-        box.append(f"0 <= {name} < {writer.text(region.terms.size(axis.size))}")
-        if axis in found.lowest:
-            low, high = (writer.ends[e[axis]] for e in (found.lowest, found.highest))
-            box.append(f"{low} <= {name} <= {high}")
-    parameters = [*writer.sizes.values(), *writer.ends.values()]
-    parameters += [name for axis, name in writer.axes.items() if axis in region.batch]
-    points = ["x", *(n for a, n in writer.axes.items() if a not in region.batch)]
-    text = (
-        f"[{', '.join(parameters)}] -> {{ [{', '.join(points)}] : "
-        f"{' and '.join([*box, *conditions])} and ({' or '.join(outside)}) }}"
-    )
-    return bool(islpy.Set(text).is_empty())
-
-
-class _Isl:
-    """Conditions as isl reads them; what is not affine counts as true."""
-
-    def __init__(self, region: Region, found: Visible) -> None:
-        self.stream = region.stream[0]
-        self.terms = region.terms
-        self.sizes: dict[Any, str] = {}
-        self.ends: dict[Axis, str] = {}
-        self.axes: dict[Axis, str] = {}
-        for position, axis in enumerate((*region.rows, *region.batch)):
-            self.axes[axis] = f"i{position}"
-        for position, axis in enumerate((*found.lowest.values(), *found.highest.values())):
-            self.ends[axis] = f"e{position}"
-
-    def text(self, term: Term) -> str:
-        """A whole number."""
-        args = term.args
-        match term.op:
-            case "number":
-                return str(term.data)
-            case "index":
-                if term.data is self.stream:
-                    return "x"
-                return self.ends.get(term.data) or self.axes[term.data]
-            case "size":
-                return self.sizes.setdefault(term.data, f"n{len(self.sizes)}")
-            case "max" | "min":
-                return f"{term.op}({self.text(args[0])}, {self.text(args[1])})"
-            case "add" | "sub":
-                sign = "+" if term.op == "add" else "-"
-                return f"({self.text(args[0])} {sign} {self.text(args[1])})"
-            case "neg":
-                return f"(0 - {self.text(args[0])})"
-            case "mul":
-                number, other = args if args[0].op == "number" else args[::-1]
-                return f"({self.text(number)} * {self.text(other)})"
-            case _:
-                return self.text(args[0])
-
-    def condition(self, term: Term) -> str:
-        """A truth value."""
-        args = term.args
-        if term.op in ("and", "or"):
-            return f"({self.condition(args[0])} {term.op} {self.condition(args[1])})"
-        signs = {"le": "<=", "lt": "<", "ge": ">=", "gt": ">", "eq": "="}
-        if term.op not in signs:
-            return "true"
-        for arg in args:
-            form = linear(self.terms, arg)
-            if form is None or not form.coefficients.keys() <= {self.stream, *self.axes}:
-                return "true"
-        return f"{self.text(args[0])} {signs[term.op]} {self.text(args[1])}"
+def _is_true(term: Term) -> bool:
+    return term.op == "number" and term.data is True

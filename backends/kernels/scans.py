@@ -1,0 +1,187 @@
+"""The source of the kernel of a linear recurrence: an associative scan, tile after tile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ncdlang.analysis.recurrences import Recurrence
+from ncdlang.analysis.terms import Term, subterms
+from ncdlang.semantics.size import product
+from ncdlang.semantics.types import Axis
+
+from ..pytorch.names import comment
+from .expressions import Argument, Arguments, Expressions
+from .source import Kernel
+from .tiles import Dim, Names, Scope, Value, shaped
+
+TAKEN = ("pid", "lift", "start", "state", "factor", "offset", "steps", "made", "last")
+TAKEN += ("tile", "PRECISION", "then")
+
+THEN = """@triton.jit
+def then(a1, b1, a2, b2):
+    return a2 * a1, a2 * b1 + b2
+
+
+"""
+
+
+def write_scan(recurrence: Recurrence, name: str) -> Kernel:
+    """The kernel of a recurrence. Raises Unsupported for a term that has no form over tiles."""
+    return _Writer(recurrence, name).write()
+
+
+@dataclass(eq=False, slots=True)
+class _Writer:
+    recurrence: Recurrence
+    name: str
+    names: Names = field(init=False)
+    arguments: Arguments = field(init=False)
+    code: Expressions = field(init=False)
+    lanes: Dim = field(init=False)
+    steps: Dim = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.names = Names()
+        for taken in (self.name, *TAKEN):
+            self.names.claim(taken)
+        self.arguments = Arguments(self.names)
+        recurrence = self.recurrence
+        uses: dict[Term, int] = {}
+        for term in subterms(recurrence.factor, recurrence.offset):
+            for arg in term.args:
+                uses[arg] = uses.get(arg, 0) + 1
+        self.code = Expressions(self.arguments, uses)
+        self.code.labels |= recurrence.terms.names
+        axes = tuple(atom for axis in recurrence.array.axes for atom in axis.atoms)
+        self.steps = self._dim("step", (recurrence.axis,))
+        self.lanes = self._dim("lane", tuple(a for a in axes if a is not recurrence.axis))
+        if not self.lanes.axes:
+            self.lanes.block = self.lanes.length = "1"
+
+    def _dim(self, role: str, axes: tuple[Axis, ...]) -> Dim:
+        hint = "_".join(axis.name for axis in axes) or role
+        offset = self.names.claim(hint)
+        block = self.names.claim(f"BLOCK_{hint.upper()}")
+        dim = Dim(role, axes, offset, self.names.claim(f"{offset}_ok"), block)
+        dim.length = self.arguments.size(product(axis.size for axis in axes), f"n_{hint}")
+        for axis in axes:
+            dim.indices[axis] = offset if len(axes) == 1 else self.names.claim(axis.name)
+        return dim
+
+    def write(self) -> Kernel:
+        recurrence, lanes, steps = self.recurrence, self.lanes, self.steps
+        outside = dict.fromkeys(lanes.axes, lanes)
+        before = Scope([], 1, outside)
+        self._programs(before)
+        loop = Scope([], 2, {**outside, recurrence.axis: steps}, (before,))
+        head = self._tile(loop)
+        dims = (steps, lanes)
+        a = self._spread(self.code.value(recurrence.factor, loop, dims), "1.0")
+        b = self._spread(self.code.value(recurrence.offset, loop, dims), "0.0")
+        loop.write(f"factor = {a}")
+        loop.write(f"offset = {b}")
+        backwards = ", reverse=True" if recurrence.reverse else ""
+        loop.write(f"factor, offset = tl.associative_scan((factor, offset), 0, then{backwards})")
+        loop.write("made = factor * state[None, :] + offset")
+        output = self._store(loop)
+        # Steps beyond the end leave the state as it is.
+        end = "0" if recurrence.reverse else f"{steps.block} - 1"
+        loop.write(f"last = tl.arange(0, {steps.block}) == {end}")
+        loop.write("state = tl.sum(tl.where(last[:, None], made, 0.0), axis=0)")
+        lines = [
+            comment(f"# {recurrence.array}[{_listed(recurrence.array.axes)}]"),
+            comment(f"# grouped {_listed(lanes.axes)}; an associative scan along {steps.offset}"),
+            "@triton.jit",
+            f"def {self.name}(",
+            *self._signature(),
+            "):",
+            *before.lines,
+            f"    state = tl.zeros([{lanes.block}], tl.float32)",
+            f"    {head}",
+            *loop.lines,
+        ]
+        text = "\n".join(lines) + "\n"
+        return Kernel(
+            self.name,
+            text,
+            recurrence,
+            self.arguments,
+            (),
+            lanes,
+            steps,
+            (),
+            (),
+            (output,),
+            frozenset(),
+            THEN,
+        )
+
+    def _programs(self, scope: Scope) -> None:
+        """Which lanes a program has."""
+        lanes = self.lanes
+        scope.write("pid = tl.program_id(0)")
+        if lanes.axes:
+            tiles = self.names.claim("lane_tiles")
+            scope.write(f"{tiles} = tl.cdiv({lanes.length}, {lanes.block})")
+            scope.write(f"lift = (pid // {tiles}).to(tl.int64)")
+            start = f"pid % {tiles} * {lanes.block}"
+        else:
+            scope.write("lift = pid.to(tl.int64)")
+            start = "0"
+        scope.write(f"{lanes.offset} = {start} + tl.arange(0, {lanes.block})")
+        scope.write(f"{lanes.valid} = {lanes.offset} < {lanes.length}")
+        if len(lanes.axes) < 2:
+            return
+        for position, axis in enumerate(lanes.axes):
+            later = product(a.size for a in lanes.axes[position + 1 :])
+            text = lanes.offset
+            if later.value != 1:
+                text = f"({text} // {self.arguments.size(later, 'n_rest')})"
+            scope.write(f"{lanes.indices[axis]} = {text} % {self.arguments.size(axis.size)}")
+
+    def _tile(self, scope: Scope) -> str:
+        """The head of the loop; the last tile comes first where the recurrence is reversed."""
+        steps = self.steps
+        head = f"for start in range(0, {steps.length}, {steps.block}):"
+        if self.recurrence.reverse:
+            count = f"tl.cdiv({steps.length}, {steps.block})"
+            head = f"for tile in range(0, {count}):"
+            scope.write(f"start = ({count} - 1 - tile) * {steps.block}")
+        scope.write(f"{steps.offset} = start + tl.arange(0, {steps.block})")
+        scope.write(f"{steps.valid} = {steps.offset} < {steps.length}")
+        return head
+
+    def _spread(self, value: Value, neutral: str) -> str:
+        """A value for every step and lane; beyond the end the step that changes nothing."""
+        dims = (self.steps, self.lanes)
+        text = shaped(value, dims)
+        if value.dims != dims:
+            text = f"{text} + tl.zeros([{self.steps.block}, {self.lanes.block}], tl.float32)"
+        return f"tl.where({self.steps.valid}[:, None], {text}, {neutral})"
+
+    def _store(self, scope: Scope) -> Argument:
+        recurrence = self.recurrence
+        argument = self.arguments.array(recurrence.array)
+        coordinates = tuple(map(recurrence.terms.index, recurrence.array.axes))
+        dims = (self.steps, self.lanes)
+        address, over, mask = self.code.address(argument, coordinates, scope, dims)
+        if over != dims:
+            address, mask = f"({address})[:, None]", f"({mask})[:, None]"
+        made = f"made.to({argument.pointer}.dtype.element_ty)"
+        scope.write(f"tl.store({address}, {made}, mask={mask})")
+        return argument
+
+    def _signature(self) -> list[str]:
+        lines = [
+            ", ".join((argument.pointer, *argument.strides, argument.batch))
+            for argument in self.arguments.arrays.values()
+        ]
+        if self.arguments.sizes:
+            lines.append(", ".join(self.arguments.sizes.values()))
+        blocks = [dim.block for dim in (self.lanes, self.steps) if dim.axes]
+        lines.append(", ".join(f"{name}: tl.constexpr" for name in (*blocks, "PRECISION")))
+        return [f"    {line}," for line in lines]
+
+
+def _listed(axes: tuple[Axis, ...]) -> str:
+    return " ".join(axis.name for axis in axes)

@@ -1,0 +1,142 @@
+"""Steps of a plan as lines of a function: kernels where they run, else PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ncdlang.analysis.recurrences import Recurrence
+from ncdlang.analysis.scatters import IDENTITY, Scattered
+from ncdlang.analysis.steps import Library, Region, Step, arrays_of
+from ncdlang.analysis.terms import Array
+from ncdlang.semantics.types import Axis
+
+from ..pytorch.code import number
+from .launching import Launch
+from .runner import Launcher, Program
+from .torch_text import TorchWriter
+from .variables import Function, format_of, room_for
+
+REDUCED = {"=": "=", "+=": "sum", "max=": "amax", "min=": "amin"}
+
+
+def write_steps(
+    program: Program, function: Function, like: str, exact: bool, guard: str = "fits"
+) -> list[str]:
+    """Steps in order: kernels where they run (`fits`), else the library."""
+    lines: list[str] = []
+    writer = function.writer(program.terms, like, exact)
+    for step in program.steps:
+        launcher = program.launchers.get(step)
+        if launcher is not None:
+            lines.append(f"if {guard}:")
+            for array in arrays_of(step):
+                room = room_for(array, function, like)
+                lines.append(f"    {function.array(array)} = {room}")
+            launched = Launch(launcher.kernel, function.sizes).launch(function, like)
+            lines += [f"    {line}" for line in launched]
+            lines.append("else:")
+            inner = function.writer(program.terms, like, exact)
+            lines += [f"    {line}" for line in library_lines(step, inner, function)]
+            continue
+        lines += library_lines(step, writer, function)
+    return lines
+
+
+def library_lines(
+    step: Step, writer: TorchWriter, function: Function, wanted: Iterable[Array] | None = None
+) -> list[str]:
+    """What a step makes, or the `wanted` part of it, by PyTorch."""
+    start = len(writer.lines)
+    arrays = arrays_of(step) if wanted is None else tuple(wanted)
+    match step:
+        case Region():
+            made = [(o.array, o.term) for o in step.outputs if o.array in arrays]
+            for array, term in made:
+                text = writer.whole(term, array.axes, format_of(array))
+                writer.lines.append(f"{function.array(array)} = {text}")
+        case Library():
+            text = writer.whole(step.term, step.array.axes, format_of(step.array))
+            writer.lines.append(f"{function.array(step.array)} = {text}")
+        case Recurrence() if arrays:
+            _scan(step, writer, function)
+        case Scattered() if arrays:
+            _scatter(step, writer, function)
+        case _:
+            pass
+    return writer.lines[start:]
+
+
+def _scan(step: Recurrence, writer: TorchWriter, function: Function) -> None:
+    axes = step.array.axes
+    factor, offset = (writer.whole(term, axes, "wide") for term in (step.factor, step.offset))
+    dim = 1 + axes.index(step.axis)
+    made = f"_scan({factor}, {offset}, {dim}, {step.reverse})"
+    writer.lines.append(f"{function.array(step.array)} = {made}.to({format_of(step.array)})")
+
+
+# ---- scatters -----------------------------------------------------------------------------------
+
+
+def _places(step: Scattered, writer: TorchWriter) -> str:
+    """The place of each source, by the keys of the array."""
+    along = [
+        f"({writer.whole(index, step.listed, 'torch.int64')}, {writer.size(axis.size)})"
+        for axis, index in step.keys
+    ]
+    return f"_places(_number(0, torch.int64, {writer.like}), {', '.join(along)})"
+
+
+def _begin(step: Scattered, writer: TorchWriter, axes: tuple[Axis, ...]) -> str:
+    """What the array holds before, with its axes in this order."""
+    if step.base is not None:
+        return writer.whole(step.base, axes, "wide")
+    return f"_number({number(IDENTITY[step.op]).text}, wide, {writer.like})"
+
+
+def _scatter(step: Scattered, writer: TorchWriter, function: Function) -> None:
+    lanes = tuple(axis for axis, _ in step.lanes)
+    order = (*(axis for axis, _ in step.keys), *(axis for _, axis in step.lanes))
+    source = writer.whole(step.source, (*step.listed, *lanes), "wide")
+    places = writer.claim("places")
+    writer.lines.append(f"{places} = {_places(step, writer)}")
+    shape = "".join(f", {writer.size(axis.size)}" for axis in order)
+    begin = _begin(step, writer, order)
+    made = f'_scattered("{REDUCED[step.op]}", {begin}, {places}, {source}, {len(step.keys)}{shape})'
+    places_of = [order.index(axis) + 1 for axis in step.array.axes]
+    if places_of != sorted(places_of):
+        made += f".permute(0, {', '.join(map(str, places_of))})"
+    writer.lines.append(f"{function.array(step.array)} = {made}.to({format_of(step.array)})")
+
+
+def scatter_launch(launcher: Launcher, function: Function, like: str) -> list[str]:
+    """The lines that run a kernel of a scatter.
+
+    It is the sorted one where sources meet and results have to be the same each time.
+    """
+    step = launcher.region
+    assert isinstance(step, Scattered)
+    name, writer = function.array(step.array), function.writer(step.terms, like, False)
+    begin = _begin(step, writer, step.array.axes)
+    shape = ", ".join(["lift", *(function.sizes.text(axis.size) for axis in step.array.axes)])
+    # What is added up atomically is not rounded in between.
+    dtype = "wide" if step.collides else format_of(step.array)
+    writer.lines.append(f"{name} = {begin}.expand({shape}).to({dtype}, copy=True).contiguous()")
+    plain = [*writer.lines, *Launch(launcher.kernel, function.sizes).launch(function, like)]
+    if step.collides:
+        plain.append(f"{name} = {name}.to({format_of(step.array)})")
+    if launcher.sorted is None:
+        return plain
+    writer = function.writer(step.terms, like, False)
+    order, starts = (a for a in launcher.sorted.arguments.arrays if a.role == "order")
+    places = _places(step, writer)
+    count = "".join(f", {function.sizes.text(axis.size)}" for axis, _ in step.keys)
+    pair = f"{function.array(order)}, {function.array(starts)}"
+    ordered = [*writer.lines, f"{pair} = _sorted_places({places}, lift{count})"]
+    ordered.append(f"{name} = {room_for(step.array, function, like)}")
+    ordered += Launch(launcher.sorted, function.sizes).launch(function, like)
+    return [
+        "if torch.are_deterministic_algorithms_enabled():",
+        *(f"    {line}" for line in ordered),
+        "else:",
+        *(f"    {line}" for line in plain),
+    ]
