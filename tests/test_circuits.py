@@ -570,8 +570,8 @@ def test_a_diagram_without_kernels_says_so() -> None:
     assert "no part of it streams: all is left to the library" in shown(drawn)
     assert set().union(*levels_of(drawn).values()) == {""}
     recurrence = (EXAMPLES / "recurrence.ncd").read_text(encoding="utf-8")
-    with pytest.raises(ncdlang.NcdError, match="ssm has no kernels: a scan has no form"):
-        ncdlang.loads(recurrence).draw("ssm", streams="on").gv()
+    with pytest.raises(ncdlang.NcdError, match="lstm has no kernels: a recurrence is no assoc"):
+        ncdlang.loads(recurrence).draw("lstm", streams="on").gv()
     with pytest.raises(ncdlang.NcdError, match="`streams` is drawn in the style circuit"):
         ncdlang.loads(ATTENTION).draw(style="graph", streams="on").gv()
 
