@@ -6,23 +6,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
-import pytest
 import torch
 from checked import check
 from hypothesis import HealthCheck, given, settings
 from programs import Program, programs
-from test_check_laws import LIBRARY, printed, unwrapped
+from test_check_laws import printed, unwrapped
 from torch_judge import assert_same
 
 from ncdlang.ir.lower import lower
 from ncdlang.ir.text import render
-from ncdlang.semantics import module
 from ncdlang.semantics.program import CheckedProgram
 from ncdlang.source import Source
 from ncdlang.syntax.format import format_file
-from ncdlang.syntax.parser import Parsed, parse
+from ncdlang.syntax.parser import parse
 from ncdlang.syntax.text import render_tree
 
 COUNT = 2000 if os.environ.get("NCDLANG_FULL") else 200
@@ -32,23 +29,6 @@ many = settings(
     max_examples=COUNT,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def parsed_once() -> Iterator[None]:
-    """The library's files are parsed once, not again for each program."""
-    known: dict[str, Parsed] = {}
-
-    def parse_once(source: Source) -> Parsed:
-        if source.text not in LIBRARY:
-            return parse(source)
-        if source.text not in known:
-            known[source.text] = parse(source)
-        return known[source.text]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "parse", parse_once)
-        yield
 
 
 def formatted(text: str) -> str:

@@ -141,8 +141,14 @@ def _use_equations(
 
 
 def _solved(equation: _Equation, symbol: Symbol, sizes: Sizes) -> int | None:
-    """The value at which the equation holds, None where it is not linear in the symbol."""
-    size = equation.size.substitute({known: constant(value) for known, value in sizes.items()})
+    """The value at which the equation holds, None where it is not linear in the symbol.
+
+    Where it divides by a size of 0 it tells nothing either.
+    """
+    try:
+        size = equation.size.substitute({known: constant(value) for known, value in sizes.items()})
+    except ZeroDivisionError:
+        return None
     powers = {monomial: c for monomial, c in size.terms if monomial}
     slope = powers.get(((symbol, 1),), 0)
     if not slope or len(powers) > 1:
