@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ncdlang.analysis.terms import Array, Term, number_kind, ordered, subterms
-from ncdlang.semantics.size import Size
+from ncdlang.semantics.size import Size, product
 from ncdlang.semantics.types import Axis
 
 from ..pytorch.names import comment
@@ -58,6 +58,26 @@ class Arguments:
             name = f"n_{single}" if single.isidentifier() else hint
             self.sizes[size] = self.names.claim(name)
         return self.sizes[size]
+
+    def dim(self, role: str, axes: tuple[Axis, ...]) -> Dim:
+        """The dimension of tiles that some axes make, with the names of its variables."""
+        hint = "_".join(axis.name for axis in axes) or role
+        offset = self.names.claim(hint)
+        block = self.names.claim(f"BLOCK_{hint.upper()}")
+        dim = Dim(role, axes, offset, self.names.claim(f"{offset}_ok"), block)
+        dim.length = self.size(product(axis.size for axis in axes), f"n_{hint}")
+        for axis in axes:
+            dim.indices[axis] = offset if len(axes) == 1 else self.names.claim(axis.name)
+        return dim
+
+
+def uses_in(*terms: Term) -> dict[Term, int]:
+    """How often each term is an argument in some terms."""
+    uses: dict[Term, int] = {}
+    for term in subterms(*terms):
+        for arg in term.args:
+            uses[arg] = uses.get(arg, 0) + 1
+    return uses
 
 
 class Expressions:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ncdlang.analysis.recurrences import Recurrence
-from ncdlang.analysis.terms import Term, subterms
 from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis
 
 from ..pytorch.names import comment
-from .expressions import Argument, Arguments, Expressions
+from .expressions import Argument, Arguments, Expressions, uses_in
 from .source import Kernel
 from .tiles import Dim, Names, Scope, Value, shaped
 
@@ -46,27 +45,13 @@ class _Writer:
             self.names.claim(taken)
         self.arguments = Arguments(self.names)
         recurrence = self.recurrence
-        uses: dict[Term, int] = {}
-        for term in subterms(recurrence.factor, recurrence.offset):
-            for arg in term.args:
-                uses[arg] = uses.get(arg, 0) + 1
-        self.code = Expressions(self.arguments, uses)
+        self.code = Expressions(self.arguments, uses_in(recurrence.factor, recurrence.offset))
         self.code.labels |= recurrence.terms.names
         axes = tuple(atom for axis in recurrence.array.axes for atom in axis.atoms)
-        self.steps = self._dim("step", (recurrence.axis,))
-        self.lanes = self._dim("lane", tuple(a for a in axes if a is not recurrence.axis))
+        self.steps = self.arguments.dim("step", (recurrence.axis,))
+        self.lanes = self.arguments.dim("lane", tuple(a for a in axes if a is not recurrence.axis))
         if not self.lanes.axes:
             self.lanes.block = self.lanes.length = "1"
-
-    def _dim(self, role: str, axes: tuple[Axis, ...]) -> Dim:
-        hint = "_".join(axis.name for axis in axes) or role
-        offset = self.names.claim(hint)
-        block = self.names.claim(f"BLOCK_{hint.upper()}")
-        dim = Dim(role, axes, offset, self.names.claim(f"{offset}_ok"), block)
-        dim.length = self.arguments.size(product(axis.size for axis in axes), f"n_{hint}")
-        for axis in axes:
-            dim.indices[axis] = offset if len(axes) == 1 else self.names.claim(axis.name)
-        return dim
 
     def write(self) -> Kernel:
         recurrence, lanes, steps = self.recurrence, self.lanes, self.steps

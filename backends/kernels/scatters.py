@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ncdlang.analysis.scatters import IDENTITY, Scattered
-from ncdlang.analysis.terms import Array, Term, subterms
+from ncdlang.analysis.terms import Array
 from ncdlang.semantics.size import product
 from ncdlang.semantics.types import INTEGER, Axis
 
 from ..pytorch.names import comment
-from .expressions import Argument, Arguments, Expressions, Unsupported
+from .expressions import Argument, Arguments, Expressions, Unsupported, uses_in
 from .source import Kernel
 from .tiles import Dim, Names, Scope, Value, shaped
 
@@ -60,27 +60,15 @@ class _Writer:
         for taken in (self.name, *TAKEN):
             self.names.claim(taken)
         self.arguments = Arguments(self.names)
-        uses: dict[Term, int] = {}
-        for term in subterms(*self.scattered.parts):
-            for arg in term.args:
-                uses[arg] = uses.get(arg, 0) + 1
-        self.code = Expressions(self.arguments, uses)
+        self.code = Expressions(self.arguments, uses_in(*self.scattered.parts))
         self.code.labels |= self.scattered.terms.names
-        self.sources = self._dim("step", self.scattered.listed)
-        self.lanes = self._dim("lane", tuple(axis for axis, _ in self.scattered.lanes))
+        self.sources = self.arguments.dim("step", self.scattered.listed)
+        self.lanes = self.arguments.dim("lane", tuple(axis for axis, _ in self.scattered.lanes))
+        for dim in (self.sources, self.lanes):
+            if not dim.axes:
+                dim.block = dim.length = "1"
         for axis, covered in self.scattered.lanes:
             self.lanes.indices[covered] = self.lanes.indices[axis]
-
-    def _dim(self, role: str, axes: tuple[Axis, ...]) -> Dim:
-        hint = "_".join(axis.name for axis in axes) or role
-        offset = self.names.claim(hint)
-        dim = Dim(role, axes, offset, self.names.claim(f"{offset}_ok"), "1", "1")
-        if axes:
-            dim.block = self.names.claim(f"BLOCK_{hint.upper()}")
-            dim.length = self.arguments.size(product(axis.size for axis in axes), f"n_{hint}")
-        for axis in axes:
-            dim.indices[axis] = offset if len(axes) == 1 else self.names.claim(axis.name)
-        return dim
 
     # ---- the two kernels -------------------------------------------------------------------------
 

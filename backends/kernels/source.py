@@ -82,28 +82,15 @@ class _Writer:
         for taken in (self.name, *TAKEN):
             self.names.claim(taken)
         self.arguments = Arguments(self.names)
-        self.rows = self._dim("row", region.rows)
-        self.stream = self._dim("stream", region.stream)
+        self.rows = self.arguments.dim("row", region.rows)
+        self.stream = self.arguments.dim("stream", region.stream)
         distinct = dict.fromkeys(o.columns for o in region.outputs if o.columns)
-        self.columns = tuple(self._dim("column", axes) for axes in distinct)
+        self.columns = tuple(self.arguments.dim("column", axes) for axes in distinct)
         self.code = Expressions(self.arguments, _count_uses(region, region.folds))
         self.products = Products(region.terms, self.code, self.wide, self.columns)
         self.code.inner = self.products.inner
         for term, name in region.terms.names.items():
             self.code.labels[term] = name
-
-    def _dim(self, role: str, axes: tuple[Axis, ...]) -> Dim:
-        hint = "_".join(axis.name for axis in axes) or role
-        offset = self.names.claim(hint)
-        block = self.names.claim(f"BLOCK_{hint.upper()}")
-        dim = Dim(role, axes, offset, self.names.claim(f"{offset}_ok"), block)
-        dim.length = self.arguments.size(product(axis.size for axis in axes), f"n_{hint}")
-        if len(axes) == 1:
-            dim.indices[axes[0]] = offset
-        else:
-            for axis in axes:
-                dim.indices[axis] = self.names.claim(axis.name)
-        return dim
 
     # ---- the whole -------------------------------------------------------------------------------
 
