@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import islice
 
-from ncdlang.analysis.recurrences import NotLinear, Recurrence, solve
+from ncdlang.analysis.keeping import Keeping, Making
+from ncdlang.analysis.recurrences import NotLinear, solve
 from ncdlang.analysis.reductions import copied, real, reduced, renaming
 from ncdlang.analysis.scatter import variator
 from ncdlang.analysis.scatters import IDENTITY, Scattered
@@ -55,9 +56,6 @@ class Opened:
     made: tuple[Making, ...]
 
 
-Making = Recurrence | Scattered
-
-
 @record(eq=False)
 class Inside:
     """One graph as it was opened: its wires that have terms, and what its axes stand for."""
@@ -89,13 +87,14 @@ def open_diagram(
     """
     terms = Terms()
     inside: dict[Calls, Inside] = {}
-    opening = _Opening(terms, lowered(diagram), (), {}, {}, {}, [], inside, (), lowered)
+    keeping = Keeping(terms)
+    opening = _Opening(terms, lowered(diagram), (), {}, {}, {}, keeping, inside, (), lowered)
     inputs = tuple(opening.declare(wire, "input") for wire in diagram.parameters)
     opening.run()
     results = tuple((wire, opening.meaning(wire)) for wire in diagram.results)
     needed = list(reads(*(term for _, term in results)))
     made: list[Making] = []
-    for step in reversed(opening.made):
+    for step in reversed(keeping.steps):
         if step.array in needed:
             made.insert(0, step)
             needed += step.inputs
@@ -110,7 +109,8 @@ def open_graph(graph: Graph) -> tuple[Terms, dict[Wire, Term], dict[Array, Wire]
     what has more than 300 subterms.
     """
     terms = Terms()
-    opening = _Opening(terms, graph, (), {}, {}, {}, [], {}, (), lower, is_closed=True)
+    keeping = Keeping(terms)
+    opening = _Opening(terms, graph, (), {}, {}, {}, keeping, {}, (), lower, is_closed=True)
     for wire in graph.inputs:
         opening.declare(wire, "input")
     opening.run()
@@ -132,7 +132,7 @@ class _Opening:
         axes: dict[Axis, Axis],
         sizes: Mapping[Symbol, Size],
         parameters: dict[tuple[tuple[str, ...], Wire], Array],
-        made: list[Making],
+        keeping: Keeping,
         inside: dict[Calls, Inside],
         calls: Calls,
         lowered: Callable[[CheckedDiagram], Graph],
@@ -144,7 +144,7 @@ class _Opening:
         self.axes = axes
         self.sizes = sizes
         self.parameters = parameters
-        self.made = made
+        self.keeping = keeping
         self.inside = inside
         self.calls = calls
         self.lowered = lowered
@@ -252,7 +252,12 @@ class _Opening:
                 images[own] = coordinate
             else:
                 images |= self._split(own, coordinate, affine)
-        return self.terms.substitute(self.meaning(wire), images)
+        return self._moved(wire.name, self.meaning(wire), images)
+
+    def _moved(self, name: str, term: Term, images: Mapping[Axis, Term]) -> Term:
+        if self.is_closed:
+            return self.terms.substitute(term, images)
+        return self.keeping.at(name, term, images)
 
     def _split(self, axis: Axis, coordinate: Term, affine: Affine | None) -> dict[Axis, Term]:
         """The coordinates of a composite axis's parts."""
@@ -352,7 +357,7 @@ class _Opening:
             images, made = solve(self.terms, self.axis(scan.axis), steps)
         except NotLinear as found:
             raise Opaque(f"a recurrence is no associative scan: {found}", edge.span) from None
-        self.made += made
+        self.keeping.steps += made
         return tuple(images[states[result.wire]] for result in edge.outputs)
 
     def _scatter(self, edge: Edge, scattering: Scattering) -> Term:
@@ -384,7 +389,7 @@ class _Opening:
             base,
             collision is not None,
         )
-        self.made.append(made)
+        self.keeping.steps.append(made)
         return self.terms.load(array, tuple(map(self.terms.index, array.axes)))
 
     # ---- calls -----------------------------------------------------------------------------------
@@ -407,7 +412,7 @@ class _Opening:
             axes,
             sizes,
             self.parameters,
-            self.made,
+            self.keeping,
             self.inside,
             (*self.calls, edge.outputs[0].wire),
             self.lowered,
@@ -415,7 +420,7 @@ class _Opening:
         for wire, operand, formals in zip(
             callee.parameters, edge.inputs, library.input_targets, strict=True
         ):
-            inner.wires[wire] = self._argument(operand, formals, axes)
+            inner.wires[wire] = self._argument(wire.name, operand, formals, axes)
         inner.run()
         self.terms.span = edge.span
         return tuple(
@@ -443,7 +448,7 @@ class _Opening:
         return axes
 
     def _argument(
-        self, operand: Operand, formals: tuple[Axis, ...], axes: Mapping[Axis, Axis]
+        self, name: str, operand: Operand, formals: tuple[Axis, ...], axes: Mapping[Axis, Axis]
     ) -> Term | Opaque:
         """The argument over the caller's images of the formal axes."""
         try:
@@ -458,7 +463,7 @@ class _Opening:
         images: dict[Axis, Term] = {}
         for formal, actual in zip(formals, targets, strict=True):
             images |= renaming(self.terms, actual, axes[formal])
-        return self.terms.substitute(term, images)
+        return self._moved(name, term, images)
 
     def _result(
         self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ncdlang.analysis.associate import associate
+from ncdlang.analysis.keeping import Kept
 from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.proof import agrees, grows
 from ncdlang.analysis.recurrences import Recurrence
@@ -60,7 +61,10 @@ def make_plan(
         for wire, term in opened.results
     ]
     for step in opened.made:
-        planner.add(step)
+        if isinstance(step, Kept):
+            planner.make(step.array)
+        else:
+            planner.add(step)
     results = planner.run(roots)
     return Plan(opened, tuple(planner.steps), results, tuple(planner.choices))
 
@@ -90,7 +94,9 @@ class Planner:
         self.choices: list[Choice] = []
         self.copies: set[Axis] = set()
         self.made: dict[Term, Array] = {}
-        self._count = 0
+        # A piece is planned anew with every try of what it is in; its own try fails once.
+        self._refused: dict[Term, Refusal | None] = {}
+        self._arrays: dict[Term, Array] = {}
 
     def make(self, array: Array) -> None:
         """An array that is made of a term of its own, before all that reads it."""
@@ -128,6 +134,7 @@ class Planner:
 
     def _root(self, array: Array, term: Term) -> None:
         """Make an array, of sums in another order where that is cheaper."""
+        term = self.terms.map(term, lambda now: self._read(now) if now in self.made else None)
         is_fixed = self.order == "written"
         found = None if is_fixed else associate(self.terms, term, self.sizes)
         if found is not None:
@@ -142,21 +149,20 @@ class Planner:
         self._make(array, term)
 
     def _make(self, array: Array, term: Term) -> None:
-        main = self._main(term)
-        refusal: Refusal | None = None
+        main = self._main(term) if term not in self._refused else None
         if main is not None:
             count, made, choices = len(self.steps), dict(self.made), len(self.choices)
             try:
                 self.steps.append(self._region(array, term, frozenset(main.bound)))
                 return
             except _Plain:
-                refusal = None
+                self._refused[term] = None
             except Refusal as found:
-                refusal = found
+                self._refused[term] = found
             del self.steps[count:]
             del self.choices[choices:]
             self.made = made
-        refusal = refusal or self._kept(term)
+        refusal = self._refused.get(term) or self._kept(term)
         self.steps.append(Library(array, self._cut_folds(term), refusal))
 
     def _main(self, term: Term) -> Term | None:
@@ -212,17 +218,22 @@ class Planner:
         return self.terms.map(whole, image)
 
     def _read(self, term: Term) -> Term:
-        array = self.made.get(term)
-        if array is None:
-            self._count += 1
-            name = self.terms.names.get(term) or f"part_{self._count}"
-            kind = kind_of(term)
-            if kind.name == "real" and self.piece is not None:
-                kind = self.piece
-            array = Array(name, ordered(term), kind, (), "made", term)
+        if term not in self.made:
+            array = self._arrays.get(term) or self._array(term)
             self._root(array, term)
             self.made[term] = array
+        array = self.made[term]
         return self.terms.load(array, tuple(map(self.terms.index, array.axes)))
+
+    def _array(self, term: Term) -> Array:
+        """The array of a piece, the same with every try."""
+        name = self.terms.names.get(term) or f"part_{len(self._arrays) + 1}"
+        kind = kind_of(term)
+        if kind.name == "real" and self.piece is not None:
+            kind = self.piece
+        array = Array(name, ordered(term), kind, (), "made", term)
+        self._arrays[term] = array
+        return array
 
     # ---- regions ---------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ncdlang.analysis.terms import Term, is_fold, outermost, subterms
+from ncdlang.analysis.terms import Term, outermost, subterms
 from ncdlang.records import record
 from ncdlang.semantics.types import Axis
 
@@ -73,14 +73,7 @@ def statistics(folds: Iterable[Term], streamed: Axes) -> Axes:
 
 def inner_folds(term: Term, streamed: Axes) -> list[Term]:
     """The outermost folds of a summand that are not over the streamed axes."""
-    own = outermost(term, is_fold)
-    found: dict[Term, None] = {}
-    for fold in own:
-        if frozenset(fold.bound) == streamed:
-            found.update(dict.fromkeys(inner_folds(fold.args[0], streamed)))
-        else:
-            found[fold] = None
-    return list(found)
+    return outermost(term, lambda t: t.op == "fold" and frozenset(t.bound) != streamed)
 
 
 def shared_sides(fold: Term, streamed: Axes, outer: Axes) -> Axes:

@@ -46,13 +46,14 @@ class Term:
 
     `number` (data: the number), `size` (a Size), `index` (an Axis), `load` (an Array; the
     arguments are its coordinates), `select` (condition, then, otherwise), and `fold` (data: its
-    kind and the axes it binds).
+    kind and the axes it binds). `number` is the kind of its values: `real`, `integer` or `boolean`.
     """
 
     op: str
     args: tuple[Term, ...]
     data: Any
     axes: frozenset[Axis]
+    number: str
 
     @property
     def kind(self) -> str:
@@ -84,7 +85,7 @@ class Terms:
         key = (op, tuple(map(id, args)), shown)
         term = self._known.get(key)
         if term is None:
-            term = self._known[key] = Term(op, args, data, axes)
+            term = self._known[key] = Term(op, args, data, axes, _number(op, args, data))
             self._order[term] = len(self._order)
             if self.span is not None:
                 self.spans[term] = self.span
@@ -272,34 +273,38 @@ def is_number(term: Term, value: float | None = None) -> bool:
 
 def number_kind(term: Term) -> str:
     """`real`, `integer` or `boolean`: what the values of a term are."""
-    match term.op:
+    return term.number
+
+
+def _number(op: str, args: tuple[Term, ...], data: Any) -> str:
+    match op:
         case "number":
-            if isinstance(term.data, bool):
+            if isinstance(data, bool):
                 return "boolean"
-            return "integer" if isinstance(term.data, int) else "real"
+            return "integer" if isinstance(data, int) else "real"
         case "size" | "index":
             return "integer"
         case "load":
-            kind = term.data.kind.name
+            kind = data.kind.name
             return "integer" if kind in ("natural", "integer") else kind
         case "fold":
-            if term.kind in ("argmax", "argmin"):
+            if data[0] in ("argmax", "argmin"):
                 return "integer"
-            return "boolean" if term.kind in ("any", "all") else number_kind(term.args[0])
+            return "boolean" if data[0] in ("any", "all") else args[0].number
         case op if op in TRUTH:
             return "boolean"
         case "real" | "div" | "cast":
             return "real"
         case "select":
-            return _joined(term.args[1:])
+            return _joined(args[1:])
         case "add" | "sub" | "mul" | "neg" | "max" | "min" | "floordiv" | "mod" | "abs" | "pow":
-            return _joined(term.args)
+            return _joined(args)
         case _:
             return "real"
 
 
 def _joined(args: tuple[Term, ...]) -> str:
-    kinds = {number_kind(arg) for arg in args}
+    kinds = {arg.number for arg in args}
     return "real" if "real" in kinds else "integer" if "integer" in kinds else "boolean"
 
 
