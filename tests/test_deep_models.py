@@ -1,0 +1,46 @@
+"""Deep models: what is derived of a layer does not grow with the layers before it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ncdlang
+from ncdlang.analysis.keeping import MAX_COPIED, Kept
+from ncdlang.analysis.opening import Opened, open_diagram
+from ncdlang.analysis.plan import Plan, make_plan
+from ncdlang.analysis.terms import subterms
+
+TEXT = (Path(__file__).parent.parent / "examples" / "transformer.ncd").read_text(encoding="utf-8")
+
+
+def opened(layers: int) -> Opened:
+    text = TEXT.replace("layer[h, k, f]^6", f"layer[h, k, f]^{layers}")
+    diagram = ncdlang.loads(text).program.diagram("transformer")
+    assert diagram is not None
+    return open_diagram(diagram)
+
+
+def planned(layers: int) -> Plan:
+    return make_plan(opened(layers), order="written")
+
+
+def test_every_layer_takes_as_many_steps_as_the_one_before() -> None:
+    steps = [len(planned(layers).steps) for layers in (3, 4, 5)]
+    assert steps[2] - steps[1] == steps[1] - steps[0] <= 12
+
+
+def test_every_layer_streams() -> None:
+    regions = [len(planned(layers).regions) for layers in (1, 2, 3)]
+    assert regions[2] - regions[1] == regions[1] - regions[0] >= 2
+
+
+def test_keys_and_values_of_later_layers_are_kept() -> None:
+    found = opened(6)
+    kept = [step for step in found.made if isinstance(step, Kept)]
+    assert [step.array.name for step in kept] == ["K", "V"] * 5
+    lengths = [sum(1 for _ in subterms(step.term)) for step in kept]
+    assert all(length < 12 * 2 * MAX_COPIED for length in lengths)
+
+
+def test_what_one_layer_needs_is_not_kept() -> None:
+    assert not opened(1).made
