@@ -20,12 +20,13 @@ from ..pytorch import attribute_names
 from ..pytorch.emitter import Emitted, emit_module
 from ..pytorch.names import Scope
 from ..pytorch.sizes import isolated
-from .dispatch import choice, default_text
+from .dispatch import choice, default_text, tunes
 from .expressions import Unsupported
 from .helpers import NAMES, used
 from .launching import Launch
 from .operations import Operation
 from .runner import label
+from .splits import Parts, parts_of
 from .steps import library_lines
 from .training import Runner, kernels_of
 from .variables import Function, Sizes, anchor, plain
@@ -63,6 +64,7 @@ class _Writer:
     suffix: str
     sizes: Sizes = field(default_factory=Sizes)
     operations: dict[Step, Operation] = field(default_factory=dict[Step, Operation])
+    parts: dict[Step, Parts | None] = field(default_factory=dict[Step, Parts | None])
     names: Scope = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,9 +97,10 @@ class _Writer:
         name = self.names.claim_numbered(f"{plain(self.diagram.name)}_{made}"[:60])
         for further in ("backward", "eager", "empty", "backward_empty"):
             self.names.claim(f"_{name}_{further}")
-        backward = self.runner.backward(step)
+        backward, parts = self.runner.backward(step), self._parts(step)
         taken = frozenset({name, f"{name}_backward", self.eager.class_name})
-        kernels = Launch.tables(launcher, backward)
+        own = [*kernels_of(launcher, backward), *(parts.kernels if parts else ())]
+        kernels = Launch.tables(own)
         self.operations[step] = Operation(
             name,
             label(launcher.region),
@@ -106,21 +109,32 @@ class _Writer:
             self.sizes,
             taken | kernels,
             _PLACEHOLDER,
+            parts,
         )
 
     def _kernels(self) -> dict[str, str]:
         """The text of every kernel by its name."""
         found: dict[str, str] = {}
         for step, launcher in self.runner.program.launchers.items():
-            for kernel in kernels_of(launcher, self.runner.backward(step)):
+            parts = self._parts(step)
+            own = kernels_of(launcher, self.runner.backward(step))
+            for kernel in (*own, *(parts.kernels if parts else ())):
                 found[kernel.name] = kernel.text
         return found
+
+    def _parts(self, step: Step) -> Parts | None:
+        """The kernels of a step in parts, made once."""
+        if step not in self.parts:
+            launcher = self.runner.program.launchers[step]
+            self.parts[step] = parts_of(launcher, self.runner.sizes)
+        return self.parts[step]
 
     def _labels(self) -> dict[str, str]:
         """What the kernels of the forward pass make, by their names."""
         found: dict[str, str] = {}
         for operation in self.operations.values():
             kernels = [*operation.launcher.kernels]
+            kernels += operation.parts.kernels if operation.parts is not None else []
             if operation.backward is not None:
                 kernels += operation.backward.forward.kernels
             found |= {kernel.name: operation.label for kernel in kernels}
@@ -141,10 +155,11 @@ class _Writer:
         )
         tables = [line for kernel in kernels for line in Launch(kernel, self.sizes).tiles()]
         sections.append(
-            "# The largest tiles of each kernel by format and GPU, with its warps and stages.\n"
+            "# The largest tiles of each kernel by GPU or format and the longest axis that a tile\n"
+            "# holds whole: first the default ones, then those that tuning tries as well.\n"
             + "\n".join(tables)
         )
-        sections.append(default_text(self.runner, choice(self.request)))
+        sections.append(default_text(self.runner, choice(self.request), tunes(self.request)))
         sections += ["\n".join(operation.text()) for operation in operations]
         sections += [fused, "\n".join(self._class(name, helper))]
         mine = "\n\n\n".join(sections)
@@ -154,7 +169,7 @@ class _Writer:
         """The eager file with its imports completed, and what comes after it."""
         head, _, classes = self.eager.text.partition("\nimport torch\n")
         header, _, _ = head.partition("\nimport math\n")
-        imports = ["import math", "from typing import Any", "", "import torch"]
+        imports = ["import math", "import threading", "from typing import Any", "", "import torch"]
         rest = classes.replace(
             "from torch import Tensor, nn\n",
             "import triton\nimport triton.language as tl\nfrom torch import Tensor, nn\n",

@@ -11,6 +11,7 @@ from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.region_cost import StepCost, step_cost, unknown_sizes
 from ncdlang.analysis.roles import inner_folds
 from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.split import LEAST_TILES
 from ncdlang.analysis.steps import Library, Plan, Region, Step, arrays_of
 from ncdlang.analysis.terms import Term, ordered, subterms
 from ncdlang.analysis.visible import Range, certain, visible
@@ -279,17 +280,17 @@ def _cost(step: Step, sizes: Mapping[Symbol, int], device: Device, dtype: str) -
 def _split(
     region: Region, cost: StepCost, sizes: Mapping[Symbol, int], device: Device
 ) -> list[str]:
-    """What a split of the streamed axis would give where there are few rows, as in decoding."""
+    """How the streamed axis is cut where there are few rows, as in decoding."""
     length = product(axis.size for axis in region.stream).evaluate(sizes)
     tile = cost.tiles.get(region.stream[0], length) or 1
-    idle = device.processors - cost.programs
-    parts = min(-(-device.processors // max(cost.programs, 1)), -(-length // tile))
+    parts = min(device.processors // max(cost.programs, 1), -(-length // tile) // LEAST_TILES)
     if parts < 2:
         return []
+    idle = device.processors - cost.programs
     text = (
-        f"{names(region.stream)} could be cut into {parts} parts, joined by the merge above: "
-        f"{_count(cost.programs, 'program')} leave{'s' if cost.programs == 1 else ''} {idle} of "
-        f"{device.processors} processors idle; the kernel is written without"
+        f"{names(region.stream)} in {parts} parts, each with a state, joined by the merge above: "
+        f"{_count(cost.programs, 'program')} would leave {idle} of {device.processors} "
+        "processors idle"
     )
     return [_line("split", text)]
 
