@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass
 from itertools import product
@@ -182,15 +183,29 @@ def write(library: ncdlang.Library, names: list[str], cache: Cache) -> None:
     found = dict(survivors.ROWS)
     for target, (kind, own) in product(TARGETS, sorted(kinds.items())):
         alive: list[Row] = []
-        for row in ranked(own, target):
+        rows = ranked(own, target)
+        for row in rows:
             if not any(cache.of_target(case, target, row) for case in reversed(own)):
                 alive.append(row)
             if len(alive) == SURVIVORS:
                 break
+        if not alive:
+            alive = least_bad(own, target, rows, cache)
         found[target, *kind] = tuple(alive)
         sys.stdout.write(f"{target} {kind}: {alive}\n")
         sys.stdout.flush()
         kept(found)
+
+
+def least_bad(own: list[Case], target: str, rows: list[Row], cache: Cache) -> list[Row]:
+    """The tiles that run but spill, those that spill least; none if none run."""
+    spilled: dict[Row, int] = {}
+    for row in rows:
+        faults = [fault for case in own for fault in cache.of_target(case, target, row)]
+        amounts = [re.search(r"stack, (\d+) bytes spilled", fault) for fault in faults]
+        if all(amounts):
+            spilled[row] = sum(int(amount[1]) for amount in amounts if amount)
+    return [min(spilled, key=lambda row: spilled[row])] if spilled else []
 
 
 def kept(rows: dict[tuple[str, int, int, int], tuple[Row, ...]]) -> None:
@@ -198,8 +213,9 @@ def kept(rows: dict[tuple[str, int, int, int], tuple[Row, ...]]) -> None:
     lines = [
         '"""Tiles that kernels survive compiling with, written by `tests/kernel_sweep.py --write`.',
         "",
-        "By target, matrices of accumulators, inner products, and the longest axis held whole. Each",
-        "has rows, streamed indices, columns, warps and stages; what moves least comes first.",
+        "By target, matrices of accumulators, inner products, longest axis held whole: rows,",
+        "streamed indices, columns, warps, stages. What moves least comes first; where all tiles",
+        "spill there are those that spill least.",
         '"""',
         "",
         "from __future__ import annotations",

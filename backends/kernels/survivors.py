@@ -7,6 +7,22 @@ streamed indices, columns, warps and stages, in the order of the bytes that they
 from __future__ import annotations
 
 ROWS: dict[tuple[str, int, int, int], tuple[tuple[int, int, int, int, int], ...]] = {
+    ("sm_80", 0, 1, 128): (
+        (128, 128, 128, 8, 2),
+        (128, 128, 128, 8, 3),
+        (128, 64, 128, 4, 2),
+        (128, 64, 128, 4, 3),
+        (128, 32, 128, 4, 2),
+        (128, 32, 128, 8, 2),
+    ),
+    ("sm_80", 1, 0, 128): (
+        (128, 64, 128, 8, 2),
+        (128, 32, 128, 8, 2),
+        (128, 32, 128, 8, 3),
+        (128, 16, 128, 8, 2),
+        (128, 16, 128, 8, 3),
+        (64, 128, 128, 8, 2),
+    ),
     ("sm_90", 0, 1, 128): (
         (128, 128, 128, 4, 2),
         (128, 128, 128, 8, 2),
@@ -70,5 +86,7 @@ ROWS: dict[tuple[str, int, int, int], tuple[tuple[int, int, int, int, int], ...]
         (128, 16, 128, 8, 3),
         (64, 32, 128, 8, 2),
         (64, 32, 128, 8, 3),
+    ),
+    ("sm_90", 2, 2, 256): (
     ),
 }
