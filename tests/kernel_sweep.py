@@ -234,11 +234,14 @@ def kept(rows: dict[tuple[str, int, int, int], tuple[Row, ...]]) -> None:
 def checked(library: ncdlang.Library, name: str, cache: Cache, every: bool) -> bool:
     """Whether the default tiles of all kernels of a program, or `every` one, are without faults."""
     right = True
-    for case, target in product(cases(library, name, LENGTHS[0]), TARGETS):
+    every_case = [c for n in LENGTHS for c in cases(library, name, n) if c.longest == n]
+    for case, target in product(every_case, TARGETS):
         rows = rows_of(case.kernel, target, case.longest)
         for row in rows if every else rows[:1]:
             wrong = cache.of_target(case, target, row)
-            right = right and not wrong
+            # Where axes are long there may be no tiles that do not spill, but they have to run.
+            is_long = case.longest > LENGTHS[0]
+            right = right and not [w for w in wrong if not is_long or "spilled" not in w]
             tiles = "x".join(map(str, row[:3]))
             told = f"{case.name} {target} {tiles} {row[3]} warps {row[4]} stages"
             sys.stdout.write(f"{told}: {'; '.join(wrong) or 'survives'}\n")

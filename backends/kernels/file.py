@@ -26,6 +26,7 @@ from .helpers import NAMES, used
 from .launching import Launch
 from .operations import Operation
 from .runner import label
+from .schedule import LENGTHS
 from .splits import Parts, parts_of
 from .steps import library_lines
 from .training import Runner, kernels_of
@@ -263,12 +264,22 @@ class _Forward:
         if whole:
             most = whole[0] if len(whole) == 1 else f"max({', '.join(whole)})"
             lines += [f"if {most} > {RESIDENT}:  # tiles hold these whole", "    return None"]
+            lines += self._room(most)
         lines += self._orders()
         named = self.writer.sizes.names
         listed = ", ".join(named[s] for s in self.diagram.unknowns if s in named)
         like = self._read(self._anchor())
         lines += [f"if not _preferred(self.derived, {like}, {listed}):", "    return None"]
         return lines
+
+    def _room(self, most: str) -> list[str]:
+        """Where a GPU has no room for the tiles of some kernel."""
+        kernels = [k for each in self.writer.operations.values() for k in each.kernels()]
+        launches = [Launch(kernel, self.writer.sizes) for kernel in kernels]
+        tables = ", ".join(launch.table for launch in launches if launch.is_short)
+        like = self._read(self._anchor())
+        text = f"if {most} > {LENGTHS[0]} and not _has_room({like}, {tables}):"
+        return [text, "    return None"] if tables else []
 
     def _orders(self) -> list[str]:
         """Where the eager class takes sums in another order, with far fewer operations."""

@@ -293,9 +293,15 @@ def _tiles(
     """The default tiles of a call, those that hold a dimension whole, and the rows of its table."""
     fixed = {name: _power(length) for name, length in whole.items()}
     longest = 128 if max(fixed.values(), default=0) <= 128 else 256
-    rows = table[_target(like), longest]
+    rows = table[_target(like), longest] or table[_target(like), 128]
     tiles = {name: min(_power(n), tile) for (name, n), tile in zip(cut.items(), rows[0])}
     return tiles, fixed, rows
+'''
+
+SOURCES["_has_room"] = '''
+def _has_room(like: Tensor, *tables: dict[tuple[str, int], tuple[tuple[int, ...], ...]]) -> bool:
+    """Whether a GPU has room for tiles that hold more than 128 indices of an axis."""
+    return like.device.type != "cuda" or all(table[_target(like), 256] for table in tables)
 '''
 
 SOURCES["_may_tune"] = '''

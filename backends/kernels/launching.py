@@ -38,8 +38,8 @@ class Launch:
             found = dict.fromkeys(
                 tiles_of(self.kernel, row) for row in rows_of(self.kernel, target, longest)
             )
-            told = ", ".join(map(str, found))
-            lines.append(f'    ("{target}", {longest}): ({told},),')
+            told = "".join(f"{row}, " for row in found).rstrip()
+            lines.append(f'    ("{target}", {longest}): ({told}),')
         return [*lines, "}"]
 
     @staticmethod
@@ -91,6 +91,12 @@ class Launch:
             tiles = f"-(-{_factor(self._length(only))} // {only.block})"
             count.append(f"max({tiles}, 1)" if only.role == "column" else tiles)
         return f"lambda {', '.join((*used, '**_'))}: {' * '.join(count)}"
+
+    @property
+    def is_short(self) -> bool:
+        """Whether some target has no tiles for it where what a tile holds whole is long."""
+        held, longest = whole(self.kernel), LENGTHS[-1]
+        return bool(held) and not all(rows_of(self.kernel, each, longest) for each in TILES)
 
     def held(self) -> list[str]:
         """What has to be short for the kernel: dimensions that a tile holds whole."""

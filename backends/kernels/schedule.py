@@ -65,7 +65,8 @@ def choose(
     """
     lengths = [power(length(dim, sizes)) for dim in whole(kernel)]
     longest = LENGTHS[0] if max(lengths, default=0) <= LENGTHS[0] else LENGTHS[1]
-    rows, streamed, columns, warps, stages = row or rows_of(kernel, target, longest)[0]
+    found = row or (rows_of(kernel, target, longest) or (TILES[target][needs_more(kernel)],))[0]
+    rows, streamed, columns, warps, stages = found
     most = {"row": rows, "stream": streamed, "column": columns, "wide": WIDE_INNER, **SCANNED}
     most |= limits or {}
     blocks: list[tuple[str, int]] = []
@@ -101,8 +102,8 @@ def needs_more(kernel: Kernel) -> bool:
 def rows_of(kernel: Kernel, target: str, longest: int) -> tuple[Row, ...]:
     """The default tiles of a kernel, then the others that survived compiling for the target.
 
-    `longest` is one of `LENGTHS`: up to the first one the default always survives. A kind of kernel
-    that was not compiled has the tiles of the next larger one.
+    `longest` is one of `LENGTHS`: up to the first one the default always survives, for more there
+    may be none. A kind of kernel that was not compiled has the tiles of the next larger one.
     """
     default, kind = TILES[target][needs_more(kernel)], kind_of(kernel)
     known = [
@@ -114,7 +115,7 @@ def rows_of(kernel: Kernel, target: str, longest: int) -> tuple[Row, ...]:
     if not larger:
         return (default,)
     found = ROWS[target, *min(larger), longest]
-    if longest == LENGTHS[0] or default in found or not found:
+    if longest == LENGTHS[0] or default in found:
         return (default, *(row for row in found if row != default))
     return found
 
