@@ -154,3 +154,47 @@ def test_the_rule(monkeypatch) -> None:
     assert parts(1, 1, 127) == 1
     assert parts(0, 1, 1024) == 8
     assert parts(16, 4096, 4096) == 1
+
+
+ODD = {
+    "no rows": ("diagram f(X: [x]) -> [] { return logsumexp[x](X) }", ((3, 150),)),
+    "two streamed axes": (
+        """diagram f(Q: [q k], K: [y x k], V: [y x e]) -> [q e] {
+          S[q y x] = Q[q k] * K[y x k]
+          P = softmax[y x](S)
+          return O[q e] = P[q y x] * V[y x e]
+        }""",
+        ((2, 4, 8), (5, 40, 8), (2, 5, 40, 6)),
+    ),
+    "a minimum": (
+        """diagram f(Q: [q k], K: [x k], V: [x e]) -> [q e] {
+          S[q x] = Q[q k] * K[x k]
+          m[q] = min[x](S)
+          E[q x] = exp(m[q] - S[q x])
+          return O[q e] = E[q x] / sum[x](E) * V[x e]
+        }""",
+        ((4, 8), (170, 8), (170, 6)),
+    ),
+    "names of the file": (
+        """diagram TUNE(_tiles: [part k], kernel_1: [n_parts k], DERIVED: [n_parts e])
+            -> [part e] {
+          S[part n_parts] = _tiles[part k] * kernel_1[n_parts k]
+          return PARTS[part e] = softmax[n_parts](S)[part n_parts] * DERIVED[n_parts e]
+        }""",
+        ((4, 8), (170, 8), (170, 6)),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_odd_regions(what) -> None:
+    text, shapes = ODD[what]
+    module = loaded(ncdlang.loads(text).source(backend="triton"))
+    fused = next(v for k, v in vars(module).items() if k.endswith("Fused"))
+    torch.manual_seed(0)
+    tensors = [torch.randn(shape) for shape in shapes]
+    constant = "PARTS" if "PARTS" in vars(module) else "PARTS_"
+    setattr(module, constant, 5)
+    with torch.no_grad():
+        exact = fused.__mro__[1]().double()(*(t.double() for t in tensors))
+        assert error(fused()(*tensors), exact) < TOLERANCE[torch.float32]

@@ -32,6 +32,8 @@ from .steps import library_lines
 from .training import Runner, kernels_of
 from .variables import Function, Sizes, anchor, plain
 
+# What a class of the same name gets out of the way of.
+CONSTANTS = {"DERIVED", "INTERPRETED", "MEASURED", "PARTS", "TUNE"}
 _PLACEHOLDER = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -66,11 +68,12 @@ class _Writer:
     sizes: Sizes = field(default_factory=Sizes)
     operations: dict[Step, Operation] = field(default_factory=dict[Step, Operation])
     parts: dict[Step, Parts | None] = field(default_factory=dict[Step, Parts | None])
+    defined: set[str] = field(init=False)
     names: Scope = field(init=False)
 
     def __post_init__(self) -> None:
-        defined = re.findall(r"^(?:class|def) (\w+)", self.eager.text, re.MULTILINE)
-        self.names = Scope({*NAMES, *defined})
+        self.defined = {*re.findall(r"^(?:class|def) (\w+)", self.eager.text, re.MULTILINE)}
+        self.names = Scope({*NAMES, *self.defined})
 
     @property
     def diagram(self) -> CheckedDiagram:
@@ -162,11 +165,13 @@ class _Writer:
         )
         sections.append(default_text(self.runner, choice(self.request), tunes(self.request)))
         sections += ["\n".join(operation.text()) for operation in operations]
-        sections += [fused, "\n".join(self._class(name, helper))]
-        mine = "\n\n\n".join(sections)
-        return self._joined(used(mine), mine)
+        mine = "\n\n\n".join([*sections, fused])
+        parts = [*used(mine), mine]
+        for constant in CONSTANTS & self.defined:
+            parts = [re.sub(rf"\b{constant}\b", f"{constant}_", part) for part in parts]
+        return self._joined([*parts, "\n".join(self._class(name, helper))])
 
-    def _joined(self, helpers: list[str], mine: str) -> str:
+    def _joined(self, parts: list[str]) -> str:
         """The eager file with its imports completed, and what comes after it."""
         head, _, classes = self.eager.text.partition("\nimport torch\n")
         header, _, _ = head.partition("\nimport math\n")
@@ -177,7 +182,7 @@ class _Writer:
             1,
         )
         start = f"{header.rstrip()}\n\n" + "\n".join(imports) + "\n" + rest.rstrip()
-        return "\n\n\n".join([start, *helpers, mine]) + "\n"
+        return "\n\n\n".join([start, *parts]) + "\n"
 
     def _class(self, name: str, helper: str) -> list[str]:
         function = Function(self.sizes, frozenset())
@@ -190,7 +195,7 @@ class _Writer:
             f"class {name}({self.eager.class_name}):",
             f'    """{self.eager.class_name} by kernels where they run and are preferred."""',
             "",
-            "    derived = DERIVED",
+            f"    derived = DERIVED{'_' if 'DERIVED' in self.defined else ''}",
             "",
             f"    def forward(self{listed}) -> {returned}:",
             f"        made = {helper}(self, {given})",
