@@ -1,7 +1,8 @@
 """Tiles that kernels survive compiling with, written by `tests/kernel_sweep.py --write`.
 
-By target, matrices of accumulators, inner products, and the longest axis held whole: rows,
-streamed indices, columns, warps and stages, in the order of the bytes that they move.
+By target, matrices of accumulators, inner products, longest axis held whole: rows,
+streamed indices, columns, warps, stages. What moves least comes first; where all tiles
+spill there are those that spill least.
 """
 
 from __future__ import annotations
@@ -46,6 +47,24 @@ ROWS: dict[tuple[str, int, int, int], tuple[tuple[int, int, int, int, int], ...]
         (128, 16, 128, 4, 2),
         (128, 16, 128, 8, 2),
         (128, 16, 128, 4, 3),
+    ),
+    ("sm_80", 1, 2, 256): (
+        (64, 32, 128, 4, 2),
+        (64, 32, 128, 8, 2),
+        (64, 32, 128, 4, 3),
+        (64, 32, 128, 8, 3),
+        (64, 16, 128, 4, 2),
+        (32, 32, 128, 4, 2),
+    ),
+    ("sm_80", 2, 2, 128): (
+        (128, 16, 128, 8, 2),
+        (128, 16, 128, 8, 3),
+        (64, 64, 128, 8, 2),
+        (64, 32, 128, 8, 2),
+    ),
+    ("sm_80", 2, 2, 256): (
+        (32, 32, 128, 8, 2),
+        (32, 16, 128, 4, 2),
     ),
     ("sm_90", 0, 1, 128): (
         (128, 128, 128, 4, 2),
@@ -112,5 +131,6 @@ ROWS: dict[tuple[str, int, int, int], tuple[tuple[int, int, int, int, int], ...]
         (64, 32, 128, 8, 3),
     ),
     ("sm_90", 2, 2, 256): (
+        (64, 16, 128, 8, 3),
     ),
 }
