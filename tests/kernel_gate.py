@@ -17,17 +17,21 @@ from ncdlang.backends.kernels.ahead import measure
 from ncdlang.backends.kernels.runner import label
 from ncdlang.backends.kernels.schedule import choose
 from ncdlang.backends.kernels.source import Kernel
+from ncdlang.backends.kernels.splits import parts_of
 from ncdlang.backends.kernels.training import Runner
 
 import ncdlang
 from ncdlang.analysis.opening import open_diagram
 from ncdlang.analysis.plan import make_plan
+from ncdlang.analysis.split import PARTS
 
 SIZES = dict(
     zip(
         "qxhgrketmfnv", (4096, 4096, 16, 4, 4, 128, 128, 4096, 4096, 4096, 8192, 32768), strict=True
     )
 )
+# Programs of which the kernels in parts are compiled, too.
+PARTED = ("causal",)
 
 
 def kernels(runner: Runner) -> list[tuple[str, Kernel]]:
@@ -42,6 +46,12 @@ def kernels(runner: Runner) -> list[tuple[str, Kernel]]:
     return found
 
 
+def in_parts(runner: Runner) -> list[tuple[str, Kernel]]:
+    """The kernels of the parts of the forward pass, and those that merge them."""
+    found = [parts_of(launcher, {}) for launcher in runner.program.launchers.values()]
+    return [("in parts", kernel) for parts in found if parts for kernel in parts.kernels]
+
+
 def main(names: list[str]) -> None:
     library = ncdlang.load(Path(__file__).parent / "data" / "kernels.ncd")
     for name in names:
@@ -50,7 +60,9 @@ def main(names: list[str]) -> None:
         sizes = {symbol: SIZES[symbol.name] for symbol in diagram.unknowns}
         plan = make_plan(open_diagram(diagram), sizes, "written")
         runner = Runner(plan, sizes)
-        for direction, kernel in kernels(runner):
+        parts = in_parts(runner) if name in PARTED else []
+        sizes[PARTS] = 8
+        for direction, kernel in (*kernels(runner), *parts):
             made = label(kernel.region)
             for arch in (80, 90):
                 schedule = choose(kernel, sizes, f"sm_{arch}")

@@ -1,8 +1,11 @@
-"""`make test-kernels`: compiles all kernels for all tiles, and says which of them survive.
+"""`make test-kernels`: compiles kernels for many tiles, and says which of them survive.
 
-A tile survives where the kernel neither spills nor leaves the limits of the GPU (`ahead.faults`).
-The exit status is 1 where the default tile of a kernel does not. What was compiled is kept in
-`.cache/kernels.json`, by the text of the kernel, the schedule, the GPU and the version of Triton.
+The cost model ranks tiles by the bytes that they move; a tile survives where the kernel neither
+spills nor leaves the limits of the GPU (`ahead.faults`), and the first few that all kernels of
+one kind survive are those that tuning tries (`backends/kernels/survivors.py`, which `--write`
+makes anew). The exit status is 1 where a default tile of a kernel does not survive, or one of
+those that tuning would try. What was compiled is kept in `.cache/kernels.json`, by the text of the
+kernel, the schedule, the GPU and the version of Triton.
 """
 
 from __future__ import annotations
@@ -11,9 +14,9 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -22,39 +25,62 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import triton
 from kernel_gate import SIZES, kernels
-from ncdlang.backends.kernels.ahead import measure
+from ncdlang.backends.kernels import survivors
+from ncdlang.backends.kernels.ahead import LIMITS, measure
 from ncdlang.backends.kernels.runner import label
-from ncdlang.backends.kernels.schedule import Schedule, choose
+from ncdlang.backends.kernels.schedule import (
+    LENGTHS,
+    TILES,
+    Row,
+    Schedule,
+    choose,
+    kind_of,
+    rows_of,
+    whole,
+)
 from ncdlang.backends.kernels.source import Kernel
 from ncdlang.backends.kernels.training import Runner
 
 import ncdlang
+from ncdlang.analysis.cost import memory, transfers
 from ncdlang.analysis.opening import open_diagram
-from ncdlang.analysis.plan import make_plan
+from ncdlang.analysis.plan import Region, make_plan
+from ncdlang.analysis.region_cost import region_problem
 from ncdlang.semantics.size import Symbol
 
 CACHE = Path(__file__).parent.parent / ".cache" / "kernels.json"
-FORMATS = ("bf16", "f16")
-SURVIVORS = 8
-KEPT_EVERY = 10
+# A target with the formats and the architectures that it stands for.
+TARGETS = {
+    "sm_90": (("bf16",), (90,)),
+    "sm_80": (("bf16",), (80,)),
+    "f32": (("f32",), (80, 90)),
+}
+SURVIVORS = 6
+# Programs whose kernels stand for their kinds.
+SWEPT = ("causal", "spherical", "rms_norm_linear", "gated", "linear_logsumexp")
+# What accumulators and scores may take of the 255 registers of a thread.
+REGISTERS = 160
 
 
-def candidates(kernel: Kernel, default: Schedule) -> Iterator[Schedule]:
-    """The default schedule, and those with other rows, other streamed tiles, warps and stages."""
-    yield default
-    blocks = dict(default.blocks)
-    tiled = [d.block for d in (kernel.rows, kernel.stream) if d.block in blocks]
-    for sizes in product((32, 64, 128), repeat=len(tiled)):
-        for warps, stages in product((4, 8), (2, 3)):
-            changed = blocks | dict(zip(tiled, sizes, strict=True))
-            made = replace(default, blocks=tuple(changed.items()), warps=warps, stages=stages)
-            if made != default:
-                yield made
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A kernel with the sizes that it is compiled for."""
+
+    name: str
+    kernel: Kernel
+    sizes: dict[Symbol, int]
+
+    @property
+    def longest(self) -> int:
+        """The class of lengths of what a tile holds whole."""
+        made = dict(choose(self.kernel, self.sizes, "f32", row=TILES["f32"][0]).blocks)
+        most = max((made[dim.block] for dim in whole(self.kernel)), default=0)
+        return LENGTHS[0] if most <= LENGTHS[0] else LENGTHS[1]
 
 
-def key(kernel: Kernel, schedule: Schedule, dtype: str, arch: int) -> str:
+def key(kernel: Kernel, schedule: Schedule, dtype: str, arch: int, sizes: object) -> str:
     """What the outcome depends on."""
-    parts = (triton.__version__, kernel.text, schedule, dtype, arch, sorted(SIZES.items()))
+    parts = (triton.__version__, kernel.text, schedule, dtype, arch, sizes)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
@@ -63,54 +89,163 @@ class Cache:
 
     def __init__(self) -> None:
         self.known: dict[str, list[str]] = {}
-        self.new = 0
         if CACHE.exists():
             self.known = json.loads(CACHE.read_text(encoding="utf-8"))
 
-    def faults(
-        self, kernel: Kernel, schedule: Schedule, sizes: dict[Symbol, int], dtype: str, arch: int
-    ) -> list[str]:
+    def faults(self, case: Case, schedule: Schedule, dtype: str, arch: int) -> list[str]:
         """What is wrong with a kernel and a schedule."""
-        name = key(kernel, schedule, dtype, arch)
+        sizes = sorted((symbol.name, size) for symbol, size in case.sizes.items())
+        name = key(case.kernel, schedule, dtype, arch, sizes)
         if name not in self.known:
             try:
-                taken = measure(kernel, schedule, sizes, dtype, arch)
-                self.known[name] = taken.faults(arch, "tl.dot" in kernel.text)
+                taken = measure(case.kernel, schedule, case.sizes, dtype, arch)
+                has_products = dtype != "f32" and "tl.dot" in case.kernel.text
+                self.known[name] = taken.faults(arch, has_products)
             except Exception as error:  # noqa: BLE001
                 # Triton's passes fail in many ways on tiles that are too large for them.
                 self.known[name] = [f"{type(error).__name__}: {str(error)[:80]}"]
-            self.new += 1
-            if self.new % KEPT_EVERY == 0:
-                self.write()
+            CACHE.parent.mkdir(exist_ok=True)
+            CACHE.write_text(json.dumps(self.known), encoding="utf-8")
         return self.known[name]
 
-    def write(self) -> None:
-        """Keep what is known."""
-        CACHE.parent.mkdir(exist_ok=True)
-        CACHE.write_text(json.dumps(self.known), encoding="utf-8")
+    def of_target(self, case: Case, target: str, row: Row) -> list[str]:
+        """What is wrong with a row of tiles, in the formats and for the GPUs of a target."""
+        schedule = choose(case.kernel, case.sizes, target, row=row)
+        found: list[str] = []
+        for dtype, arch in product(*TARGETS[target]):
+            found += self.faults(case, schedule, dtype, arch)
+            if found:
+                break
+        return found
 
 
-def swept(name: str, library: ncdlang.Library, cache: Cache, every: bool) -> bool:
-    """Whether the default tiles of all kernels of a program are without faults."""
+# ---- what is tried ------------------------------------------------------------------------------
+
+
+def ranked(cases: list[Case], target: str) -> list[Row]:
+    """The tiles that may fit, by the bytes that the cost model says they move, least first."""
+    columns = TILES[target][0][2]
+    costs: dict[Row, tuple[float, int, int, int]] = {}
+    # HGMMA takes 64 rows at least.
+    lengths = (64, 128) if target == "sm_90" else (16, 32, 64, 128)
+    for rows, streamed, warps, stages in product(lengths, (16, 32, 64, 128), (4, 8), (2, 3)):
+        row = (rows, streamed, columns, warps, stages)
+        moved = [cost(case, target, row) for case in cases]
+        known = [each for each in moved if each is not None]
+        if len(known) == len(cases):
+            costs[row] = (sum(known), -streamed, stages, warps)
+    return sorted(costs, key=lambda row: costs[row])
+
+
+def cost(case: Case, target: str, row: Row) -> float | None:
+    """The bytes that a kernel moves with some tiles, None where they can't fit."""
+    region = case.kernel.region
+    assert isinstance(region, Region)
+    blocks = dict(choose(case.kernel, case.sizes, target, row=row).blocks)
+    problem = region_problem(region, case.sizes, "f32" if target == "f32" else "bf16")
+    tiles = dict.fromkeys(region.batch, 1)
+    for dim in case.kernel.dims:
+        tiles |= {axis: blocks[dim.block] for axis in dim.axes if len(dim.axes) == 1}
+    live = sum(problem.tile(block, tiles) for block in problem.live)
+    if live > REGISTERS * 4 * 32 * row[3]:
+        return None
+    held = memory(problem, tiles) - live
+    limit = LIMITS[90 if target == "sm_90" else 80]
+    return float(transfers(problem, tiles)) if held <= limit else None
+
+
+# ---- what survives ------------------------------------------------------------------------------
+
+
+def cases(library: ncdlang.Library, name: str, inner: int) -> list[Case]:
+    """The kernels of a program, with features of a length."""
     diagram = library.program.diagram(name)
     assert diagram is not None
-    sizes = {symbol: SIZES[symbol.name] for symbol in diagram.unknowns}
+    lengths = SIZES | {"k": inner, "e": inner}
+    sizes = {symbol: lengths[symbol.name] for symbol in diagram.unknowns}
     runner = Runner(make_plan(open_diagram(diagram), sizes, "written"), sizes)
-    right = True
-    for (direction, kernel), arch, dtype in product(kernels(runner), (80, 90), FORMATS):
-        default = choose(kernel, sizes, f"sm_{arch}")
-        tried = list(candidates(kernel, default)) if every else [default]
-        outcomes = [(s, cache.faults(kernel, s, sizes, dtype, arch)) for s in tried]
-        alive = [schedule for schedule, faults in outcomes if not faults]
-        right = right and not outcomes[0][1]
-        made = label(kernel.region)
-        verdict = "; ".join(outcomes[0][1]) or "default survives"
-        told = f"{name} {direction} {made} sm_{arch} {dtype}: {len(alive)} of {len(tried)} tiles"
-        sys.stdout.write(f"{told}, {verdict}\n")
-        for schedule in alive[:SURVIVORS] if every else ():
-            tiles = "x".join(str(size) for _, size in schedule.blocks)
-            sys.stdout.write(f"    {tiles} {schedule.warps} warps {schedule.stages} stages\n")
+    return [
+        Case(f"{name} {direction} {label(kernel.region)}", kernel, sizes)
+        for direction, kernel in kernels(runner)
+        if isinstance(kernel.region, Region)
+    ]
+
+
+def write(library: ncdlang.Library, names: list[str], cache: Cache) -> None:
+    """Find what survives for each kind of kernel, and keep it in the package."""
+    kinds: dict[tuple[int, int, int], list[Case]] = {}
+    for name, inner in product(names, LENGTHS):
+        for case in cases(library, name, inner):
+            kind = kind_of(case.kernel)
+            assert kind is not None
+            if case.longest == inner or inner == LENGTHS[0]:
+                kinds.setdefault((*kind, case.longest), []).append(case)
+    found = dict(survivors.ROWS)
+    for target, (kind, own) in product(TARGETS, sorted(kinds.items())):
+        alive: list[Row] = []
+        rows = ranked(own, target)
+        for row in rows:
+            if not any(cache.of_target(case, target, row) for case in reversed(own)):
+                alive.append(row)
+            if len(alive) == SURVIVORS:
+                break
+        if not alive:
+            alive = least_bad(own, target, rows, cache)
+        found[target, *kind] = tuple(alive)
+        sys.stdout.write(f"{target} {kind}: {alive}\n")
         sys.stdout.flush()
+        kept(found)
+
+
+def least_bad(own: list[Case], target: str, rows: list[Row], cache: Cache) -> list[Row]:
+    """The tiles that run but spill, those that spill least; none if none run."""
+    spilled: dict[Row, int] = {}
+    for row in rows:
+        faults = [fault for case in own for fault in cache.of_target(case, target, row)]
+        amounts = [re.search(r"stack, (\d+) bytes spilled", fault) for fault in faults]
+        if all(amounts):
+            spilled[row] = sum(int(amount[1]) for amount in amounts if amount)
+    return [min(spilled, key=lambda row: spilled[row])] if spilled else []
+
+
+def kept(rows: dict[tuple[str, int, int, int], tuple[Row, ...]]) -> None:
+    """Write the module of the package."""
+    lines = [
+        '"""Tiles that kernels survive compiling with, written by `tests/kernel_sweep.py --write`.',
+        "",
+        "By target, matrices of accumulators, inner products, longest axis held whole: rows,",
+        "streamed indices, columns, warps, stages. What moves least comes first; where all tiles",
+        "spill there are those that spill least.",
+        '"""',
+        "",
+        "from __future__ import annotations",
+        "",
+        "ROWS: dict[tuple[str, int, int, int], tuple[tuple[int, int, int, int, int], ...]] = {",
+    ]
+    for name, tiles in sorted(rows.items()):
+        quoted = f'("{name[0]}", {", ".join(map(str, name[1:]))})'
+        lines.append(f"    {quoted}: (")
+        lines += [f"        {row}," for row in tiles]
+        lines.append("    ),")
+    assert survivors.__file__ is not None
+    Path(survivors.__file__).write_text("\n".join([*lines, "}"]) + "\n", encoding="utf-8")
+
+
+def checked(library: ncdlang.Library, name: str, cache: Cache, every: bool) -> bool:
+    """Whether the default tiles of all kernels of a program, or `every` one, are without faults."""
+    right = True
+    every_case = [c for n in LENGTHS for c in cases(library, name, n) if c.longest == n]
+    for case, target in product(every_case, TARGETS):
+        rows = rows_of(case.kernel, target, case.longest)
+        for row in rows if every else rows[:1]:
+            wrong = cache.of_target(case, target, row)
+            # Where axes are long there may be no tiles that do not spill, but they have to run.
+            is_long = case.longest > LENGTHS[0]
+            right = right and not [w for w in wrong if not is_long or "spilled" not in w]
+            tiles = "x".join(map(str, row[:3]))
+            told = f"{case.name} {target} {tiles} {row[3]} warps {row[4]} stages"
+            sys.stdout.write(f"{told}: {'; '.join(wrong) or 'survives'}\n")
+            sys.stdout.flush()
     return right
 
 
@@ -119,15 +254,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("programs", nargs="*")
     parser.add_argument("--defaults", action="store_true", help="only the default tiles")
+    parser.add_argument("--write", action="store_true", help="find what survives anew")
     options = parser.parse_args()
     library = ncdlang.load(Path(__file__).parent / "data" / "kernels.ncd")
     cache = Cache()
     sys.stdout.write(f"Triton {triton.__version__}\n")
-    right = [
-        swept(name, library, cache, not options.defaults)
-        for name in options.programs or library.diagrams
-    ]
-    cache.write()
+    if options.write:
+        write(library, options.programs or list(SWEPT), cache)
+        return 0
+    names = options.programs or library.diagrams
+    right = [checked(library, name, cache, not options.defaults) for name in names]
     return 0 if all(right) else 1
 
 

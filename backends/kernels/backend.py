@@ -8,7 +8,7 @@ from ncdlang.analysis.opening import Opaque, open_diagram
 from ncdlang.analysis.plan import make_plan
 from ncdlang.targets import Artifact, Request, TargetError
 
-from .dispatch import choice
+from .dispatch import choice, tunes
 from .expressions import Unsupported
 from .file import write_file
 from .module import triton_module
@@ -22,7 +22,7 @@ class TritonBackend:
     """Writes the kernels of a diagram (`ncdc build --backend triton`), or runs them.
 
     The option `derived` is `true` for kernels wherever they can run, `false` for what PyTorch
-    offers, and `auto` for what was measured to be faster.
+    offers, and `auto` for what was measured to be faster. With `tune` a GPU measures tiles.
     """
 
     name = "triton"
@@ -31,6 +31,7 @@ class TritonBackend:
         """A file with a class that runs the kernels. Raises TargetError where there are none."""
         diagram = request.diagram
         choice(request)
+        tunes(request)
         try:
             opened = open_diagram(diagram)
         except Opaque as opaque:

@@ -30,6 +30,15 @@ def choice(request: Request) -> bool | None:
     return CHOICES[text]
 
 
+def tunes(request: Request) -> bool:
+    """What a request says of `tune`. Raises TargetError for what it can't be."""
+    given: Any = request.options.get("tune", "false")
+    text = str(given).lower()
+    if text not in ("true", "false"):
+        raise TargetError(f"tune is true or false, not {quoted(str(given))}")
+    return text == "true"
+
+
 def fingerprint(runner: Runner) -> str:
     """A program up to its names: the same for every way to call its axes, wires and diagrams."""
     hashed = hashlib.sha256()
@@ -67,7 +76,7 @@ def _data(term: Term, number: Any) -> str:
             return ""
 
 
-def default_text(runner: Runner, derived: bool | None) -> str:
+def default_text(runner: Runner, derived: bool | None, tune: bool) -> str:
     """The lines that choose, with the rows of the table that are of this program."""
     own = [row for row in ROWS if row["program"] == fingerprint(runner)]
     lines = [
@@ -75,6 +84,14 @@ def default_text(runner: Runner, derived: bool | None) -> str:
         "# what was faster when measured, and kernels where nothing was. On the CPU it is PyTorch,",
         "# but where Triton interprets.",
         f"DERIVED: bool | None = {derived}",
+        "",
+        "# Whether a GPU measures the tiles of a kernel when it first meets sizes of a class. Else",
+        "# it takes the default ones, which are always the same.",
+        f"TUNE: bool = {tune}",
+        "",
+        "# Into how many parts a forward kernel cuts the axis that it streams, without gradients:",
+        "# None is one, and where rows are too few for a GPU as many as keep its processors busy.",
+        "PARTS: int | None = None",
         "",
         "# Was PyTorch faster? By compute capability, format and the bits of the sizes.",
         "MEASURED: dict[tuple[Any, ...], bool] = {",

@@ -20,16 +20,20 @@ from ..pytorch import attribute_names
 from ..pytorch.emitter import Emitted, emit_module
 from ..pytorch.names import Scope
 from ..pytorch.sizes import isolated
-from .dispatch import choice, default_text
+from .dispatch import choice, default_text, tunes
 from .expressions import Unsupported
 from .helpers import NAMES, used
 from .launching import Launch
 from .operations import Operation
 from .runner import label
+from .schedule import LENGTHS
+from .splits import Parts, parts_of
 from .steps import library_lines
 from .training import Runner, kernels_of
 from .variables import Function, Sizes, anchor, plain
 
+# What a class of the same name gets out of the way of.
+CONSTANTS = {"DERIVED", "INTERPRETED", "MEASURED", "PARTS", "TUNE"}
 _PLACEHOLDER = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -63,11 +67,13 @@ class _Writer:
     suffix: str
     sizes: Sizes = field(default_factory=Sizes)
     operations: dict[Step, Operation] = field(default_factory=dict[Step, Operation])
+    parts: dict[Step, Parts | None] = field(default_factory=dict[Step, Parts | None])
+    defined: set[str] = field(init=False)
     names: Scope = field(init=False)
 
     def __post_init__(self) -> None:
-        defined = re.findall(r"^(?:class|def) (\w+)", self.eager.text, re.MULTILINE)
-        self.names = Scope({*NAMES, *defined})
+        self.defined = {*re.findall(r"^(?:class|def) (\w+)", self.eager.text, re.MULTILINE)}
+        self.names = Scope({*NAMES, *self.defined})
 
     @property
     def diagram(self) -> CheckedDiagram:
@@ -95,9 +101,10 @@ class _Writer:
         name = self.names.claim_numbered(f"{plain(self.diagram.name)}_{made}"[:60])
         for further in ("backward", "eager", "empty", "backward_empty"):
             self.names.claim(f"_{name}_{further}")
-        backward = self.runner.backward(step)
+        backward, parts = self.runner.backward(step), self._parts(step)
         taken = frozenset({name, f"{name}_backward", self.eager.class_name})
-        kernels = Launch.tables(launcher, backward)
+        own = [*kernels_of(launcher, backward), *(parts.kernels if parts else ())]
+        kernels = Launch.tables(own)
         self.operations[step] = Operation(
             name,
             label(launcher.region),
@@ -106,21 +113,32 @@ class _Writer:
             self.sizes,
             taken | kernels,
             _PLACEHOLDER,
+            parts,
         )
 
     def _kernels(self) -> dict[str, str]:
         """The text of every kernel by its name."""
         found: dict[str, str] = {}
         for step, launcher in self.runner.program.launchers.items():
-            for kernel in kernels_of(launcher, self.runner.backward(step)):
+            parts = self._parts(step)
+            own = kernels_of(launcher, self.runner.backward(step))
+            for kernel in (*own, *(parts.kernels if parts else ())):
                 found[kernel.name] = kernel.text
         return found
+
+    def _parts(self, step: Step) -> Parts | None:
+        """The kernels of a step in parts, made once."""
+        if step not in self.parts:
+            launcher = self.runner.program.launchers[step]
+            self.parts[step] = parts_of(launcher, self.runner.sizes)
+        return self.parts[step]
 
     def _labels(self) -> dict[str, str]:
         """What the kernels of the forward pass make, by their names."""
         found: dict[str, str] = {}
         for operation in self.operations.values():
             kernels = [*operation.launcher.kernels]
+            kernels += operation.parts.kernels if operation.parts is not None else []
             if operation.backward is not None:
                 kernels += operation.backward.forward.kernels
             found |= {kernel.name: operation.label for kernel in kernels}
@@ -141,27 +159,30 @@ class _Writer:
         )
         tables = [line for kernel in kernels for line in Launch(kernel, self.sizes).tiles()]
         sections.append(
-            "# The largest tiles of each kernel by format and GPU, with its warps and stages.\n"
+            "# The largest tiles of each kernel by GPU or format and the longest axis that a tile\n"
+            "# holds whole: first the default ones, then those that tuning tries as well.\n"
             + "\n".join(tables)
         )
-        sections.append(default_text(self.runner, choice(self.request)))
+        sections.append(default_text(self.runner, choice(self.request), tunes(self.request)))
         sections += ["\n".join(operation.text()) for operation in operations]
-        sections += [fused, "\n".join(self._class(name, helper))]
-        mine = "\n\n\n".join(sections)
-        return self._joined(used(mine), mine)
+        mine = "\n\n\n".join([*sections, fused])
+        parts = [*used(mine), mine]
+        for constant in CONSTANTS & self.defined:
+            parts = [re.sub(rf"\b{constant}\b", f"{constant}_", part) for part in parts]
+        return self._joined([*parts, "\n".join(self._class(name, helper))])
 
-    def _joined(self, helpers: list[str], mine: str) -> str:
+    def _joined(self, parts: list[str]) -> str:
         """The eager file with its imports completed, and what comes after it."""
         head, _, classes = self.eager.text.partition("\nimport torch\n")
         header, _, _ = head.partition("\nimport math\n")
-        imports = ["import math", "from typing import Any", "", "import torch"]
+        imports = ["import math", "import threading", "from typing import Any", "", "import torch"]
         rest = classes.replace(
             "from torch import Tensor, nn\n",
             "import triton\nimport triton.language as tl\nfrom torch import Tensor, nn\n",
             1,
         )
         start = f"{header.rstrip()}\n\n" + "\n".join(imports) + "\n" + rest.rstrip()
-        return "\n\n\n".join([start, *helpers, mine]) + "\n"
+        return "\n\n\n".join([start, *parts]) + "\n"
 
     def _class(self, name: str, helper: str) -> list[str]:
         function = Function(self.sizes, frozenset())
@@ -174,7 +195,7 @@ class _Writer:
             f"class {name}({self.eager.class_name}):",
             f'    """{self.eager.class_name} by kernels where they run and are preferred."""',
             "",
-            "    derived = DERIVED",
+            f"    derived = DERIVED{'_' if 'DERIVED' in self.defined else ''}",
             "",
             f"    def forward(self{listed}) -> {returned}:",
             f"        made = {helper}(self, {given})",
@@ -248,12 +269,22 @@ class _Forward:
         if whole:
             most = whole[0] if len(whole) == 1 else f"max({', '.join(whole)})"
             lines += [f"if {most} > {RESIDENT}:  # tiles hold these whole", "    return None"]
+            lines += self._room(most)
         lines += self._orders()
         named = self.writer.sizes.names
         listed = ", ".join(named[s] for s in self.diagram.unknowns if s in named)
         like = self._read(self._anchor())
         lines += [f"if not _preferred(self.derived, {like}, {listed}):", "    return None"]
         return lines
+
+    def _room(self, most: str) -> list[str]:
+        """Where a GPU has no room for the tiles of some kernel."""
+        kernels = [k for each in self.writer.operations.values() for k in each.kernels()]
+        launches = [Launch(kernel, self.writer.sizes) for kernel in kernels]
+        tables = ", ".join(launch.table for launch in launches if launch.is_short)
+        like = self._read(self._anchor())
+        text = f"if {most} > {LENGTHS[0]} and not _has_room({like}, {tables}):"
+        return [text, "    return None"] if tables else []
 
     def _orders(self) -> list[str]:
         """Where the eager class takes sums in another order, with far fewer operations."""

@@ -232,18 +232,159 @@ def _target(x: Tensor) -> str:
 
 SOURCES["_launch"] = '''
 def _launch(
-    kernel: Any, programs: int, arrays: tuple[Tensor, ...], sizes: tuple[int, ...], **options: int
+    kernel: Any,
+    table: dict[tuple[str, int], tuple[tuple[int, ...], ...]],
+    programs: Any,
+    arrays: tuple[Tensor, ...],
+    sizes: tuple[int, ...],
+    cut: dict[str, int],
+    whole: dict[str, int],
+    like: Tensor,
 ) -> None:
-    """Run a kernel on the GPU and the stream of its arrays, with all of their strides."""
-    if not programs:
+    """Run a kernel on the GPU and the stream of its arrays, with all of their strides.
+
+    Dimensions that are `cut` have tiles of the table, `whole` ones lie in one tile.
+    """
+    tiles, lengths, rows = _tiles(table, cut, whole, like)
+    if not programs(**tiles):
         return
     arguments: list[Any] = []
     for array in arrays:
         lead, *strides = array.stride()
         arguments += [array, *strides, 0 if array.shape[0] == 1 else lead]
     exact = torch.get_float32_matmul_precision() == "highest"
+    fixed = {**lengths, "PRECISION": "ieee" if exact else "tf32"}
     with torch.cuda.device_of(arrays[0]):
-        kernel[(programs,)](*arguments, *sizes, PRECISION="ieee" if exact else "tf32", **options)
+        options = {**tiles, "num_warps": rows[0][-2], "num_stages": rows[0][-1]}
+        if len(rows) > 1 and _may_tune():
+            options = _tuned(kernel, rows, programs, (*arguments, *sizes), cut, fixed) or options
+        kernel[(programs(**options),)](*arguments, *sizes, **fixed, **options)
+'''
+
+SOURCES["_parts"] = '''
+def _parts(
+    table: dict[tuple[str, int], tuple[tuple[int, ...], ...]],
+    programs: Any,
+    cut: dict[str, int],
+    whole: dict[str, int],
+    stream: str,
+    like: Tensor,
+) -> int:
+    """Into how many parts a kernel cuts its streamed axis: PARTS, or as many as a GPU has room for.
+
+    Where the programs of the kernel are busy on half of the processors it is not cut, nor into
+    parts of less than 4 tiles, since what they find has to be written and merged.
+    """
+    if PARTS is not None or like.device.type != "cuda":
+        return PARTS or 1
+    tiles, _, _ = _tiles(table, cut, whole, like)
+    count, steps = programs(**tiles), -(-cut[stream] // tiles[stream])
+    processors = torch.cuda.get_device_properties(like.device).multi_processor_count
+    return 1 if 2 * count > processors else max(min(processors // max(count, 1), steps // 4), 1)
+'''
+
+SOURCES["_tiles"] = '''
+def _tiles(
+    table: dict[tuple[str, int], tuple[tuple[int, ...], ...]],
+    cut: dict[str, int],
+    whole: dict[str, int],
+    like: Tensor,
+) -> tuple[dict[str, int], dict[str, int], tuple[tuple[int, ...], ...]]:
+    """The default tiles of a call, those that hold a dimension whole, and the rows of its table."""
+    fixed = {name: _power(length) for name, length in whole.items()}
+    longest = 128 if max(fixed.values(), default=0) <= 128 else 256
+    rows = table[_target(like), longest] or table[_target(like), 128]
+    tiles = {name: min(_power(n), tile) for (name, n), tile in zip(cut.items(), rows[0])}
+    return tiles, fixed, rows
+'''
+
+SOURCES["_has_room"] = '''
+def _has_room(like: Tensor, *tables: dict[tuple[str, int], tuple[tuple[int, ...], ...]]) -> bool:
+    """Whether a GPU has room for tiles that hold more than 128 indices of an axis."""
+    return like.device.type != "cuda" or all(table[_target(like), 256] for table in tables)
+'''
+
+SOURCES["_may_tune"] = '''
+def _may_tune() -> bool:
+    """Whether tiles may depend on what was measured, and results on tiles in their rounding."""
+    return TUNE and not INTERPRETED and not torch.are_deterministic_algorithms_enabled()
+'''
+
+SOURCES["_BEST"] = """
+# What tuning has found by kernel, GPU, sizes and formats, and one at a time.
+_BEST: dict[tuple[Any, ...], dict[str, Any]] = {}
+_TUNING = threading.Lock()
+"""
+
+SOURCES["_tuned"] = '''
+def _tuned(
+    kernel: Any,
+    rows: tuple[tuple[int, ...], ...],
+    programs: Any,
+    arguments: tuple[Any, ...],
+    cut: dict[str, int],
+    fixed: dict[str, Any],
+) -> dict[str, Any] | None:
+    """The fastest tiles for sizes like these, measured once and kept by Triton on the disk.
+
+    None while a graph of CUDA is recorded, when nothing can be measured. Sizes are alike that have
+    the same next power of two; a kernel only writes its results, so that it may run many times.
+    """
+    bucket = _bucket(programs, arguments, cut, fixed)
+    key = (kernel, rows, torch.cuda.current_device(), bucket)
+    if key not in _BEST:
+        if torch.cuda.is_current_stream_capturing():
+            return None
+        with _TUNING:
+            tuner = _tuner(kernel, rows, tuple(cut))
+            tuner[lambda tiles: (programs(**tiles),)](*arguments, **fixed, bucket=bucket, cut=cut)
+            _BEST[key] = tuner.best_config.all_kwargs()
+    return _BEST[key]
+'''
+
+SOURCES["_bucket"] = '''
+def _bucket(
+    programs: Any, arguments: tuple[Any, ...], cut: dict[str, int], fixed: dict[str, Any]
+) -> str:
+    """The class of sizes and formats of a call, for which it is tuned once."""
+    tiles = dict.fromkeys(cut, 16)
+    formats = [str(each.dtype) for each in arguments if isinstance(each, Tensor)]
+    lengths = [(n - 1).bit_length() for n in (*cut.values(), programs(**tiles))]
+    return " ".join(map(str, (*lengths, *fixed.values(), *formats)))
+'''
+
+SOURCES["_tuner"] = '''
+def _tuner(kernel: Any, rows: tuple[tuple[int, ...], ...], names: tuple[str, ...]) -> Any:
+    """Triton's tuner of a kernel over the tiles of its table."""
+    configs = [
+        triton.Config(dict(zip(names, row)), num_warps=row[-2], num_stages=row[-1]) for row in rows
+    ]
+    prune = {"early_config_prune": _fitting}
+    tune = triton.autotune(configs, key=["bucket"], prune_configs_by=prune, cache_results=True)
+    return tune(_Bucketed(kernel))
+'''
+
+SOURCES["_fitting"] = '''
+def _fitting(configs: list[Any], named: dict[str, Any], cut: dict[str, int], **_: Any) -> list[Any]:
+    """Tiles that are no longer than their axes need, each once."""
+    found: dict[str, Any] = {}
+    for config in configs:
+        tiles = {name: min(_power(cut[name]), tile) for name, tile in config.kwargs.items()}
+        made = triton.Config(tiles, num_warps=config.num_warps, num_stages=config.num_stages)
+        found.setdefault(str(made), made)
+    return list(found.values())
+'''
+
+SOURCES["_Bucketed"] = '''
+class _Bucketed(triton.KernelInterface):
+    """A kernel with the class of its sizes, by which Triton's tuner keeps what it finds."""
+
+    def __init__(self, kernel: Any) -> None:
+        self.fn = kernel
+        self.arg_names = [*kernel.arg_names, "bucket"]
+
+    def run(self, *arguments: Any, bucket: str, cut: dict[str, int], **options: Any) -> Any:
+        return self.fn.run(*arguments, **options)
 '''
 
 SOURCES["_differentiate"] = '''
@@ -297,7 +438,16 @@ def _no_second(gradient: Any) -> None:
     gradient.register_autograd(backward)
 '''
 
-NAMES = frozenset(SOURCES) | {"INTERPRETED", "Any", "triton", "tl"}
+NAMES = frozenset(SOURCES) | {
+    "INTERPRETED",
+    "TUNE",
+    "PARTS",
+    "_TUNING",
+    "Any",
+    "threading",
+    "triton",
+    "tl",
+}
 
 
 def used(text: str) -> list[str]:

@@ -75,6 +75,14 @@ def install() -> None:
             return cast_impl(self, source, target)
         return convert(self, source, target, rounding)
 
+    patch: Any = interpreter._patch_lang_tensor  # pyright: ignore[reportPrivateUsage]
+
+    def patch_tensor(tensor: Any, scope: Any) -> None:
+        patch(tensor, scope)
+        # 3.6 makes whole numbers of arrays with one entry, which NumPy 2.4 refuses.
+        scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.squeeze()))
+
+    setattr(interpreter, "_patch_lang_tensor", patch_tensor)  # noqa: B010
     scans: Any = interpreter.ScanOps
     scans.generic_scan = _scan
     builder.create_dot, builder.binary_op, builder.unary_op = create_dot, binary_op, unary_op

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from ncdlang.semantics.size import product
 
-from .runner import Launcher
-from .schedule import TILES, is_whole, tiles_of
+from ..pytorch.names import quoted
+from .schedule import LENGTHS, TILES, cut, rows_of, tiles_of, whole
 from .source import Kernel
 from .tiles import Dim
-from .training import AnyBackward, kernels_of
 from .variables import Function, Sizes
 
 
@@ -30,59 +30,77 @@ class Launch:
         return self.kernel.name.upper()
 
     def tiles(self) -> list[str]:
-        """The largest tiles for each target."""
-        rows: list[str] = []
-        for target in TILES:
-            entries = tiles_of(self.kernel, target)
-            told = ", ".join(f'"{name}": {value}' for name, value in entries)
-            rows.append(f'    "{target}": {{{told}}},')
-        return [f"{self.table} = {{", *rows, "}"]
+        """The largest tiles for each target and length of what a tile holds whole."""
+        lengths = LENGTHS if whole(self.kernel) else LENGTHS[:1]
+        named = ", ".join((*(dim.block for dim in cut(self.kernel)), "warps, stages"))
+        lines = [f"{self.table} = {{  # {named}"]
+        for target, longest in itertools.product(TILES, lengths):
+            found = dict.fromkeys(
+                tiles_of(self.kernel, row) for row in rows_of(self.kernel, target, longest)
+            )
+            told = "".join(f"{row}, " for row in found).rstrip()
+            lines.append(f'    ("{target}", {longest}): ({told}),')
+        return [*lines, "}"]
 
     @staticmethod
-    def tables(launcher: Launcher, backward: AnyBackward | None) -> frozenset[str]:
-        """The names of the kernels of a region, and of their tables."""
-        names = [kernel.name for kernel in kernels_of(launcher, backward)]
+    def tables(kernels: list[Kernel]) -> frozenset[str]:
+        """The names of kernels, and of their tables."""
+        names = [kernel.name for kernel in kernels]
         return frozenset((*names, *(name.upper() for name in names)))
 
     def launch(self, function: Function, like: str) -> list[str]:
         """The lines that launch it on the arrays of a function."""
         kernel = self.kernel
-        arrays = [function.array(array) for array in kernel.arguments.arrays]
-        sizes = [self.sizes.text(size) for size in kernel.arguments.sizes]
-        name = function.scope.claim_numbered("tiles")
-        lines = [f"{name} = {self.table}[_target({like})]"]
-        blocks: dict[Dim, str] = {}
-        for dim in kernel.dims:
-            if not dim.axes:
-                continue
-            fit = f"_power({self._length(dim)})"
-            if not is_whole(kernel, dim):
-                fit = f'min({fit}, {name}["{dim.block}"])'
-            blocks[dim] = function.scope.claim_numbered(dim.block)
-            lines.append(f"{blocks[dim]} = {fit}")
+        arrays = "".join(f"{function.array(array)}, " for array in kernel.arguments.arrays)
+        sizes = "".join(f"{self.sizes.text(size)}, " for size in kernel.arguments.sizes)
+        return [
+            "_launch(",
+            f"    {kernel.name},",
+            f"    {self.table},",
+            f"    {self.programs()},",
+            f"    ({arrays.rstrip()}),",
+            f"    ({sizes.rstrip()}),",
+            f"    cut={self.lengths_cut()},",
+            f"    whole={self.lengths_whole()},",
+            f"    like={like},",
+            ")",
+        ]
+
+    def lengths_cut(self) -> str:
+        """The lengths of the dimensions that are cut into tiles, by their constants."""
+        return self._lengths(cut(self.kernel))
+
+    def lengths_whole(self) -> str:
+        """The lengths of the dimensions that a tile holds whole, by their constants."""
+        return self._lengths(whole(self.kernel))
+
+    def _lengths(self, dims: list[Dim]) -> str:
+        return f"{{{', '.join(f'{quoted(dim.block)}: {self._length(dim)}' for dim in dims)}}}"
+
+    def programs(self) -> str:
+        """A function of the tiles: how many programs run."""
+        kernel, used = self.kernel, list[str]()
         count = ["lift", *(_factor(self.sizes.text(axis.size)) for axis in kernel.batch)]
         if kernel.rows.axes:
-            count.append(f"-(-{_factor(self._length(kernel.rows))} // {blocks[kernel.rows]})")
+            used.append(kernel.rows.block)
+            count.append(f"-(-{_factor(self._length(kernel.rows))} // {kernel.rows.block})")
         if len(kernel.columns) == 1:
             (only,) = kernel.columns
+            used.append(only.block)
             # What has no columns is made even where there are none.
-            tiles = f"-(-{_factor(self._length(only))} // {blocks[only]})"
+            tiles = f"-(-{_factor(self._length(only))} // {only.block})"
             count.append(f"max({tiles}, 1)" if only.role == "column" else tiles)
-        lines.append(f"programs = {' * '.join(count)}")
-        lines.append("_launch(")
-        lines.append(f"    {kernel.name},")
-        lines.append("    programs,")
-        lines.append(f"    ({', '.join(arrays)},),")
-        lines.append(f"    ({', '.join(sizes)},)," if sizes else "    (),")
-        lines += [f"    {dim.block}={block}," for dim, block in blocks.items()]
-        lines.append(f'    num_warps={name}["num_warps"],')
-        lines.append(f'    num_stages={name}["num_stages"],')
-        lines.append(")")
-        return lines
+        return f"lambda {', '.join((*used, '**_'))}: {' * '.join(count)}"
+
+    @property
+    def is_short(self) -> bool:
+        """Whether some target has no tiles for it where what a tile holds whole is long."""
+        held, longest = whole(self.kernel), LENGTHS[-1]
+        return bool(held) and not all(rows_of(self.kernel, each, longest) for each in TILES)
 
     def held(self) -> list[str]:
         """What has to be short for the kernel: dimensions that a tile holds whole."""
-        return [self._length(d) for d in self.kernel.dims if d.axes and is_whole(self.kernel, d)]
+        return [self._length(dim) for dim in whole(self.kernel)]
 
 
 def _factor(text: str) -> str:

@@ -12,7 +12,7 @@ from ncdlang.semantics.size import Symbol
 from ncdlang.targets import Request
 
 from ..pytorch import PyTorchBackend
-from .dispatch import choice
+from .dispatch import choice, tunes
 from .expressions import Unsupported
 from .file import File, write_file
 from .loading import interprets, loaded, recorded
@@ -31,6 +31,7 @@ def triton_module(request: Request) -> nn.Module:
     `kernels` lists the regions that have one, `last_run` those that the last call ran.
     """
     chosen = choice(request)
+    tunes(request)
     plain = PyTorchBackend().module(request)
     cls: Any = type(plain)
     variants = _Variants.of(request)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ncdlang.analysis.adjoint import Root
 from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.split import PARTS
 from ncdlang.analysis.steps import arrays_of, terms_of
 from ncdlang.analysis.terms import Array, Term, reads
 
@@ -18,6 +19,7 @@ from ..pytorch.names import comment
 from .launching import Launch
 from .runner import Kerneled, Launcher
 from .source import Kernel
+from .splits import Parts, split_lines
 from .steps import library_lines, scatter_launch, write_steps
 from .torch_text import TorchWriter, sizes_of
 from .training import AnyBackward, kernels_of
@@ -35,6 +37,7 @@ class Operation:
     sizes: Sizes
     taken: frozenset[str]
     namespace: str
+    parts: Parts | None = None
 
     @property
     def region(self) -> Kerneled:
@@ -58,7 +61,8 @@ class Operation:
 
     def kernels(self) -> list[Kernel]:
         """All kernels that the operation and its gradient launch."""
-        return kernels_of(self.launcher, self.backward)
+        found = kernels_of(self.launcher, self.backward)
+        return [*found, *(self.parts.kernels if self.parts is not None else ())]
 
     def size_names(self) -> list[str]:
         """The sizes that the operation and its gradient take."""
@@ -71,7 +75,8 @@ class Operation:
         found = sizes_of(*terms) | {axis.size for array in arrays for axis in array.axes}
         for kernel in self.kernels():
             found |= set(kernel.arguments.sizes)
-        return self.sizes.listed(found)
+        # How many parts there are is for the operation to say.
+        return self.sizes.listed(size for size in found if PARTS not in size.symbols())
 
     def text(self) -> list[str]:
         """The lines of the operation."""
@@ -179,6 +184,11 @@ class Operation:
             kept = Launch(self.backward.forward.kernel, self.sizes).launch(function, last)
             body += [f"    {line}" for line in kept]
             body.append(f"    return {self.returned('made', len(self.outputs))}")
+        if self.parts is not None:
+            saved = [function.array(array) for array in self.outputs[len(self.results) :]]
+            inputs = ", ".join(given)
+            kernel = self.launcher.kernel
+            body += split_lines(self.parts, kernel, function, last, inputs, saved)
         body += Launch(self.launcher.kernel, self.sizes).launch(function, last)
         body.append(f"return {self.returned('made', len(self.outputs))}")
         return [*lines, *(f"    {line}" for line in body)]

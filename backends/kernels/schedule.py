@@ -5,21 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ncdlang.analysis.plan import Region
+from ncdlang.analysis.roles import inner_folds
 from ncdlang.semantics.size import Symbol, product
 
 from .source import Kernel
+from .survivors import ROWS
 from .tiles import Dim
 
 SMALLEST = 16
 WIDE_INNER = 64
 
-# Rows, streamed indices, columns, warps and stages, for kernels that keep one matrix of
-# accumulators and for those that keep several, found with the ahead-of-time gate.
-TILES: dict[str, tuple[tuple[int, int, int, int, int], tuple[int, int, int, int, int]]] = {
+Row = tuple[int, int, int, int, int]
+"""Rows, streamed indices, columns, warps and stages."""
+
+# What kernels take that keep one matrix of accumulators, and those that keep several.
+TILES: dict[str, tuple[Row, Row]] = {
     "sm_90": ((128, 64, 128, 8, 2), (128, 32, 128, 8, 2)),
     "sm_80": ((64, 64, 128, 4, 2), (64, 32, 128, 8, 2)),
     "f32": ((64, 32, 64, 4, 2), (32, 32, 64, 4, 2)),
 }
+
+# The tiles of a kernel depend on the longest axis that one tile holds whole: up to which length.
+LENGTHS = (128, 256)
 
 
 # Steps or sources, and lanes, of recurrences and scatters.
@@ -50,12 +57,16 @@ def choose(
     sizes: dict[Symbol, int],
     target: str = "f32",
     limits: dict[str, int] | None = None,
+    row: Row | None = None,
 ) -> Schedule:
-    """The default schedule: tiles as large as registers allow, whole inner dimensions.
+    """A schedule: tiles as large as `row` says, the default one without, whole inner dimensions.
 
     `target` is one of `TILES`; `limits` replaces its tiles by the role of the dimension.
     """
-    rows, streamed, columns, warps, stages = TILES[target][needs_more(kernel)]
+    lengths = [power(length(dim, sizes)) for dim in whole(kernel)]
+    longest = LENGTHS[0] if max(lengths, default=0) <= LENGTHS[0] else LENGTHS[1]
+    found = row or (rows_of(kernel, target, longest) or (TILES[target][needs_more(kernel)],))[0]
+    rows, streamed, columns, warps, stages = found
     most = {"row": rows, "stream": streamed, "column": columns, "wide": WIDE_INNER, **SCANNED}
     most |= limits or {}
     blocks: list[tuple[str, int]] = []
@@ -64,19 +75,49 @@ def choose(
             continue
         role = "wide" if dim in kernel.wide else dim.role
         wanted = max(power(length(dim, sizes)), SMALLEST)
-        whole = is_whole(kernel, dim)
-        blocks.append((dim.block, wanted if whole else min(wanted, most[role])))
+        blocks.append((dim.block, wanted if is_whole(kernel, dim) else min(wanted, most[role])))
     return Schedule(tuple(blocks), warps, stages)
+
+
+def kind_of(kernel: Kernel) -> tuple[int, int] | None:
+    """How many matrices of accumulators and inner products a kernel has.
+
+    None for scans and scatters, of which those that add atomically must not run twice.
+    """
+    if not isinstance(kernel.region, Region):
+        return None
+    rows, streamed = set(kernel.rows.axes), frozenset(kernel.region.stream)
+    columns = {axis for dim in kernel.columns for axis in dim.axes}
+    folds = kernel.region.folds
+    inner = dict.fromkeys(i for f in folds for i in inner_folds(f.args[0], streamed))
+    return sum(1 for f in folds if f.axes & rows and f.axes & columns), len(inner)
 
 
 def needs_more(kernel: Kernel) -> bool:
     """Whether a kernel keeps more than one matrix, so that its other tiles have to be small."""
-    if not isinstance(kernel.region, Region):
-        return False
-    rows = set(kernel.rows.axes)
-    columns = {axis for dim in kernel.columns for axis in dim.axes}
-    matrices = [f for f in kernel.region.folds if f.axes & rows and f.axes & columns]
-    return len(matrices) > 1 or len(kernel.inner) > 1
+    kind = kind_of(kernel)
+    return kind is not None and (kind[0] > 1 or len(kernel.inner) > 1)
+
+
+def rows_of(kernel: Kernel, target: str, longest: int) -> tuple[Row, ...]:
+    """The default tiles of a kernel, then the others that survived compiling for the target.
+
+    `longest` is one of `LENGTHS`: up to the first one the default always survives, for more there
+    may be none. A kind of kernel that was not compiled has the tiles of the next larger one.
+    """
+    default, kind = TILES[target][needs_more(kernel)], kind_of(kernel)
+    known = [
+        (matrices, inner)
+        for name, matrices, inner, length in ROWS
+        if (name, length) == (target, longest)
+    ]
+    larger = [k for k in known if kind is not None and k[0] >= kind[0] and k[1] >= kind[1]]
+    if not larger:
+        return (default,)
+    found = ROWS[target, *min(larger), longest]
+    if longest == LENGTHS[0] or default in found:
+        return (default, *(row for row in found if row != default))
+    return found
 
 
 def grid(kernel: Kernel, schedule: Schedule, sizes: dict[Symbol, int], lifted: int) -> int:
@@ -100,16 +141,19 @@ def is_whole(kernel: Kernel, dim: Dim) -> bool:
     return role == "inner" or (role == "column" and len(kernel.columns) > 1)
 
 
-def tiles_of(kernel: Kernel, target: str) -> list[tuple[str, int]]:
-    """The largest tiles of the dimensions that are cut, then `num_warps` and `num_stages`.
-
-    `target` is one of `TILES`.
-    """
-    rows, streamed, columns, warps, stages = TILES[target][needs_more(kernel)]
+def tiles_of(kernel: Kernel, row: Row) -> tuple[int, ...]:
+    """The largest tiles of the dimensions that are cut, then warps and stages."""
+    rows, streamed, columns, warps, stages = row
     most = {"row": rows, "stream": streamed, "column": columns, "wide": WIDE_INNER, **SCANNED}
-    found = [
-        (dim.block, most["wide" if dim in kernel.wide else dim.role])
-        for dim in kernel.dims
-        if dim.axes and not is_whole(kernel, dim)
-    ]
-    return [*found, ("num_warps", warps), ("num_stages", stages)]
+    found = (most["wide" if dim in kernel.wide else dim.role] for dim in cut(kernel))
+    return *found, warps, stages
+
+
+def cut(kernel: Kernel) -> list[Dim]:
+    """The dimensions that are cut into tiles."""
+    return [dim for dim in kernel.dims if dim.axes and not is_whole(kernel, dim)]
+
+
+def whole(kernel: Kernel) -> list[Dim]:
+    """The dimensions that one tile holds whole."""
+    return [dim for dim in kernel.dims if dim.axes and is_whole(kernel, dim)]

@@ -54,12 +54,15 @@ class Kernel:
         return (self.rows, self.stream, *self.columns, *self.inner)
 
 
-def write_kernel(region: Region, name: str, wide: frozenset[Axis] = frozenset()) -> Kernel:
+def write_kernel(
+    region: Region, name: str, wide: frozenset[Axis] = frozenset(), part: Axis | None = None
+) -> Kernel:
     """The kernel of a region. Inner products over the axes of `wide` are loops of their own.
 
+    A program visits only its part of the streamed axis, by its index along the batch axis `part`.
     Raises Unsupported for a term that has no form over tiles.
     """
-    return _Writer(region, name, wide).write()
+    return _Writer(region, name, wide, part).write()
 
 
 @dataclass(eq=False, slots=True)
@@ -67,6 +70,7 @@ class _Writer:
     region: Region
     name: str
     wide: frozenset[Axis]
+    part: Axis | None = None
     names: Names = field(init=False)
     arguments: Arguments = field(init=False)
     rows: Dim = field(init=False)
@@ -205,6 +209,8 @@ class _Writer:
         stream = self.stream
         visits = Visits(self.region, self.code, self.rows, stream)
         first, last = visits.range(before)
+        if self.part is not None:
+            first, last = visits.share(before, self.part, first, last)
         sure = certain(self.region)
         env = {**before.env, **dict.fromkeys(self.region.stream, stream)}
         rest = Scope([], 2, env, (before,))
@@ -213,7 +219,8 @@ class _Writer:
             return [f"    for start in range({first}, {last}, {stream.block}):", *rest.lines]
         self._relabel(sure.rests)
         full, start, stop = Scope([], 2, env, (before,)), "full_first", "full_last"
-        visits.certain(before, sure.span, first, start, stop)
+        end = stream.length if self.part is None else last
+        visits.certain(before, sure.span, (first, end), start, stop)
         self._loop(full, sure.rests, is_whole=True)
         lines = [f"    for start in range({start}, {stop}, {stream.block}):", *full.lines]
         if sure.span.start is None:
@@ -390,6 +397,10 @@ class _Writer:
             return Value(" * ".join(shaped(r, over) for r in both), over)
         if term.op == "neg":
             return self._ratio(term.args[0], new, old)
+        if term.op == "pow" and is_number(term.args[1], 2):
+            base = self._ratio(term.args[0], new, old)
+            assert base is not None
+            return Value(f"{base.wrapped()} * {base.wrapped()}", base.dims)
         is_exp = term.op == "exp"
         inner = term.args[0] if is_exp else term
         after, before = self.code.value(inner, new, dims), self.code.value(inner, old, dims)

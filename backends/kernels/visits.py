@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ncdlang.analysis.plan import Region
 from ncdlang.analysis.terms import subterms
 from ncdlang.analysis.visible import Range, visible
+from ncdlang.semantics.types import Axis
 
 from .expressions import Expressions
 from .tiles import Dim, Scope, Value
@@ -37,9 +38,28 @@ class Visits:
             scope.write(f"{last} = tl.minimum({stop}, {length})")
         return first, last
 
-    def certain(self, scope: Scope, span: Range, first: str, start: str, stop: str) -> None:
-        """The tiles that every row of a tile sees all of: from `start` up to `stop`."""
-        block, length = self.stream.block, self.stream.length
+    def share(self, scope: Scope, part: Axis, first: str, last: str) -> tuple[str, str]:
+        """The ends of the tiles of one part, each of which has as many as the others."""
+        block, claim = self.stream.block, self.code.names.claim
+        count = self.code.arguments.size(part.size)
+        share, begin, end = claim("share"), claim("begin"), claim("end")
+        index = scope.env[part].indices[part]
+        length = last if first == "0" else f"{last} - {first}"
+        tiles = f"tl.cdiv(tl.maximum({length}, 0), {block})"
+        scope.write(f"{share} = tl.cdiv({tiles}, {count}) * {block}")
+        start = "" if first == "0" else f"{first} + "
+        scope.write(f"{begin} = {start}{index}.to(tl.int32) * {share}")
+        scope.write(f"{end} = tl.minimum({begin} + {share}, {last})")
+        return begin, end
+
+    def certain(
+        self, scope: Scope, span: Range, visited: tuple[str, str], start: str, stop: str
+    ) -> None:
+        """The tiles that every row of a tile sees all of: from `start` up to `stop`.
+
+        They lie between the two indices that are `visited`.
+        """
+        (first, length), block = visited, self.stream.block
         low, high = self._ends(span, scope)
         if low:
             low = f"tl.cdiv(tl.maximum({low}, 0), {block}) * {block}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from ncdlang.analysis.choices import choice_lines
@@ -11,8 +12,9 @@ from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.region_cost import StepCost, step_cost, unknown_sizes
 from ncdlang.analysis.roles import inner_folds
 from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.split import LEAST_TILES
 from ncdlang.analysis.steps import Library, Plan, Region, Step, arrays_of
-from ncdlang.analysis.terms import Term, ordered, subterms
+from ncdlang.analysis.terms import Term, ordered, reads, subterms
 from ncdlang.analysis.visible import Range, certain, visible
 from ncdlang.analysis.wording import Wording, engineering, names
 from ncdlang.semantics.size import Symbol, product
@@ -24,10 +26,10 @@ def explain(
     plan: Plan, title: str, sizes: Mapping[Symbol, int], device: Device, dtype: str = "bf16"
 ) -> str:
     """The whole argument: a paragraph for each step."""
-    regions = plan.regions
+    regions, steps = plan.regions, told_steps(plan)
     scans = [step for step in plan.steps if isinstance(step, Recurrence)]
     scatters = [step for step in plan.steps if isinstance(step, Scattered)]
-    left = len(plan.steps) - len(regions) - len(scans) - len(scatters)
+    left = len(steps) - len(regions) - len(scans) - len(scatters)
     streams = f"{_count(len(regions), 'region')} stream{'s' if len(regions) == 1 else ''}"
     if scans:
         is_one = len(scans) == 1
@@ -36,7 +38,7 @@ def explain(
         streams += f", {_count(len(scatters), 'scatter')}"
     rest = f"{_count(left, 'piece')} {'is' if left == 1 else 'are'} left to the library"
     lines = [f"{title}: {streams}, {rest}."]
-    for step in plan.steps:
+    for step in steps:
         lines.append("")
         if isinstance(step, Region):
             lines += _region(step)
@@ -49,6 +51,25 @@ def explain(
         lines += _cost(step, sizes, device, dtype)
     lines += choice_lines(plan, sizes, device, dtype)
     return "\n".join(lines) + "\n"
+
+
+def told_steps(plan: Plan) -> list[Step]:
+    """The steps without those that only hand on what a scan or a scatter has made."""
+    found: list[Step] = []
+    made: set[tuple[str, tuple[Axis, ...]]] = set()
+    for step in plan.steps:
+        if not (isinstance(step, Library) and _is_handed_on(step, made)):
+            found.append(step)
+        made |= {(str(array), array.axes) for array in arrays_of(step)}
+    return found
+
+
+def _is_handed_on(step: Library, made: set[tuple[str, tuple[Axis, ...]]]) -> bool:
+    """Whether a step reads an array that was made, by its own name and axes, and no more."""
+    term, key = step.term, (str(step.array), step.array.axes)
+    if term.op != "load" or key != (str(term.data), term.data.axes) or key not in made:
+        return False
+    return all(t.op == "index" and t.data is a for t, a in zip(term.args, key[1], strict=True))
 
 
 def _count(number: int, what: str) -> str:
@@ -74,17 +95,23 @@ def _region(region: Region) -> list[str]:
     made = ", ".join(_typed(str(o.array), o.array.axes) for o in region.outputs)
     lines = [f"Region {made}", _line("roles", _roles(region))]
     for position, fold in enumerate(region.folds):
-        body = f"{fold.kind}[{names(fold.bound)}]({_summand(words, fold)})"
+        body = f"{fold.kind}[{names(fold.bound)}]({words.of(fold.args[0])})"
         axes = tuple(a for a in (*region.batch, *region.rows, *_columns(region)) if a in fold.axes)
         lines.append(
             _line("state" if not position else "", f"{labels[fold]}[{names(axes)}] = {body}")
         )
     for position, (term, name) in enumerate(between.items()):
-        text = f"{name}[{names(ordered(term))}] = {words.of(term, True)}"
+        text = f"{_typed(name, _in_order(region, term))} = {words.of(term, True)}"
         lines.append(_line("" if position else "where", text))
     lines += _corrections(region, labels)
     for output in region.outputs:
-        lines.append(_line("result", f"{output.array} = {words.of(output.term, True)}"))
+        is_state = output.term in region.folds
+        text = f"{output.array} = {words.of(output.term, not is_state)}"
+        lines.append(_line("result", text))
+    later = _later(region, labels)
+    for position, (term, name) in enumerate(later.items()):
+        text = f"{_typed(name, _in_order(region, term))} = {words.of(term, True)}"
+        lines.append(_line("" if position else "with", text))
     lines.append(_line("proof", _proof(region)))
     lines.append(_line("merge", _merge(region, labels)))
     lines.append(_line("visits", _visits(region)))
@@ -94,9 +121,16 @@ def _region(region: Region) -> list[str]:
 def fold_names(region: Region) -> dict[Term, str]:
     """A name for each accumulator: that of the equation which defines it, if there is one."""
     found: dict[Term, str] = {}
-    taken = {str(output.array) for output in region.outputs}
+    made = {str(output.array) for output in region.outputs}
+    taken = {*made, *(str(array) for array in reads(*(o.term for o in region.outputs)))}
+    for term in subterms(*(o.term for o in region.outputs)):
+        taken |= {axis.name for axis in term.axes}
+        if term in region.terms.names and term not in region.folds:
+            taken.add(region.terms.names[term])
     for fold in region.folds:
-        wanted = region.terms.names.get(fold) or {"sum": "o", "max": "m", "min": "l"}[fold.kind]
+        own = region.terms.names.get(fold)
+        letter = "o" if fold.axes & set(_columns(region)) else "r"
+        wanted = own if own and own not in made else {"max": "m", "min": "l"}.get(fold.kind, letter)
         name, count = wanted, 1
         while name in taken:
             count += 1
@@ -123,6 +157,24 @@ def _between(region: Region, labels: Mapping[Term, str]) -> dict[Term, str]:
     return found
 
 
+def _later(region: Region, labels: Mapping[Term, str]) -> dict[Term, str]:
+    """The names that equations give to what is made of the accumulators, and results read."""
+    known, found = region.terms.names, dict[Term, str]()
+    for output in region.outputs:
+        for term in subterms(output.term):
+            if term in known and term not in labels and term.op not in ("load", "fold"):
+                if term is not output.term and any(t in region.folds for t in subterms(term)):
+                    found[term] = known[term]
+    return found
+
+
+def _in_order(region: Region, term: Term) -> tuple[Axis, ...]:
+    """The axes of a term: those of programs, of rows, of columns, what streams, and others."""
+    known = (*region.batch, *region.rows, *_columns(region), *region.stream)
+    order = {axis: i for i, axis in enumerate(known)}
+    return tuple(sorted(ordered(term), key=lambda axis: order.get(axis, len(order))))
+
+
 def _columns(region: Region) -> tuple[Axis, ...]:
     return tuple(dict.fromkeys(axis for output in region.outputs for axis in output.columns))
 
@@ -137,15 +189,11 @@ def _roles(region: Region) -> str:
     parts = [
         ("grouped, one index a program", region.batch),
         ("grouped in tiles of rows", region.rows),
-        ("resident or grouped columns", _columns(region)),
+        ("columns, in one tile where they are few", _columns(region)),
         ("streamed", region.stream),
         ("inside of a tile", tuple(inner)),
     ]
     return "; ".join(f"{names(axes)} {what}" for what, axes in parts if axes)
-
-
-def _summand(words: Wording, fold: Term) -> str:
-    return words.of(fold.args[0], fold.args[0] in words.known and fold.args[0].op == "fold")
 
 
 def _corrections(region: Region, labels: Mapping[Term, str]) -> list[str]:
@@ -156,18 +204,20 @@ def _corrections(region: Region, labels: Mapping[Term, str]) -> list[str]:
         folds = [fold for fold in region.folds if region.growth.get(fold) is growth]
         extrema = [t for t in subterms(growth) if t.op == "fold" and frozenset(t.bound) == streamed]
         which = ", ".join(labels[fold] for fold in folds)
-        text = ratio(folds[0].args[0], streamed)
-        maximum = ", ".join(labels.get(fold, "m") for fold in extrema)
-        lines.append(
-            _line(
-                "correction",
-                f"{which} by {text} when {maximum} moves from m to m'; "
-                f"{names(region.stream)} does not occur in it",
-            )
-        )
+        maximum = labels.get(extrema[0], "m") if extrema else "m"
+        text = _factor(folds[0], streamed, maximum, f"{maximum}'")
+        told = f"{which} by {text} when {maximum} moves from {maximum} to {maximum}'"
+        absent = f"{names(region.stream)} does not occur in it"
+        lines.append(_line("" if lines else "correction", f"{told}; {absent}"))
     if not lines:
         lines.append(_line("correction", "none: the accumulators are plain sums"))
     return lines
+
+
+def _factor(fold: Term, streamed: frozenset[Axis], old: str, new: str) -> str:
+    """By what a sum is multiplied when its maximum moves from `old` to `new`."""
+    text = ratio(fold.args[0], streamed)
+    return re.sub(r"\bm\b'?", lambda found: new if found[0].endswith("'") else old, text)
 
 
 def _proof(region: Region) -> str:
@@ -180,12 +230,20 @@ def _proof(region: Region) -> str:
 def _merge(region: Region, labels: Mapping[Term, str]) -> str:
     """How the states of two parts of the streamed axis become one."""
     parts: list[str] = []
+    streamed = frozenset(region.stream)
     for fold in region.folds:
         name = labels[fold]
         if fold.kind != "sum":
             parts.append(f"{name} = {fold.kind}({name}', {name}'')")
         elif fold in region.growth:
-            parts.append(f"{name} = corrected {name}' + corrected {name}''")
+            growth = region.growth[fold]
+            extrema = (t for t in subterms(growth) if t in labels and t.kind in ("max", "min"))
+            maximum = next((labels[t] for t in extrema), "m")
+            both = (
+                f"{name}{mark} * {_factor(fold, streamed, maximum + mark, maximum)}"
+                for mark in ("'", "''")
+            )
+            parts.append(f"{name} = {' + '.join(both)}")
         else:
             parts.append(f"{name} = {name}' + {name}''")
     return ", ".join(parts)
@@ -279,17 +337,17 @@ def _cost(step: Step, sizes: Mapping[Symbol, int], device: Device, dtype: str) -
 def _split(
     region: Region, cost: StepCost, sizes: Mapping[Symbol, int], device: Device
 ) -> list[str]:
-    """What a split of the streamed axis would give where there are few rows, as in decoding."""
+    """How the streamed axis is cut where there are few rows, as in decoding."""
     length = product(axis.size for axis in region.stream).evaluate(sizes)
     tile = cost.tiles.get(region.stream[0], length) or 1
-    idle = device.processors - cost.programs
-    parts = min(-(-device.processors // max(cost.programs, 1)), -(-length // tile))
+    parts = min(device.processors // max(cost.programs, 1), -(-length // tile) // LEAST_TILES)
     if parts < 2:
         return []
+    idle = device.processors - cost.programs
     text = (
-        f"{names(region.stream)} could be cut into {parts} parts, joined by the merge above: "
-        f"{_count(cost.programs, 'program')} leave{'s' if cost.programs == 1 else ''} {idle} of "
-        f"{device.processors} processors idle; the kernel is written without"
+        f"{names(region.stream)} in {parts} parts, each with a state, joined by the merge above: "
+        f"{_count(cost.programs, 'program')} would leave {idle} of {device.processors} "
+        "processors idle"
     )
     return [_line("split", text)]
 
@@ -314,7 +372,7 @@ def cost_lines(
     """The cost of every step, and of all of them one after the other."""
     lines: list[str] = []
     moved = work = seconds = 0.0
-    for step in plan.steps:
+    for step in told_steps(plan):
         cost = step_cost(step, sizes, device, dtype)
         moved, work, seconds = moved + cost.transfers, work + cost.flops, seconds + cost.seconds
         name = ", ".join(_typed(str(array), array.axes) for array in arrays_of(step))

@@ -141,7 +141,7 @@ class _Linear:
 
     def of(self, term: Term) -> Parts:
         if not self._has(term):
-            return None, term
+            return None, None if is_number(term, 0) else term
         if term not in self.memo:
             self.memo[term] = self._made(term)
         return self.memo[term]

@@ -67,6 +67,8 @@ class Wording:
                 return term.data.name, ATOM
             case "load":
                 inner = [self.of(arg) for arg in args]
+                if not args:
+                    return str(term.data), ATOM
                 plain = all(arg.op == "index" for arg in args)
                 return f"{term.data}[{(' ' if plain else ', ').join(inner)}]", ATOM
             case "fold":
@@ -81,6 +83,8 @@ class Wording:
                 return f"where({', '.join(map(self.of, args))})", ATOM
             case "add" if is_number(args[1]) and args[1].data < 0:
                 return f"{self._inside(args[0], 1)} - {str(args[1].data)[1:]}", 1
+            case "add" if (right := self._inside(args[1], 1)).startswith("-"):
+                return f"{self._inside(args[0], 1)} - {right[1:]}", 1
             case op if op in _SIGNS:
                 sign, level = _SIGNS[op]
                 right = level + 1 if op in ("sub", "div", "pow", "floordiv", "mod") else level

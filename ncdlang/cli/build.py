@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from ncdlang import api
 from ncdlang.cli import options as shared
 from ncdlang.cli import output, watching
+from ncdlang.cli.console import CommandError
 
 DTYPES = ("f64", "f32", "bf16", "f16")
 
@@ -22,6 +23,11 @@ def configure(parser: ArgumentParser) -> None:
         help="the module, the diagram IR, or the checked diagram as JSON",
     )
     parser.add_argument("--dtype", choices=DTYPES, default="f32", help="default: f32")
+    parser.add_argument(
+        "--tune",
+        action="store_true",
+        help="with --backend triton: a GPU measures the tiles of kernels when it first runs them",
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file")
     shared.add_source_options(parser)
     watching.add_option(parser)
@@ -42,6 +48,9 @@ def run(options: Namespace) -> int:
 
         output.write(options.output, json_text(diagram))
         return 0
-    wanted = api.request(checked, diagram, options.dtype)
+    if options.tune and options.backend != "triton":
+        raise CommandError("--tune needs --backend triton")
+    further = {"tune": "true"} if options.tune else {}
+    wanted = api.request(checked, diagram, options.dtype, options=further)
     output.write(options.output, shared.ask(options.backend, "emit", wanted).content)
     return 0
