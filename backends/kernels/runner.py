@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.plan import RESIDENT
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
@@ -18,7 +19,7 @@ from .expressions import Unsupported
 from .launch import HEADER, compiled, launch
 from .library import Evaluator
 from .scans import write_scan
-from .scatters import write_scatter, write_sorted
+from .scatters import write_gather, write_scatter, write_sorted
 from .schedule import choose
 from .source import Kernel, write_kernel
 
@@ -47,11 +48,11 @@ class Call:
         return kinds.get(array.kind.name, self.dtype)
 
 
-Kerneled = Region | Recurrence | Scattered
+Kerneled = Region | Recurrence | Scattered | Gathered
 
 
 class Launcher:
-    """One region, recurrence or scatter and its kernel; `sorted` is the other one of a scatter.
+    """One step and its kernel; `sorted` is the other one of a scatter.
 
     The kernel of a region is compiled when it is first run.
     """
@@ -63,6 +64,8 @@ class Launcher:
         match region:
             case Recurrence():
                 self.kernel: Kernel = write_scan(region, name)
+            case Gathered():
+                self.kernel = write_gather(region, name)
             case Scattered():
                 self.kernel = write_scatter(region, name)
                 self.sorted = write_sorted(region, f"{name}_sorted") if region.collides else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.plan import Output, Region
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
@@ -37,7 +38,7 @@ class Kernel:
 
     name: str
     text: str
-    region: Region | Recurrence | Scattered
+    region: Region | Recurrence | Scattered | Gathered
     arguments: Arguments
     batch: tuple[Axis, ...]
     rows: Dim

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import IDENTITY, Scattered
 from ncdlang.analysis.steps import Library, Region, Step, arrays_of
@@ -29,17 +30,24 @@ def write_steps(
         launcher = program.launchers.get(step)
         if launcher is not None:
             lines.append(f"if {guard}:")
-            for array in arrays_of(step):
-                room = room_for(array, function, like)
-                lines.append(f"    {function.array(array)} = {room}")
-            launched = Launch(launcher.kernel, function.sizes).launch(function, like)
-            lines += [f"    {line}" for line in launched]
+            lines += [f"    {line}" for line in launched(launcher, function, like)]
             lines.append("else:")
             inner = function.writer(program.terms, like, exact)
             lines += [f"    {line}" for line in library_lines(step, inner, function)]
             continue
         lines += library_lines(step, writer, function)
     return lines
+
+
+def launched(launcher: Launcher, function: Function, like: str) -> list[str]:
+    """The lines that make room for what a kernel makes, and run it."""
+    if isinstance(launcher.region, Scattered):
+        return scatter_launch(launcher, function, like)
+    rooms = [
+        f"{function.array(array)} = {room_for(array, function, like)}"
+        for array in arrays_of(launcher.region)
+    ]
+    return [*rooms, *Launch(launcher.kernel, function.sizes).launch(function, like)]
 
 
 def library_lines(
@@ -56,6 +64,9 @@ def library_lines(
                 writer.lines.append(f"{function.array(array)} = {text}")
         case Library():
             text = writer.whole(step.term, step.array.axes, format_of(step.array))
+            writer.lines.append(f"{function.array(step.array)} = {text}")
+        case Gathered() if arrays:
+            text = writer.whole(step.source, step.array.axes, format_of(step.array))
             writer.lines.append(f"{function.array(step.array)} = {text}")
         case Recurrence() if arrays:
             _scan(step, writer, function)
@@ -117,7 +128,10 @@ def scatter_launch(launcher: Launcher, function: Function, like: str) -> list[st
     assert isinstance(step, Scattered)
     name, writer = function.array(step.array), function.writer(step.terms, like, False)
     begin = _begin(step, writer, step.array.axes)
-    shape = ", ".join(["lift", *(function.sizes.text(axis.size) for axis in step.array.axes)])
+    # A gradient that is the same for all lifted indices is added up over them at once.
+    shared = step.into is not None and step.collides
+    lift = f"{function.array(step.into)}.shape[0]" if shared and step.into else "lift"
+    shape = ", ".join([lift, *(function.sizes.text(axis.size) for axis in step.array.axes)])
     # What is added up atomically is not rounded in between.
     dtype = "wide" if step.collides else format_of(step.array)
     writer.lines.append(f"{name} = {begin}.expand({shape}).to({dtype}, copy=True).contiguous()")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ncdlang.analysis.choices import choice_lines
 from ncdlang.analysis.devices import Device
+from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.proof import ratio
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.region_cost import StepCost, step_cost, unknown_sizes
@@ -27,13 +28,16 @@ def explain(
     regions = plan.regions
     scans = [step for step in plan.steps if isinstance(step, Recurrence)]
     scatters = [step for step in plan.steps if isinstance(step, Scattered)]
-    left = len(plan.steps) - len(regions) - len(scans) - len(scatters)
+    gathered = [step for step in plan.steps if isinstance(step, Gathered)]
+    left = sum(isinstance(step, Library) for step in plan.steps)
     streams = f"{_count(len(regions), 'region')} stream{'s' if len(regions) == 1 else ''}"
     if scans:
         is_one = len(scans) == 1
         streams += f", {_count(len(scans), 'recurrence')} {'is a scan' if is_one else 'are scans'}"
     if scatters:
         streams += f", {_count(len(scatters), 'scatter')}"
+    if gathered:
+        streams += f", {_count(len(gathered), 'gather')}"
     rest = f"{_count(left, 'piece')} {'is' if left == 1 else 'are'} left to the library"
     lines = [f"{title}: {streams}, {rest}."]
     for step in plan.steps:
@@ -44,6 +48,8 @@ def explain(
             lines += _recurrence(step)
         elif isinstance(step, Scattered):
             lines += _scatter(step)
+        elif isinstance(step, Gathered):
+            lines += _gather(step)
         else:
             lines += _library(plan, step)
         lines += _cost(step, sizes, device, dtype)
@@ -232,6 +238,19 @@ def _scatter(step: Scattered) -> list[str]:
         _line("write", f"{name}[{where}] {step.op} {words.of(step.source)}"),
         _line("roles", f"{names(step.listed) or 'one'} listed; {lanes or 'no axis'} in slices"),
         _line("proof", meets),
+    ]
+
+
+def _gather(step: Gathered) -> list[str]:
+    words = Wording(step.terms)
+    slices = tuple(axis for axis, _ in step.lanes)
+    groups = tuple(a for a in step.array.axes if a not in (*slices, *step.indexed))
+    roles = [(step.indexed, "index"), (slices, "in slices"), (groups, "grouped")]
+    return [
+        f"Gather {_typed(str(step.array), step.array.axes)}",
+        _line("read", f"{step.array} = {words.of(step.source, True)}"),
+        _line("roles", "; ".join(f"{names(axes)} {what}" for axes, what in roles if axes)),
+        _line("proof", "each entry is written once: all axes are grouped"),
     ]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ncdlang.analysis.associate import associate
+from ncdlang.analysis.gathers import Gathered, is_gather
 from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.proof import agrees, grows
 from ncdlang.analysis.recurrences import Recurrence
@@ -110,11 +111,7 @@ class Planner:
 
     def add(self, step: Recurrence | Scattered) -> None:
         """A recurrence or a scatter; what it sums over is made before."""
-
-        def alone(term: Term) -> Term:
-            pieces = pieces_round(term, outermost(term, is_fold))
-            return self._replaced(term, pieces, lambda body: body)
-
+        alone = self._alone
         if isinstance(step, Recurrence):
             factor, offset = alone(step.factor), alone(step.offset)
             self.steps.append(replace(step, factor=factor, offset=offset))
@@ -123,6 +120,12 @@ class Planner:
             indices = tuple(map(alone, step.indices))
             made = replace(step, source=alone(step.source), indices=indices, base=base)
             self.steps.append(made)
+
+    def _alone(self, term: Term, is_bare: bool = False) -> Term:
+        """A term with its folds made before: what is pointwise round them too, unless bare."""
+        folds = outermost(term, is_fold)
+        chosen = set(folds) if is_bare else pieces_round(term, folds)
+        return self._replaced(term, chosen, lambda body: body)
 
     # ---- one array -------------------------------------------------------------------------------
 
@@ -157,6 +160,9 @@ class Planner:
             del self.choices[choices:]
             self.made = made
         refusal = refusal or self._kept(term)
+        if refusal is None and is_gather(array, term):
+            self.steps.append(Gathered(self.terms, array, self._alone(term, is_bare=True)))
+            return
         self.steps.append(Library(array, self._cut_folds(term), refusal))
 
     def _main(self, term: Term) -> Term | None:

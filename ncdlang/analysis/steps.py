@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ncdlang.analysis.associate import Association
+from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
@@ -52,7 +53,7 @@ class Library:
     refusal: Refusal | None = None
 
 
-Step = Region | Library | Recurrence | Scattered
+Step = Region | Library | Recurrence | Scattered | Gathered
 
 
 @record(eq=False)
@@ -177,7 +178,7 @@ def terms_of(step: Step) -> tuple[Term, ...]:
             return tuple(output.term for output in step.outputs)
         case Recurrence():
             return step.factor, step.offset
-        case Scattered():
+        case Scattered() | Gathered():
             return step.parts
         case Library():
             return (step.term,)
