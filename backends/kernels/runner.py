@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ncdlang.analysis.gathers import Gathered
+from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.plan import RESIDENT
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
@@ -16,6 +17,7 @@ from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis
 
 from .expressions import Unsupported
+from .grouped import write_grouped, write_grouped_sum
 from .launch import HEADER, compiled, launch
 from .library import Evaluator
 from .scans import write_scan
@@ -48,7 +50,7 @@ class Call:
         return kinds.get(array.kind.name, self.dtype)
 
 
-Kerneled = Region | Recurrence | Scattered | Gathered
+Kerneled = Region | Recurrence | Scattered | Gathered | Grouped
 
 
 class Launcher:
@@ -66,9 +68,13 @@ class Launcher:
                 self.kernel: Kernel = write_scan(region, name)
             case Gathered():
                 self.kernel = write_gather(region, name)
+            case Grouped():
+                self.kernel = write_grouped(region, name)
             case Scattered():
-                self.kernel = write_scatter(region, name)
-                self.sorted = write_sorted(region, f"{name}_sorted") if region.collides else None
+                product = write_grouped_sum(region, name)
+                self.kernel = product or write_scatter(region, name)
+                if region.collides and product is None:
+                    self.sorted = write_sorted(region, f"{name}_sorted")
             case Region():
                 self.kernel = write_kernel(region, name, wide_axes(region, sizes))
         self._variants: dict[frozenset[Axis], tuple[Kernel, Any]] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ncdlang.analysis.gathers import Gathered
+from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.scatters import IDENTITY, Scattered
 from ncdlang.analysis.terms import Array
 from ncdlang.semantics.size import product
@@ -41,7 +42,7 @@ def write_sorted(scattered: Scattered, name: str) -> Kernel:
     return _Writer(scattered, name).write_sorted()
 
 
-def order_of(scattered: Scattered | Gathered) -> tuple[Array, Array]:
+def order_of(scattered: Scattered | Gathered | Grouped) -> tuple[Array, Array]:
     """The arrays that the sorted kernel reads: the order, and where each place begins."""
     count = product(axis.size for axis in scattered.listed)
     places = product(axis.size for axis, _ in scattered.keys)

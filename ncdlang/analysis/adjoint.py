@@ -16,6 +16,7 @@ from typing import Any
 
 from ncdlang.analysis.derivatives import derivative
 from ncdlang.analysis.gathers import Gathered
+from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.plan import Output, Region
 from ncdlang.analysis.proof import POINTS, TOLERANCE, Point
 from ncdlang.analysis.recurrences import STATISTIC, Recurrence, reversed_scan, state_before
@@ -81,9 +82,9 @@ def gradient(region: Region) -> Gradient:
 
 
 def step_gradient(
-    step: Recurrence | Scattered | Gathered,
+    step: Recurrence | Scattered | Gathered | Grouped,
 ) -> tuple[Gradient, Recurrence | None]:
-    """The gradient of a recurrence, with the scan that it needs, of a scatter or of a gather.
+    """The gradient of a step that is no region; that of a recurrence with the scan it needs.
 
     Raises NoGradient.
     """
@@ -97,6 +98,9 @@ def step_gradient(
         starts = {step.offset: made, step.factor: step.terms.apply("mul", made, before)}
     elif isinstance(step, Gathered):
         starts = {step.source: step.terms.load(given, step.indices)}
+    elif isinstance(step, Grouped):
+        own = step.terms.load(given, tuple(map(step.terms.index, array.axes)))
+        starts = {step.body: own}
     else:
         if step.op != "+=" and (step.op != "=" or step.base is not None):
             raise NoGradient(f"a scatter by {step.op} is left to PyTorch")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ncdlang.analysis.choices import choice_lines
 from ncdlang.analysis.devices import Device
 from ncdlang.analysis.gathers import Gathered
+from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.proof import ratio
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.region_cost import StepCost, step_cost, unknown_sizes
@@ -38,6 +39,9 @@ def explain(
         streams += f", {_count(len(scatters), 'scatter')}"
     if gathered:
         streams += f", {_count(len(gathered), 'gather')}"
+    products = [step for step in plan.steps if isinstance(step, Grouped)]
+    if products:
+        streams += f", {_count(len(products), 'grouped product')}"
     rest = f"{_count(left, 'piece')} {'is' if left == 1 else 'are'} left to the library"
     lines = [f"{title}: {streams}, {rest}."]
     for step in plan.steps:
@@ -48,6 +52,8 @@ def explain(
             lines += _recurrence(step)
         elif isinstance(step, Scattered):
             lines += _scatter(step)
+        elif isinstance(step, Grouped):
+            lines += _product(step)
         elif isinstance(step, Gathered):
             lines += _gather(step)
         else:
@@ -251,6 +257,19 @@ def _gather(step: Gathered) -> list[str]:
         _line("read", f"{step.array} = {words.of(step.source, True)}"),
         _line("roles", "; ".join(f"{names(axes)} {what}" for axes, what in roles if axes)),
         _line("proof", "each entry is written once: all axes are grouped"),
+    ]
+
+
+def _product(step: Grouped) -> list[str]:
+    words = Wording(step.terms)
+    keys = ", ".join(f"{axis.name} = {words.of(place)}" for axis, place in step.keys)
+    groups = names(tuple(axis for axis, _ in step.keys))
+    return [
+        f"Grouped product {_typed(str(step.array), step.array.axes)}",
+        _line("product", f"{step.array} = {words.of(step.written, True)}"),
+        _line("groups", f"rows {names(step.rows)} by {keys}"),
+        _line("roles", f"{names(step.columns)} columns; {names(step.bound)} streamed"),
+        _line("proof", f"{words.of(step.right)} is one matrix for all rows of the same {groups}"),
     ]
 
 

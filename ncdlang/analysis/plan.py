@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from ncdlang.analysis.associate import associate
 from ncdlang.analysis.gathers import Gathered, is_gather
+from ncdlang.analysis.grouped import grouped, inner_product
 from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.proof import agrees, grows
 from ncdlang.analysis.recurrences import Recurrence
@@ -159,11 +160,32 @@ class Planner:
             del self.steps[count:]
             del self.choices[choices:]
             self.made = made
+        cut = self._products(array, term)
+        if cut is not term:
+            if cut is not None:
+                self._make(array, cut)
+            return
         refusal = refusal or self._kept(term)
         if refusal is None and is_gather(array, term):
             self.steps.append(Gathered(self.terms, array, self._alone(term, is_bare=True)))
             return
         self.steps.append(Library(array, self._cut_folds(term), refusal))
+
+    def _products(self, array: Array, term: Term) -> Term | None:
+        """A term with the grouped products in it made before; None if it is one, which is made."""
+
+        def image(now: Term) -> Term | None:
+            split = inner_product(self.terms, now) if now.op == "fold" else None
+            if split is None or split[1] is term:
+                return None
+            return self.terms.replace(split[0], {split[1]: self._read(split[1])})
+
+        made = grouped(self.terms, array, term)
+        if made is None:
+            return self.terms.map(term, image)
+        left, right = self._alone(made.left, True), self._alone(made.right, True)
+        self.steps.append(replace(made, left=left, right=right))
+        return None
 
     def _main(self, term: Term) -> Term | None:
         """The fold that the region of a term streams, None if the term is no region."""

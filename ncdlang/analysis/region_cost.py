@@ -9,6 +9,7 @@ from math import prod
 from ncdlang.analysis.cost import Block, Choice, Key, Problem, bound, flops, optimum, repeats
 from ncdlang.analysis.devices import WIDTHS, Device
 from ncdlang.analysis.gathers import Gathered
+from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.plan import RESIDENT
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.roles import inner_folds
@@ -164,7 +165,7 @@ def _axes(step: Step) -> set[Axis]:
 
 
 def _plain_cost(
-    step: Library | Recurrence | Scattered | Gathered,
+    step: Library | Recurrence | Scattered | Gathered | Grouped,
     sizes: Mapping[Symbol, int],
     device: Device,
     dtype: str,

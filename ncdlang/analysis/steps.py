@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from ncdlang.analysis.associate import Association
 from ncdlang.analysis.gathers import Gathered
+from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
@@ -53,7 +54,7 @@ class Library:
     refusal: Refusal | None = None
 
 
-Step = Region | Library | Recurrence | Scattered | Gathered
+Step = Region | Library | Recurrence | Scattered | Gathered | Grouped
 
 
 @record(eq=False)
@@ -178,7 +179,7 @@ def terms_of(step: Step) -> tuple[Term, ...]:
             return tuple(output.term for output in step.outputs)
         case Recurrence():
             return step.factor, step.offset
-        case Scattered() | Gathered():
+        case Scattered() | Gathered() | Grouped():
             return step.parts
         case Library():
             return (step.term,)
