@@ -92,6 +92,9 @@ def grouped(terms: Terms, array: Array, fold: Term) -> Grouped | None:
     left = [factor for factor in factors if factor not in right]
     if not left or not right or not bound.isdisjoint(indexed):
         return None
+    if not any(factor.axes & indexed for factor in left):
+        # All rows need the matrices of all places: they are read once, for one plain product.
+        return None
     first = _times(terms, left)
     second, keys = _by_group(terms, _times(terms, right), indexed | (first.axes - bound))
     made = frozenset(axis for axis, _ in keys)

@@ -146,6 +146,11 @@ class Planner:
         self._make(array, term)
 
     def _make(self, array: Array, term: Term) -> None:
+        # A region would read the matrix of a group anew for each of its rows.
+        cut = self._products(array, term)
+        if cut is None:
+            return
+        term = cut
         main = self._main(term)
         refusal: Refusal | None = None
         if main is not None:
@@ -160,11 +165,6 @@ class Planner:
             del self.steps[count:]
             del self.choices[choices:]
             self.made = made
-        cut = self._products(array, term)
-        if cut is not term:
-            if cut is not None:
-                self._make(array, cut)
-            return
         refusal = refusal or self._kept(term)
         if refusal is None and is_gather(array, term):
             self.steps.append(Gathered(self.terms, array, self._alone(term, is_bare=True)))
@@ -183,8 +183,8 @@ class Planner:
         made = grouped(self.terms, array, term)
         if made is None:
             return self.terms.map(term, image)
-        left, right = self._alone(made.left, True), self._alone(made.right, True)
-        self.steps.append(replace(made, left=left, right=right))
+        left, right, body = (self._alone(t, True) for t in (made.left, made.right, made.body))
+        self.steps.append(replace(made, left=left, right=right, body=body))
         return None
 
     def _main(self, term: Term) -> Term | None:
