@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.plan import RESIDENT
@@ -135,7 +136,7 @@ class Program:
 
     def __post_init__(self) -> None:
         for step in self.steps:
-            if not isinstance(step, Library):
+            if not isinstance(step, Library | Foreign):
                 try:
                     name = f"{self.prefix}_{len(self.launchers) + 1}"
                     self.launchers[step] = Launcher(step, name, self.sizes)

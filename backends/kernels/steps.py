@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.recurrences import Recurrence
@@ -13,6 +14,7 @@ from ncdlang.analysis.terms import Array
 from ncdlang.semantics.types import Axis
 
 from ..pytorch.code import number
+from .foreign import called
 from .launching import Launch
 from .runner import Launcher, Program
 from .source import Kernel
@@ -69,6 +71,8 @@ def library_lines(
         case Library():
             text = writer.whole(step.term, step.array.axes, format_of(step.array))
             writer.lines.append(f"{function.array(step.array)} = {text}")
+        case Foreign():
+            _call(step, writer, function)
         case Gathered() if arrays:
             text = writer.whole(step.source, step.array.axes, format_of(step.array))
             writer.lines.append(f"{function.array(step.array)} = {text}")
@@ -82,6 +86,17 @@ def library_lines(
         case _:
             pass
     return writer.lines[start:]
+
+
+def _call(step: Foreign, writer: TorchWriter, function: Function) -> None:
+    """A call that PyTorch has for what has no equations."""
+    given: list[str] = []
+    for wire, (term, axes) in zip(step.callee.parameters, step.arguments, strict=True):
+        dtype = format_of(Array("", (), wire.type.kind))
+        given.append(writer.whole(term, (*step.lifted, *axes), dtype))
+    named = [function.array(array) for array in step.arrays]
+    made = called(step, given, function)
+    writer.lines.append(f"{', '.join(named)} = {made}")
 
 
 def _scan(step: Recurrence, writer: TorchWriter, function: Function) -> None:

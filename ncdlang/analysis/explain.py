@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ncdlang.analysis.choices import choice_lines
 from ncdlang.analysis.devices import Device
+from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.proof import ratio
@@ -30,7 +31,7 @@ def explain(
     scans = [step for step in plan.steps if isinstance(step, Recurrence)]
     scatters = [step for step in plan.steps if isinstance(step, Scattered)]
     gathered = [step for step in plan.steps if isinstance(step, Gathered)]
-    left = sum(isinstance(step, Library) for step in plan.steps)
+    left = sum(isinstance(step, Library | Foreign) for step in plan.steps)
     streams = f"{_count(len(regions), 'region')} stream{'s' if len(regions) == 1 else ''}"
     if scans:
         is_one = len(scans) == 1
@@ -52,6 +53,10 @@ def explain(
             lines += _recurrence(step)
         elif isinstance(step, Scattered):
             lines += _scatter(step)
+        elif isinstance(step, Foreign):
+            made = ", ".join(_typed(str(array), array.axes) for array in step.arrays)
+            given = ", ".join(Wording(step.terms).of(term, True) for term in step.parts)
+            lines += [f"Call {made} = {step.callee.name}({given})"]
         elif isinstance(step, Grouped):
             lines += _product(step)
         elif isinstance(step, Gathered):

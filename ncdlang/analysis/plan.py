@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ncdlang.analysis.associate import associate
+from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.gathers import Gathered, is_gather
 from ncdlang.analysis.grouped import grouped, inner_product
 from ncdlang.analysis.opening import Opened
@@ -110,9 +111,13 @@ class Planner:
         self.steps = merged(joined(self.terms, self.steps, set(results)), self._holds_columns)
         return tuple(results)
 
-    def add(self, step: Recurrence | Scattered) -> None:
-        """A recurrence or a scatter; what it sums over is made before."""
+    def add(self, step: Recurrence | Scattered | Foreign) -> None:
+        """A step that is opened as it is; what it sums over is made before."""
         alone = self._alone
+        if isinstance(step, Foreign):
+            given = tuple((self._argument(term), axes) for term, axes in step.arguments)
+            self.steps.append(replace(step, arguments=given))
+            return
         if isinstance(step, Recurrence):
             factor, offset = alone(step.factor), alone(step.offset)
             self.steps.append(replace(step, factor=factor, offset=offset))
@@ -121,6 +126,16 @@ class Planner:
             indices = tuple(map(alone, step.indices))
             made = replace(step, source=alone(step.source), indices=indices, base=base)
             self.steps.append(made)
+
+    def _argument(self, term: Term) -> Term:
+        """A term as a call outside of the kernels takes it: made before, but what is read."""
+        term = under_condition(self.terms, term)
+        if term.op == "load" or not any(is_fold(t) for t in subterms(term)):
+            return term
+        if self._kept(term) is not None:
+            # No kernel makes it whole, and what streams in it would be worked out twice.
+            return term
+        return self._read(term)
 
     def _alone(self, term: Term, is_bare: bool = False) -> Term:
         """A term with its folds made before: what is pointwise round them too, unless bare."""

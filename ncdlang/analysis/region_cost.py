@@ -8,6 +8,7 @@ from math import prod
 
 from ncdlang.analysis.cost import Block, Choice, Key, Problem, bound, flops, optimum, repeats
 from ncdlang.analysis.devices import WIDTHS, Device
+from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.plan import RESIDENT
@@ -165,7 +166,7 @@ def _axes(step: Step) -> set[Axis]:
 
 
 def _plain_cost(
-    step: Library | Recurrence | Scattered | Gathered | Grouped,
+    step: Library | Recurrence | Scattered | Gathered | Grouped | Foreign,
     sizes: Mapping[Symbol, int],
     device: Device,
     dtype: str,
