@@ -293,7 +293,7 @@ def test_a_compiled_module_is_one_graph() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "diagram f(T: N(v)[n], I: N(t)[v]) -> N(t)[n] { return Y[n] = I[T[n]] }",
+        "diagram f(T: N(v)[n], I: N(v)[v]) -> N(v)[n] { return Y[n] = I[T[n]] }",
         "diagram f(A: [t]) -> [t] { return B[t] = A[t] * 2 }",
     ],
 )
