@@ -18,6 +18,7 @@ from ncdlang.backends.kernels.runner import label
 from ncdlang.backends.kernels.schedule import choose
 from ncdlang.backends.kernels.source import Kernel
 from ncdlang.backends.kernels.splits import parts_of
+from ncdlang.backends.kernels.steps import is_ordered
 from ncdlang.backends.kernels.training import Runner
 
 import ncdlang
@@ -52,18 +53,26 @@ def in_parts(runner: Runner) -> list[tuple[str, Kernel]]:
     return [("in parts", kernel) for parts in found if parts for kernel in parts.kernels]
 
 
+def manner(kernel: Kernel) -> str:
+    """How a kernel combines what meets at one place."""
+    if "tl.atomic" in kernel.text:
+        return ", atomically"
+    return ", sorted" if is_ordered(kernel) else ""
+
+
 def main(names: list[str]) -> None:
-    library = ncdlang.load(Path(__file__).parent / "data" / "kernels.ncd")
+    folder = Path(__file__).parent / "data"
+    libraries = [ncdlang.load(folder / file) for file in ("kernels.ncd", "indexed.ncd")]
     for name in names:
-        diagram = library.program.diagram(name)
-        assert diagram is not None
+        found = (library.program.diagram(name) for library in libraries)
+        diagram = next(each for each in found if each is not None)
         sizes = {symbol: SIZES[symbol.name] for symbol in diagram.unknowns}
         plan = make_plan(open_diagram(diagram), sizes, "written")
         runner = Runner(plan, sizes)
         parts = in_parts(runner) if name in PARTED else []
         sizes[PARTS] = 8
         for direction, kernel in (*kernels(runner), *parts):
-            made = label(kernel.region)
+            made = label(kernel.region) + manner(kernel)
             for arch in (80, 90):
                 schedule = choose(kernel, sizes, f"sm_{arch}")
                 taken = measure(kernel, schedule, sizes, "bf16", arch)

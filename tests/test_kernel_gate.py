@@ -12,8 +12,9 @@ import pytest
 
 GATE = Path(__file__).parent / "kernel_gate.py"
 PROGRAMS = ("causal", "spherical", "rms_norm_linear", "gated", "linear_logsumexp")
-PROGRAMS += ("gated_recurrence",)
+PROGRAMS += ("gated_recurrence", "gather", "experts")
 FULL = ("grouped", "alibi", "sigmoid_causal", "differential", "layer_norm_linear", "soft_capped")
+FULL += ("scatter",)
 COLUMNS = ("program", "direction", "makes", "arch", "tiles", "warps")
 COLUMNS += ("registers", "spills", "shared", "matrix")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.opening import Opaque, open_diagram
 from ncdlang.analysis.plan import make_plan
 from ncdlang.targets import Artifact, Request, TargetError
@@ -42,7 +43,9 @@ class TritonBackend:
             raise TargetError(f"{diagram.name} has no region that streams")
         try:
             return Artifact(write_file(request, runner).text, ".py")
-        except Unsupported:
+        except Unsupported as found:
+            if any(isinstance(step, Foreign) for step in runner.plan.steps):
+                raise TargetError(f"{diagram.name} has no kernels: {found}") from None
             # The kernels alone, where no operation can be made of a step.
             return Artifact(runner.source(), ".py")
 

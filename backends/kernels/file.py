@@ -22,6 +22,7 @@ from ..pytorch.names import Scope
 from ..pytorch.sizes import isolated
 from .dispatch import choice, default_text, tunes
 from .expressions import Unsupported
+from .foreign import class_text
 from .helpers import NAMES, used
 from .launching import Launch
 from .operations import Operation
@@ -152,6 +153,8 @@ class _Writer:
         first = kernels[0].name
         fused = "\n".join(_Forward(self).text(helper))
         calls = dict.fromkeys(kernel.calls.strip() for kernel in kernels if kernel.calls)
+        steps = self.runner.plan.steps
+        calls |= dict.fromkeys(filter(None, map(class_text, steps)))
         sections = [*calls, *(text.strip() for text in self._kernels().values())]
         sections.append(
             "# Whether Triton interprets kernels on the CPU (TRITON_INTERPRET=1).\n"
@@ -215,13 +218,11 @@ class _Forward:
         self.inputs = {
             array: self.function.scope.claim(plain(array.name)) for array in self.plan.opened.inputs
         }
-        self.parameters = {
-            array: f"self{self._path(array)}" for array in self.plan.opened.parameters
-        }
+        self.parameters = {array: self._path(array) for array in self.plan.opened.parameters}
 
     def _path(self, array: Array) -> str:
         """How a module reads one of its parameters."""
-        diagram, text = self.diagram, ""
+        diagram, text = self.diagram, "self"
         for name in array.path:
             stem, *rest = name.split(".")
             places = (part if part.isdigit() else f'"{part}"' for part in rest)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ncdlang.analysis.adjoint import Root
+from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.split import PARTS
 from ncdlang.analysis.steps import arrays_of, terms_of
@@ -20,7 +21,7 @@ from .launching import Launch
 from .runner import Kerneled, Launcher
 from .source import Kernel
 from .splits import Parts, split_lines
-from .steps import library_lines, scatter_launch, write_steps
+from .steps import launched, library_lines, write_steps
 from .torch_text import TorchWriter, sizes_of
 from .training import AnyBackward, kernels_of
 from .variables import Function, Sizes, anchor, format_of, room_for
@@ -174,8 +175,8 @@ class Operation:
         ]
         last = function.array(like)
         made = ", ".join(function.array(array) for array in self.outputs)
-        if isinstance(self.region, Scattered):
-            body += scatter_launch(self.launcher, function, last)
+        if isinstance(self.region, Scattered | Grouped):
+            body += launched(self.launcher, function, last)
             body.append(f"return {made}")
             return [*lines, *(f"    {line}" for line in body)]
         body.append(f"{made}, = made = _{self.name}_empty({', '.join(every)})")

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ncdlang.analysis.foreign import Foreign
+from ncdlang.analysis.gathers import Gathered
+from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.plan import RESIDENT
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
@@ -15,10 +18,11 @@ from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis
 
 from .expressions import Unsupported
+from .grouped import write_grouped, write_grouped_sum
 from .launch import HEADER, compiled, launch
 from .library import Evaluator
 from .scans import write_scan
-from .scatters import write_scatter, write_sorted
+from .scatters import write_gather, write_scatter, write_sorted
 from .schedule import choose
 from .source import Kernel, write_kernel
 
@@ -47,11 +51,11 @@ class Call:
         return kinds.get(array.kind.name, self.dtype)
 
 
-Kerneled = Region | Recurrence | Scattered
+Kerneled = Region | Recurrence | Scattered | Gathered | Grouped
 
 
 class Launcher:
-    """One region, recurrence or scatter and its kernel; `sorted` is the other one of a scatter.
+    """One step and its kernel; `sorted` is the other one of a scatter.
 
     The kernel of a region is compiled when it is first run.
     """
@@ -63,9 +67,15 @@ class Launcher:
         match region:
             case Recurrence():
                 self.kernel: Kernel = write_scan(region, name)
+            case Gathered():
+                self.kernel = write_gather(region, name)
+            case Grouped():
+                self.kernel = write_grouped(region, name)
             case Scattered():
-                self.kernel = write_scatter(region, name)
-                self.sorted = write_sorted(region, f"{name}_sorted") if region.collides else None
+                product = write_grouped_sum(region, name)
+                self.kernel = product or write_scatter(region, name)
+                if region.collides and product is None:
+                    self.sorted = write_sorted(region, f"{name}_sorted")
             case Region():
                 self.kernel = write_kernel(region, name, wide_axes(region, sizes))
         self._variants: dict[frozenset[Axis], tuple[Kernel, Any]] = {}
@@ -126,7 +136,7 @@ class Program:
 
     def __post_init__(self) -> None:
         for step in self.steps:
-            if not isinstance(step, Library):
+            if not isinstance(step, Library | Foreign):
                 try:
                     name = f"{self.prefix}_{len(self.launchers) + 1}"
                     self.launchers[step] = Launcher(step, name, self.sizes)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ncdlang.analysis.gathers import Gathered
+from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.scatters import IDENTITY, Scattered
 from ncdlang.analysis.terms import Array
 from ncdlang.semantics.size import product
@@ -30,12 +32,17 @@ def write_scatter(scattered: Scattered, name: str) -> Kernel:
     return _Writer(scattered, name).write_plain()
 
 
+def write_gather(gathered: Gathered, name: str) -> Kernel:
+    """The kernel that reads at indices and writes in order. Raises Unsupported."""
+    return _Writer(gathered, name).write_plain()
+
+
 def write_sorted(scattered: Scattered, name: str) -> Kernel:
     """The kernel that combines the sources of each place in order. Raises Unsupported."""
     return _Writer(scattered, name).write_sorted()
 
 
-def order_of(scattered: Scattered) -> tuple[Array, Array]:
+def order_of(scattered: Scattered | Gathered | Grouped) -> tuple[Array, Array]:
     """The arrays that the sorted kernel reads: the order, and where each place begins."""
     count = product(axis.size for axis in scattered.listed)
     places = product(axis.size for axis, _ in scattered.keys)
@@ -47,7 +54,7 @@ def order_of(scattered: Scattered) -> tuple[Array, Array]:
 
 @dataclass(eq=False, slots=True)
 class _Writer:
-    scattered: Scattered
+    scattered: Scattered | Gathered
     name: str
     names: Names = field(init=False)
     arguments: Arguments = field(init=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ncdlang.analysis.gathers import Gathered
+from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.plan import Output, Region
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
@@ -37,7 +39,7 @@ class Kernel:
 
     name: str
     text: str
-    region: Region | Recurrence | Scattered
+    region: Region | Recurrence | Scattered | Gathered | Grouped
     arguments: Arguments
     batch: tuple[Axis, ...]
     rows: Dim

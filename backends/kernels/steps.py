@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ncdlang.analysis.foreign import Foreign
+from ncdlang.analysis.gathers import Gathered
+from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import IDENTITY, Scattered
 from ncdlang.analysis.steps import Library, Region, Step, arrays_of
@@ -11,8 +14,10 @@ from ncdlang.analysis.terms import Array
 from ncdlang.semantics.types import Axis
 
 from ..pytorch.code import number
+from .foreign import called
 from .launching import Launch
 from .runner import Launcher, Program
+from .source import Kernel
 from .torch_text import TorchWriter
 from .variables import Function, format_of, room_for
 
@@ -29,17 +34,26 @@ def write_steps(
         launcher = program.launchers.get(step)
         if launcher is not None:
             lines.append(f"if {guard}:")
-            for array in arrays_of(step):
-                room = room_for(array, function, like)
-                lines.append(f"    {function.array(array)} = {room}")
-            launched = Launch(launcher.kernel, function.sizes).launch(function, like)
-            lines += [f"    {line}" for line in launched]
+            lines += [f"    {line}" for line in launched(launcher, function, like)]
             lines.append("else:")
             inner = function.writer(program.terms, like, exact)
             lines += [f"    {line}" for line in library_lines(step, inner, function)]
             continue
         lines += library_lines(step, writer, function)
     return lines
+
+
+def launched(launcher: Launcher, function: Function, like: str) -> list[str]:
+    """The lines that make room for what a kernel makes, and run it."""
+    step = launcher.region
+    if is_ordered(launcher.kernel) and isinstance(step, Scattered | Grouped):
+        return _ordered(launcher.kernel, step, function, like)
+    if isinstance(step, Scattered):
+        return scatter_launch(launcher, function, like)
+    rooms = [
+        f"{function.array(array)} = {room_for(array, function, like)}" for array in arrays_of(step)
+    ]
+    return [*rooms, *Launch(launcher.kernel, function.sizes).launch(function, like)]
 
 
 def library_lines(
@@ -57,6 +71,14 @@ def library_lines(
         case Library():
             text = writer.whole(step.term, step.array.axes, format_of(step.array))
             writer.lines.append(f"{function.array(step.array)} = {text}")
+        case Foreign():
+            _call(step, writer, function)
+        case Gathered() if arrays:
+            text = writer.whole(step.source, step.array.axes, format_of(step.array))
+            writer.lines.append(f"{function.array(step.array)} = {text}")
+        case Grouped() if arrays:
+            text = writer.whole(step.written, step.array.axes, format_of(step.array))
+            writer.lines.append(f"{function.array(step.array)} = {text}")
         case Recurrence() if arrays:
             _scan(step, writer, function)
         case Scattered() if arrays:
@@ -64,6 +86,17 @@ def library_lines(
         case _:
             pass
     return writer.lines[start:]
+
+
+def _call(step: Foreign, writer: TorchWriter, function: Function) -> None:
+    """A call that PyTorch has for what has no equations."""
+    given: list[str] = []
+    for wire, (term, axes) in zip(step.callee.parameters, step.arguments, strict=True):
+        dtype = format_of(Array("", (), wire.type.kind))
+        given.append(writer.whole(term, (*step.lifted, *axes), dtype))
+    named = [function.array(array) for array in step.arrays]
+    made = called(step, given, function)
+    writer.lines.append(f"{', '.join(named)} = {made}")
 
 
 def _scan(step: Recurrence, writer: TorchWriter, function: Function) -> None:
@@ -77,7 +110,7 @@ def _scan(step: Recurrence, writer: TorchWriter, function: Function) -> None:
 # ---- scatters -----------------------------------------------------------------------------------
 
 
-def _places(step: Scattered, writer: TorchWriter) -> str:
+def _places(step: Scattered | Grouped, writer: TorchWriter) -> str:
     """The place of each source, by the keys of the array."""
     along = [
         f"({writer.whole(index, step.listed, 'torch.int64')}, {writer.size(axis.size)})"
@@ -108,6 +141,27 @@ def _scatter(step: Scattered, writer: TorchWriter, function: Function) -> None:
     writer.lines.append(f"{function.array(step.array)} = {made}.to({format_of(step.array)})")
 
 
+def is_ordered(kernel: Kernel) -> bool:
+    """Whether a kernel visits its sources, or rows, in the order of their places."""
+    return any(array.role == "order" for array in kernel.arguments.arrays)
+
+
+def _ordered(kernel: Kernel, step: Scattered | Grouped, function: Function, like: str) -> list[str]:
+    """The lines that sort by places, and run a kernel that needs that."""
+    writer = function.writer(step.terms, like, False)
+    places = _places(step, writer)
+    count = "".join(f", {function.sizes.text(axis.size)}" for axis, _ in step.keys)
+    found = {
+        array.name: function.array(array)
+        for array in kernel.arguments.arrays
+        if array.role == "order"
+    }
+    pair = ", ".join(found.get(name, "_") for name in ("order", "starts"))
+    lines = [*writer.lines, f"{pair} = _sorted_places({places}, lift{count})"]
+    lines.append(f"{function.array(step.array)} = {room_for(step.array, function, like)}")
+    return [*lines, *Launch(kernel, function.sizes).launch(function, like)]
+
+
 def scatter_launch(launcher: Launcher, function: Function, like: str) -> list[str]:
     """The lines that run a kernel of a scatter.
 
@@ -117,7 +171,10 @@ def scatter_launch(launcher: Launcher, function: Function, like: str) -> list[st
     assert isinstance(step, Scattered)
     name, writer = function.array(step.array), function.writer(step.terms, like, False)
     begin = _begin(step, writer, step.array.axes)
-    shape = ", ".join(["lift", *(function.sizes.text(axis.size) for axis in step.array.axes)])
+    # A gradient that is the same for all lifted indices is added up over them at once.
+    shared = step.into is not None and step.collides
+    lift = f"{function.array(step.into)}.shape[0]" if shared and step.into else "lift"
+    shape = ", ".join([lift, *(function.sizes.text(axis.size) for axis in step.array.axes)])
     # What is added up atomically is not rounded in between.
     dtype = "wide" if step.collides else format_of(step.array)
     writer.lines.append(f"{name} = {begin}.expand({shape}).to({dtype}, copy=True).contiguous()")
@@ -126,14 +183,7 @@ def scatter_launch(launcher: Launcher, function: Function, like: str) -> list[st
         plain.append(f"{name} = {name}.to({format_of(step.array)})")
     if launcher.sorted is None:
         return plain
-    writer = function.writer(step.terms, like, False)
-    order, starts = (a for a in launcher.sorted.arguments.arrays if a.role == "order")
-    places = _places(step, writer)
-    count = "".join(f", {function.sizes.text(axis.size)}" for axis, _ in step.keys)
-    pair = f"{function.array(order)}, {function.array(starts)}"
-    ordered = [*writer.lines, f"{pair} = _sorted_places({places}, lift{count})"]
-    ordered.append(f"{name} = {room_for(step.array, function, like)}")
-    ordered += Launch(launcher.sorted, function.sizes).launch(function, like)
+    ordered = _ordered(launcher.sorted, step, function, like)
     return [
         "if torch.are_deterministic_algorithms_enabled():",
         *(f"    {line}" for line in ordered),

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ncdlang.analysis.adjoint import STATISTIC, Gradient, NoGradient, gradient, step_gradient
+from ncdlang.analysis.adjoint import (
+    STATISTIC,
+    Gradient,
+    NoGradient,
+    Root,
+    gradient,
+    step_gradient,
+)
+from ncdlang.analysis.gathers import written_back
 from ncdlang.analysis.plan import Planner
-from ncdlang.analysis.recurrences import Recurrence
-from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.steps import Library, Plan, Region, Step, terms_of
 from ncdlang.analysis.terms import Array, reads
 from ncdlang.semantics.size import Symbol
@@ -31,14 +37,11 @@ class Backward:
         kept = with_outputs(region, self.gradient.saved)
         self.forward = Launcher(kept, f"{name}_kept", sizes)
         planner = Planner(region.terms, sizes, STATISTIC)
-        roots = [
-            (f"d{root.array}", (*root.rest, *root.axes), root.term) for root in self.gradient.roots
-        ]
         # What is still to be summed, or was summed down to a few entries, stays in f32.
         short = frozenset(f"d{r.array}" for r in self.gradient.roots if r.rest or len(r.axes) < 2)
         for array in self.gradient.statistics:
             planner.make(array)
-        self.results = planner.run(roots, short)
+        self.results = planned(planner, self.gradient, short)
         self.program = Program(
             region.terms, tuple(planner.steps), sizes, f"{name}_backward", exact=True
         )
@@ -62,8 +65,25 @@ class Backward:
         return found
 
 
+def planned(planner: Planner, gradient: Gradient, short: frozenset[str]) -> tuple[Array, ...]:
+    """Plan the gradients of arrays; those of reads at indices are scattered. One array a root."""
+    scattered: dict[Root, Array] = {}
+    for root in gradient.roots:
+        if root.read is not None:
+            name = f"d{root.array}"
+            step = written_back(planner.terms, name, root.read, root.term)
+            planner.add(step)
+            scattered[root] = step.array
+    others = [root for root in gradient.roots if root not in scattered]
+    made = planner.run([(f"d{r.array}", (*r.rest, *r.axes), r.term) for r in others], short)
+    found = scattered | dict(zip(others, made, strict=True))
+    return tuple(found[root] for root in gradient.roots)
+
+
 class StepBackward:
-    """The backward pass of a recurrence or of a scatter: a scan the other way round, or a gather.
+    """The backward pass of a recurrence, of a scatter or of a gather.
+
+    That is a scan the other way round, a gather, or a scatter.
 
     It has what `Backward` has; nothing more than the result is kept for it.
     """
@@ -77,8 +97,8 @@ class StepBackward:
         planner = Planner(step.terms, sizes, STATISTIC)
         if scan is not None:
             planner.add(scan)
-        roots = [(f"d{root.array}", root.axes, root.term) for root in self.gradient.roots]
-        self.results = planner.run(roots, frozenset(name for name, _, _ in roots))
+        short = frozenset(f"d{root.array}" for root in self.gradient.roots)
+        self.results = planned(planner, self.gradient, short)
         steps, name = tuple(planner.steps), f"{launcher.name}_backward"
         self.program = Program(step.terms, steps, sizes, name)
 
@@ -132,8 +152,10 @@ class Runner:
 
     @property
     def is_stepwise(self) -> bool:
-        """Whether it can run step by step, with neither recurrences nor scatters."""
-        return all(isinstance(step, Region | Library) for step in self.plan.steps)
+        """Whether it can run step by step: forward and backward by regions and the library."""
+        backwards = [self.backward(region) for region in self.program.launchers]
+        steps = [s for each in backwards if each is not None for s in each.program.steps]
+        return all(isinstance(step, Region | Library) for step in (*self.plan.steps, *steps))
 
     def run(self, inputs: Arrays, call: Call) -> tuple[tuple[torch.Tensor, ...], tuple[str, ...]]:
         """The results with the lifted dimension in front, and the names of the kernels that ran."""
@@ -154,11 +176,11 @@ def run_steps(
 ) -> list[str]:
     """Run all steps; regions in `backwards` so that gradients flow through them.
 
-    Raises Unsupported for a recurrence or a scatter, which only run in files.
+    Raises Unsupported for other steps, which only run in files.
     """
     ran: list[str] = []
     for step in program.steps:
-        if isinstance(step, Recurrence | Scattered):
+        if not isinstance(step, Region | Library):
             raise Unsupported("only regions run step by step")
         launcher = program.launchers.get(step)
         if launcher is None:

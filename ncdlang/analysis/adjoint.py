@@ -15,6 +15,8 @@ from functools import partial, reduce
 from typing import Any
 
 from ncdlang.analysis.derivatives import derivative
+from ncdlang.analysis.gathers import Gathered
+from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.plan import Output, Region
 from ncdlang.analysis.proof import POINTS, TOLERANCE, Point
 from ncdlang.analysis.recurrences import STATISTIC, Recurrence, reversed_scan, state_before
@@ -60,12 +62,16 @@ class Gradient:
 
 @record(eq=False)
 class Root:
-    """A part of the gradient of `array`: sum over `rest` of `term`, which has `axes` besides."""
+    """A part of the gradient of `array`: sum over `rest` of `term`, which has `axes` besides.
+
+    With `read` it is what `term` is for that read of the array, added up where it was read.
+    """
 
     array: Array
     rest: tuple[Axis, ...]
     axes: tuple[Axis, ...]
     term: Term
+    read: Term | None = None
 
 
 def gradient(region: Region) -> Gradient:
@@ -76,9 +82,9 @@ def gradient(region: Region) -> Gradient:
 
 
 def step_gradient(
-    step: Recurrence | Scattered,
+    step: Recurrence | Scattered | Gathered | Grouped,
 ) -> tuple[Gradient, Recurrence | None]:
-    """The gradient of a recurrence, with the scan that it needs, or of a scatter.
+    """The gradient of a step that is no region; that of a recurrence with the scan it needs.
 
     Raises NoGradient.
     """
@@ -90,6 +96,11 @@ def step_gradient(
         made = step.terms.load(scan.array, tuple(map(step.terms.index, array.axes)))
         before = state_before(step)
         starts = {step.offset: made, step.factor: step.terms.apply("mul", made, before)}
+    elif isinstance(step, Gathered):
+        starts = {step.source: step.terms.load(given, step.indices)}
+    elif isinstance(step, Grouped):
+        own = step.terms.load(given, tuple(map(step.terms.index, array.axes)))
+        starts = {step.body: own}
     else:
         if step.op != "+=" and (step.op != "=" or step.base is not None):
             raise NoGradient(f"a scatter by {step.op} is left to PyTorch")
@@ -113,8 +124,8 @@ def _pulled(terms: Terms, starts: Mapping[Term, Term]) -> tuple[Root, ...]:
         if found is None or number_kind(term) != "real":
             continue
         if term.op == "load":
-            axes = reverse.read_along(term)
-            roots.append(Root(term.data, (), axes, spread(terms, found)))
+            axes, read = reverse.read_along(term)
+            roots.append(Root(term.data, (), axes, spread(terms, found), read))
         elif term.op not in ("number", "size", "index"):
             reverse.through(adjoint, term, found)
     return tuple(roots)
@@ -337,19 +348,21 @@ class _Reverse:
 
     # ---- gradients of arrays ---------------------------------------------------------------------
 
-    def read_along(self, leaf: Term) -> tuple[Axis, ...]:
-        """The axes that index an array, those of a composite one in its place."""
+    def read_along(self, leaf: Term) -> tuple[tuple[Axis, ...], Term | None]:
+        """The axes that index an array, those of a composite one in its place.
+
+        Where it is not read index by index they are its own, with the read.
+        """
         found: list[Axis] = []
         for axis, arg in zip(leaf.data.axes, leaf.args, strict=True):
             own = ordered(arg)
             whole = own[0] if len(own) == 1 else Axis("", product(a.size for a in own), own)
             # Tiles of an axis may be longer than the axis.
             if not own or arg is not self.terms.index(whole) or whole.size != axis.size:
-                raise NoGradient(f"{leaf.data} is not read index by index")
+                return leaf.data.axes, leaf
             found += own
-        if len(set(found)) != len(found):
-            raise NoGradient(f"{leaf.data} is read along a diagonal")
-        return tuple(found)
+        is_diagonal = len(set(found)) != len(found)
+        return (leaf.data.axes, leaf) if is_diagonal else (tuple(found), None)
 
     def _statistic(self, fold: Term, images: Mapping[Term, Term]) -> Term:
         """A read of a sum over the streamed axes that is made before, with its rows."""
@@ -370,7 +383,7 @@ class _Reverse:
         return leaf.axes.isdisjoint((*self.region.rows, *self.region.stream))
 
     def _root(self, leaf: Term, found: Term, images: Mapping[Term, Term]) -> Root:
-        axes = self.read_along(leaf)
+        axes, read = self.read_along(leaf)
         streamed = frozenset(self.region.stream)
         if self._is_short(leaf):
             found = exchanged(self.terms, spread(self.terms, found), streamed, self.statistics)
@@ -379,6 +392,8 @@ class _Reverse:
             found = inward(self.terms, found)
         term = spread(self.terms, self.terms.replace(found, images))
         rest: tuple[Axis, ...] = ()
+        if read is not None:
+            return Root(leaf.data, rest, axes, term, read)
         if term.op == "fold" and not leaf.axes & streamed:
             others = tuple(a for a in term.bound if a not in streamed)
             if others and streamed <= frozenset(term.bound):

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 
 from ncdlang.analysis.choices import choice_lines
 from ncdlang.analysis.devices import Device
+from ncdlang.analysis.foreign import Foreign
+from ncdlang.analysis.gathers import Gathered
+from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.proof import ratio
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.region_cost import StepCost, step_cost, unknown_sizes
@@ -29,13 +32,19 @@ def explain(
     regions, steps = plan.regions, told_steps(plan)
     scans = [step for step in plan.steps if isinstance(step, Recurrence)]
     scatters = [step for step in plan.steps if isinstance(step, Scattered)]
-    left = len(steps) - len(regions) - len(scans) - len(scatters)
+    gathered = [step for step in plan.steps if isinstance(step, Gathered)]
+    left = sum(isinstance(step, Library | Foreign) for step in steps)
     streams = f"{_count(len(regions), 'region')} stream{'s' if len(regions) == 1 else ''}"
     if scans:
         is_one = len(scans) == 1
         streams += f", {_count(len(scans), 'recurrence')} {'is a scan' if is_one else 'are scans'}"
     if scatters:
         streams += f", {_count(len(scatters), 'scatter')}"
+    if gathered:
+        streams += f", {_count(len(gathered), 'gather')}"
+    products = [step for step in plan.steps if isinstance(step, Grouped)]
+    if products:
+        streams += f", {_count(len(products), 'grouped product')}"
     rest = f"{_count(left, 'piece')} {'is' if left == 1 else 'are'} left to the library"
     lines = [f"{title}: {streams}, {rest}."]
     for step in steps:
@@ -46,6 +55,14 @@ def explain(
             lines += _recurrence(step)
         elif isinstance(step, Scattered):
             lines += _scatter(step)
+        elif isinstance(step, Foreign):
+            made = ", ".join(_typed(str(array), array.axes) for array in step.arrays)
+            given = ", ".join(Wording(step.terms).of(term, True) for term in step.parts)
+            lines += [f"Call {made} = {step.callee.name}({given})"]
+        elif isinstance(step, Grouped):
+            lines += _product(step)
+        elif isinstance(step, Gathered):
+            lines += _gather(step)
         else:
             lines += _library(plan, step)
         lines += _cost(step, sizes, device, dtype)
@@ -290,6 +307,32 @@ def _scatter(step: Scattered) -> list[str]:
         _line("write", f"{name}[{where}] {step.op} {words.of(step.source)}"),
         _line("roles", f"{names(step.listed) or 'one'} listed; {lanes or 'no axis'} in slices"),
         _line("proof", meets),
+    ]
+
+
+def _gather(step: Gathered) -> list[str]:
+    words = Wording(step.terms)
+    slices = tuple(axis for axis, _ in step.lanes)
+    groups = tuple(a for a in step.array.axes if a not in (*slices, *step.indexed))
+    roles = [(step.indexed, "index"), (slices, "in slices"), (groups, "grouped")]
+    return [
+        f"Gather {_typed(str(step.array), step.array.axes)}",
+        _line("read", f"{step.array} = {words.of(step.source, True)}"),
+        _line("roles", "; ".join(f"{names(axes)} {what}" for axes, what in roles if axes)),
+        _line("proof", "each entry is written once: all axes are grouped"),
+    ]
+
+
+def _product(step: Grouped) -> list[str]:
+    words = Wording(step.terms)
+    keys = ", ".join(f"{axis.name} = {words.of(place)}" for axis, place in step.keys)
+    groups = names(tuple(axis for axis, _ in step.keys))
+    return [
+        f"Grouped product {_typed(str(step.array), step.array.axes)}",
+        _line("product", f"{step.array} = {words.of(step.written, True)}"),
+        _line("groups", f"rows {names(step.rows)} by {keys}"),
+        _line("roles", f"{names(step.columns)} columns; {names(step.bound)} streamed"),
+        _line("proof", f"{words.of(step.right)} is one matrix for all rows of the same {groups}"),
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 
+from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.terms import Array, Term, Terms, kind_of, ordered, reads, subterms
@@ -36,7 +37,7 @@ class Kept:
         return self.array.made
 
 
-Making = Recurrence | Scattered | Kept
+Making = Recurrence | Scattered | Foreign | Kept
 
 
 class Keeping:

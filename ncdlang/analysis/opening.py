@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import islice
 
+from ncdlang.analysis.foreign import Foreign, foreign
 from ncdlang.analysis.keeping import Keeping, Making
 from ncdlang.analysis.recurrences import NotLinear, solve
 from ncdlang.analysis.reductions import copied, real, reduced, renaming
@@ -92,12 +93,13 @@ def open_diagram(
     inputs = tuple(opening.declare(wire, "input") for wire in diagram.parameters)
     opening.run()
     results = tuple((wire, opening.meaning(wire)) for wire in diagram.results)
-    needed = list(reads(*(term for _, term in results)))
+    needed = set(reads(*(term for _, term in results)))
     made: list[Making] = []
     for step in reversed(keeping.steps):
-        if step.array in needed:
+        arrays = step.arrays if isinstance(step, Foreign) else (step.array,)
+        if not needed.isdisjoint(arrays):
             made.insert(0, step)
-            needed += step.inputs
+            needed.update(step.inputs)
     parameters = tuple(opening.parameters.values())
     return Opened(terms, results, inputs, parameters, inside, tuple(made))
 
@@ -398,10 +400,15 @@ class _Opening:
         callee = library.callee
         if self.is_closed:
             raise Opaque(f"{callee.name} is a call", edge.span)
-        if getattr(callee, "primitive", False):
-            raise Opaque(f"{callee.name} is a primitive without equations", edge.span)
-        if getattr(callee, "is_stateful", False):
+        if callee.is_stateful:
             raise Opaque(f"{callee.name} keeps a state", edge.span)
+        if callee.primitive:
+            given = [self.operand(operand) for operand in edge.inputs]
+            call = foreign(self.terms, edge, library, self.axis, given, self.sizes)
+            if call is None:
+                raise Opaque(f"{callee.name} has no equations", edge.span)
+            self.keeping.steps.append(call)
+            return call.values
         sizes = {s: v.substitute(self.sizes) for s, v in library.binding}
         axes = self._bound_axes(edge, library)
         name = (library.instance.name,) if library.instance else ()

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ncdlang.analysis.associate import associate
+from ncdlang.analysis.foreign import Foreign
+from ncdlang.analysis.gathers import Gathered, is_gather
+from ncdlang.analysis.grouped import grouped, inner_product
 from ncdlang.analysis.keeping import Kept
 from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.proof import agrees, grows
@@ -114,13 +117,13 @@ class Planner:
         self.steps = merged(joined(self.terms, self.steps, set(results)), self._holds_columns)
         return tuple(results)
 
-    def add(self, step: Recurrence | Scattered) -> None:
-        """A recurrence or a scatter; what it sums over is made before."""
-
-        def alone(term: Term) -> Term:
-            pieces = pieces_round(term, outermost(term, is_fold))
-            return self._replaced(term, pieces, lambda body: body)
-
+    def add(self, step: Recurrence | Scattered | Foreign) -> None:
+        """A step that is opened as it is; what it sums over is made before."""
+        alone = self._alone
+        if isinstance(step, Foreign):
+            given = tuple((self._argument(term), axes) for term, axes in step.arguments)
+            self.steps.append(replace(step, arguments=given))
+            return
         if isinstance(step, Recurrence):
             factor, offset = alone(step.factor), alone(step.offset)
             self.steps.append(replace(step, factor=factor, offset=offset))
@@ -129,6 +132,22 @@ class Planner:
             indices = tuple(map(alone, step.indices))
             made = replace(step, source=alone(step.source), indices=indices, base=base)
             self.steps.append(made)
+
+    def _argument(self, term: Term) -> Term:
+        """A term as a call outside of the kernels takes it: made before, but what is read."""
+        term = under_condition(self.terms, term)
+        if term.op == "load" or not any(is_fold(t) for t in subterms(term)):
+            return term
+        if self._kept(term) is not None:
+            # No kernel makes it whole, and what streams in it would be worked out twice.
+            return term
+        return self._read(term)
+
+    def _alone(self, term: Term, is_bare: bool = False) -> Term:
+        """A term with its folds made before: what is pointwise round them too, unless bare."""
+        folds = outermost(term, is_fold)
+        chosen = set(folds) if is_bare else pieces_round(term, folds)
+        return self._replaced(term, chosen, lambda body: body)
 
     # ---- one array -------------------------------------------------------------------------------
 
@@ -149,6 +168,11 @@ class Planner:
         self._make(array, term)
 
     def _make(self, array: Array, term: Term) -> None:
+        # A region would read the matrix of a group anew for each of its rows.
+        cut = self._products(array, term)
+        if cut is None:
+            return
+        term = cut
         main = self._main(term) if term not in self._refused else None
         if main is not None:
             count, made, choices = len(self.steps), dict(self.made), len(self.choices)
@@ -163,7 +187,26 @@ class Planner:
             del self.choices[choices:]
             self.made = made
         refusal = self._refused.get(term) or self._kept(term)
+        if refusal is None and is_gather(array, term):
+            self.steps.append(Gathered(self.terms, array, self._alone(term, is_bare=True)))
+            return
         self.steps.append(Library(array, self._cut_folds(term), refusal))
+
+    def _products(self, array: Array, term: Term) -> Term | None:
+        """A term with the grouped products in it made before; None if it is one, which is made."""
+
+        def image(now: Term) -> Term | None:
+            split = inner_product(self.terms, now) if now.op == "fold" else None
+            if split is None or split[1] is term:
+                return None
+            return self.terms.replace(split[0], {split[1]: self._read(split[1])})
+
+        made = grouped(self.terms, array, term)
+        if made is None:
+            return self.terms.map(term, image)
+        left, right, body = (self._alone(t, True) for t in (made.left, made.right, made.body))
+        self.steps.append(replace(made, left=left, right=right, body=body))
+        return None
 
     def _main(self, term: Term) -> Term | None:
         """The fold that the region of a term streams, None if the term is no region."""

@@ -8,6 +8,9 @@ from math import prod
 
 from ncdlang.analysis.cost import Block, Choice, Key, Problem, bound, flops, optimum, repeats
 from ncdlang.analysis.devices import WIDTHS, Device
+from ncdlang.analysis.foreign import Foreign
+from ncdlang.analysis.gathers import Gathered
+from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.plan import RESIDENT
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.roles import inner_folds
@@ -163,7 +166,10 @@ def _axes(step: Step) -> set[Axis]:
 
 
 def _plain_cost(
-    step: Library | Recurrence | Scattered, sizes: Mapping[Symbol, int], device: Device, dtype: str
+    step: Library | Recurrence | Scattered | Gathered | Grouped | Foreign,
+    sizes: Mapping[Symbol, int],
+    device: Device,
+    dtype: str,
 ) -> StepCost:
     """Every array is read or written once; products of matrices run at the peak rate."""
     moved = 0.0

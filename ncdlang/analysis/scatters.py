@@ -20,7 +20,8 @@ class Scattered:
     """`array[indices] op source` for all indices along `axes`; `base` is what is written into.
 
     `indices` has a term over `axes` for each dimension of the array, `base` is one over the axes
-    of the array. Without `collides` no two sources have the same place.
+    of the array. Without `collides` no two sources have the same place. `into` is the array whose
+    gradient is made.
     """
 
     terms: Terms
@@ -31,6 +32,7 @@ class Scattered:
     source: Term
     base: Term | None
     collides: bool
+    into: Array | None = None
 
     @property
     def inputs(self) -> tuple[Array, ...]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ncdlang.analysis.associate import Association
+from ncdlang.analysis.foreign import Foreign
+from ncdlang.analysis.gathers import Gathered
+from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
@@ -52,7 +55,7 @@ class Library:
     refusal: Refusal | None = None
 
 
-Step = Region | Library | Recurrence | Scattered
+Step = Region | Library | Recurrence | Scattered | Gathered | Grouped | Foreign
 
 
 @record(eq=False)
@@ -167,7 +170,9 @@ def _waits(step: Step, before: list[Step]) -> bool:
 
 def arrays_of(step: Step) -> tuple[Array, ...]:
     """The arrays that a step makes."""
-    return tuple(o.array for o in step.outputs) if isinstance(step, Region) else (step.array,)
+    if isinstance(step, Region):
+        return tuple(o.array for o in step.outputs)
+    return step.arrays if isinstance(step, Foreign) else (step.array,)
 
 
 def terms_of(step: Step) -> tuple[Term, ...]:
@@ -177,7 +182,7 @@ def terms_of(step: Step) -> tuple[Term, ...]:
             return tuple(output.term for output in step.outputs)
         case Recurrence():
             return step.factor, step.offset
-        case Scattered():
+        case Scattered() | Gathered() | Grouped() | Foreign():
             return step.parts
         case Library():
             return (step.term,)
