@@ -133,7 +133,7 @@ class _Writer:
         kernels = [kernel for each in operations for kernel in each.kernels()]
         first = kernels[0].name
         fused = "\n".join(_Forward(self).text(helper))
-        calls = dict.fromkeys(kernel.calls.strip() for kernel in kernels if kernel.calls)
+        calls = dict.fromkeys(each.strip() for kernel in kernels for each in kernel.calls)
         sections = [*calls, *(text.strip() for text in self._kernels().values())]
         sections.append(
             "# Whether Triton interprets kernels on the CPU (TRITON_INTERPRET=1).\n"
@@ -353,7 +353,7 @@ class _Forward:
     def _steps(self) -> list[str]:
         lines: list[str] = []
         like = self.function.array(self._anchor())
-        writer = self.function.writer(self.plan.opened.terms, like, False)
+        writer = self.function.writer(self.plan.opened.terms, like, False, differentiated=True)
         for step in self.plan.steps:
             operation = self.writer.operations.get(step)
             if operation is None:
@@ -364,7 +364,8 @@ class _Forward:
                 lines += self._call(operation, keep)
                 continue
             lines.append(f"if {keep}:  # its gradient is left to PyTorch")
-            inner = self.function.writer(self.plan.opened.terms, like, False)
+            terms = self.plan.opened.terms
+            inner = self.function.writer(terms, like, False, differentiated=True)
             lines += [f"    {line}" for line in library_lines(step, inner, self.function)]
             lines.append("else:")
             lines += [f"    {line}" for line in self._call(operation, "False")]

@@ -315,6 +315,8 @@ class _Reverse:
             factor = derivative(self.terms, term, position)
             if factor is None:
                 raise NoGradient(f"{term.op} has no derivative here")
+            if is_number(factor, 0):
+                continue
             self.add(adjoint, arg, self._times(found, factor))
 
     def _varies(self, term: Term) -> bool:
@@ -363,11 +365,13 @@ class _Reverse:
         return self.terms.load(array, tuple(map(self.terms.index, array.axes)))
 
     def _is_short(self, leaf: Term) -> bool:
-        """Whether the gradient of an array is a sum over all rows and streamed indices.
+        """Whether the gradient of an array is a plain sum of those of scores, over whole rows.
 
         Such sums cancel: a statistic made of a rounded result is too coarse for them.
         """
-        return leaf.axes.isdisjoint((*self.region.rows, *self.region.stream))
+        rows = self.region.rows
+        is_whole = leaf.axes.isdisjoint((*rows, *self.region.stream))
+        return is_whole or leaf.axes <= {*self.region.batch, *rows}
 
     def _root(self, leaf: Term, found: Term, images: Mapping[Term, Term]) -> Root:
         axes = self.read_along(leaf)

@@ -1,0 +1,117 @@
+"""Random programs: kernels agree with the reference forward, and with f64 autograd backward.
+
+30 programs in `make test`, 400 in the full mode. Tiles are small, so that most axes need several.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kernel_programs import FORMATS, Drawn, arguments, drawn
+
+import ncdlang
+from ncdlang.backends.kernels import schedule
+
+COUNT = 400 if os.environ.get("NCDLANG_FULL") else 30
+TOLERANCE = {"f32": 2e-6, "bf16": 8e-3, "f16": 2e-3}
+SMALL = ((16, 16, 16, 4, 2), (16, 16, 16, 4, 2))
+# How many of the programs have to run through kernels.
+SHARE = 0.8
+# A norm of entries below this part of 1 is rounding.
+NOTHING = 0.5
+# What a sum that cancels may lose beyond what PyTorch loses in the format, as a factor. In short
+# formats kernels know the mean gradient of a row from the rounded result only.
+LOOSER = {"f32": 3.0, "bf16": 8.0, "f16": 8.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What ran, and by how much the worst result or gradient misses what it may be off."""
+
+    ran: tuple[str, ...]
+    forward: float
+    backward: float
+    worst: str = ""
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    torch.set_float32_matmul_precision("highest")
+    for target in schedule.TILES:
+        monkeypatch.setitem(schedule.TILES, target, SMALL)
+    monkeypatch.setattr(schedule, "SCANNED", {"step": 16, "lane": 16})
+    yield
+
+
+def distance(made: torch.Tensor | None, exact: torch.Tensor) -> float:
+    """How far a result or gradient is from what is meant, infinite where it is no number."""
+    if made is None:
+        made = torch.zeros_like(exact)
+    if made.shape != exact.shape:
+        return math.inf
+    found = (made.double() - exact).norm().item()
+    return found if math.isfinite(found) else math.inf
+
+
+def judge(
+    mine: torch.Tensor | None, plain: torch.Tensor | None, exact: torch.Tensor, dtype: str
+) -> float:
+    """The distance in units of what it may be: of the norm, or of what PyTorch is off by.
+
+    Where sums cancel to nothing, rounding of the summands, which are about 1, is left.
+    """
+    limit = TOLERANCE[dtype] * exact.norm().item()
+    off = distance(mine, exact)
+    if off <= limit:
+        return off / limit if limit else 0.0
+    theirs = distance(plain, exact)
+    rest = TOLERANCE[dtype] * math.sqrt(exact.numel()) * NOTHING
+    limit = max(limit, LOOSER[dtype] * theirs if math.isfinite(theirs) else 0.0, rest)
+    return off / limit if limit else math.inf
+
+
+def judged(made: Drawn, seed: int = 0) -> Verdict:
+    """Run a program. Sums that cancel may lose what PyTorch loses with them, and no more."""
+    library = ncdlang.loads(made.text)
+    diagram = library.program.diagram("f")
+    assert diagram is not None
+    inputs = arguments(diagram, made, torch.Generator().manual_seed(seed))
+    options = {"sizes": {s.name: made.sizes[s.name] for s in diagram.unknowns}}
+    module = library.module("f", backend="triton", dtype=made.dtype, derived=made.derived, **options)
+    plain = library.module("f", dtype=made.dtype, **options)
+    exact = library.module("f", dtype="f64", **options)
+    reference = library.module("f", backend="reference", **options)
+    wide = [i.double() if i.is_floating_point() else i for i in inputs]
+    with torch.no_grad():
+        wanted = reference(*wide)
+        forward = judge(module(*inputs), plain(*inputs), wanted, made.dtype)
+    ran = module.last_run
+    start = torch.randn(wanted.shape, generator=torch.Generator().manual_seed(seed + 1))
+    start = start.to(FORMATS[made.dtype])
+    grads = [gradients(m, g, start) for m, g in ((module, inputs), (plain, inputs), (exact, wide))]
+    worst, backward = "", 0.0
+    for wire, mine, theirs, right in zip(diagram.parameters, *grads, strict=True):
+        if not wire.type.kind.name == "real":
+            continue
+        off = judge(mine, theirs, right, made.dtype)
+        if off > backward:
+            worst, backward = wire.name, off
+    return Verdict(ran, forward, backward, worst)
+
+
+def gradients(
+    module: torch.nn.Module, inputs: list[torch.Tensor], start: torch.Tensor
+) -> list[torch.Tensor]:
+    own = [i.clone().requires_grad_() if i.is_floating_point() else i for i in inputs]
+    result = module(*own)
+    if result.requires_grad:
+        result.backward(start.to(result.dtype))
+    return [torch.zeros_like(i) if i.grad is None else i.grad for i in own]
