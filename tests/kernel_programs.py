@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -65,11 +66,13 @@ class Author:
     def drawn(self, text: str, streams: bool, uses: str = "") -> Drawn:
         dtype = self.pick.choices(("f32", "bf16", "f16"), (7, 2, 1))[0]
         lead = self.pick.choices(((), (2,), (2, 1)), (8, 1, 1))[0]
+        if math.prod(self.sizes[axis] for axis in "bghr" if axis in self.sizes) > 4:
+            lead = ()
         derived = self.pick.choice(("true", "auto"))
         return Drawn(uses + text, dict(self.sizes), dtype, lead, streams, derived)
 
 
-# ---- scores ---------------------------------------------------------------------------------------
+# ---- scores --------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -197,7 +200,7 @@ def mask(author: Author, batch: list[str], rows: list[str]) -> str:
     return made[0]
 
 
-# ---- normalisers ----------------------------------------------------------------------------------
+# ---- normalisers ---------------------------------------------------------------------------------
 
 
 def _softmax(author: Author, s: str, order: str, name: str, hidden: str) -> str:
@@ -260,7 +263,7 @@ def attention(author: Author) -> Drawn:
     batch = pick.choice(([], [], ["h"], ["h"], ["b", "h"], ["g", "h", "b"]))
     rows = pick.choices((["q"], ["q", "r"], []), (12, 2, 1))[0]
     for axis in batch:
-        author.size(axis, (1, 2, 3), 0.02)
+        author.size(axis, (1, 2, 3) if len(batch) < 3 else (1, 2), 0.02)
     for axis in rows:
         author.size(axis, LENGTHS if axis == "q" else (1, 2, 3), 0.03)
     author.size("x", LENGTHS)
@@ -310,7 +313,7 @@ def _finished(author: Author, made: str, result: list[str]) -> str:
     return author.text(result)
 
 
-# ---- everything else ------------------------------------------------------------------------------
+# ---- everything else -----------------------------------------------------------------------------
 
 
 def normalised(author: Author) -> Drawn:
@@ -325,13 +328,14 @@ def normalised(author: Author) -> Drawn:
     form = author.pick.choice(
         (
             f"{read} * ({weight}) / sqrt(mean[m]({read}^2) + 1e-6)",
-            f"({read} - mean[m]({read})) * ({weight})"
-            f" / sqrt(mean[m](({read} - mean[m]({read}))^2) + 1e-5)",
+            f"d[{own} m] * ({weight}) / sqrt(mean[m](d[{own} m]^2) + 1e-5)",
             f"{read} * ({weight}) / (norm[m]({read}) + 0.1)",
             f"{read} * ({weight}) / (mean[m](abs({read})) + 0.1)",
             f"exp({read}) * ({weight}) / sum[m](exp({read}))",
         )
     )
+    if form.startswith("d["):
+        author.lines.append(f"d[{own} m] = {read} - mean[m]({read})")
     author.lines.append(f"N[{own} m] = {form}")
     return author.drawn(
         _finished(author, f"N[{own} m] * {other}", [*batch, "t", "p"]), streams=True
@@ -389,9 +393,7 @@ def scanned(author: Author) -> Drawn:
     factor = author.pick.choice((f"sigmoid({a})", f"tanh({a})", f"exp(-abs({a}))", "0.9"))
     scale = author.pick.choice(("", f"(1 - {factor}) * ", f"{a} * "))
     own = " ".join(axes)
-    author.lines.append(
-        f"H[{own}] = {factor} * where(t > 0, {before}, {begin}) + {scale}{x}"
-    )
+    author.lines.append(f"H[{own}] = {factor} * where(t > 0, {before}, {begin}) + {scale}{x}")
     result = author.shuffled(axes)
     after = author.pick.choice((f"H[{own}]", f"tanh(H[{own}])", f"H[{own}] * {x}"))
     author.lines.append(f"return Y[{' '.join(result)}] = {after}")
@@ -425,7 +427,9 @@ def drawn(pick: Random) -> Drawn:
     return pick.choices(kinds, weights)[0](Author(pick))
 
 
-def arguments(diagram: CheckedDiagram, made: Drawn, generator: torch.Generator) -> list[torch.Tensor]:
+def arguments(
+    diagram: CheckedDiagram, made: Drawn, generator: torch.Generator
+) -> list[torch.Tensor]:
     """Random arrays for its inputs, reals rounded to its format; the first one is lifted."""
     found: list[torch.Tensor] = []
     lead = made.lead

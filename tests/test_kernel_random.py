@@ -13,12 +13,12 @@ from random import Random
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from kernel_programs import FORMATS, Drawn, arguments, drawn
+from ncdlang.backends.kernels import schedule
 
 import ncdlang
-from ncdlang.backends.kernels import schedule
 
 COUNT = 400 if os.environ.get("NCDLANG_FULL") else 30
 TOLERANCE = {"f32": 2e-6, "bf16": 8e-3, "f16": 2e-3}
@@ -42,13 +42,14 @@ class Verdict:
     worst: str = ""
 
 
-@pytest.fixture(autouse=True)
-def small_tiles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@pytest.fixture(autouse=True, scope="module")
+def small_tiles() -> Iterator[None]:
     torch.set_float32_matmul_precision("highest")
-    for target in schedule.TILES:
-        monkeypatch.setitem(schedule.TILES, target, SMALL)
-    monkeypatch.setattr(schedule, "SCANNED", {"step": 16, "lane": 16})
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        for target in schedule.TILES:
+            patch.setitem(schedule.TILES, target, SMALL)
+        patch.setattr(schedule, "SCANNED", {"step": 16, "lane": 16})
+        yield
 
 
 def distance(made: torch.Tensor | None, exact: torch.Tensor) -> float:
@@ -85,7 +86,9 @@ def judged(made: Drawn, seed: int = 0) -> Verdict:
     assert diagram is not None
     inputs = arguments(diagram, made, torch.Generator().manual_seed(seed))
     options = {"sizes": {s.name: made.sizes[s.name] for s in diagram.unknowns}}
-    module = library.module("f", backend="triton", dtype=made.dtype, derived=made.derived, **options)
+    module = library.module(
+        "f", backend="triton", dtype=made.dtype, derived=made.derived, **options
+    )
     plain = library.module("f", dtype=made.dtype, **options)
     exact = library.module("f", dtype="f64", **options)
     reference = library.module("f", backend="reference", **options)
@@ -99,7 +102,7 @@ def judged(made: Drawn, seed: int = 0) -> Verdict:
     grads = [gradients(m, g, start) for m, g in ((module, inputs), (plain, inputs), (exact, wide))]
     worst, backward = "", 0.0
     for wire, mine, theirs, right in zip(diagram.parameters, *grads, strict=True):
-        if not wire.type.kind.name == "real":
+        if wire.type.kind.name != "real":
             continue
         off = judge(mine, theirs, right, made.dtype)
         if off > backward:
@@ -115,3 +118,69 @@ def gradients(
     if result.requires_grad:
         result.backward(start.to(result.dtype))
     return [torch.zeros_like(i) if i.grad is None else i.grad for i in own]
+
+
+def test_kernels_of_random_programs() -> None:
+    ran: list[bool] = []
+
+    @settings(
+        max_examples=COUNT,
+        phases=(Phase.generate,),
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(st.integers(0, 10**9))
+    def check(seed: int) -> None:
+        made = drawn(Random(seed))
+        verdict = judged(made, seed)
+        told = f"{made.text}\n{made}\n{verdict}"
+        assert verdict.forward <= 1, told
+        assert verdict.backward <= 1, told
+        assert verdict.ran or not made.streams, told
+        ran.append(bool(verdict.ran))
+
+    check()
+    assert sum(ran) >= SHARE * len(ran)
+
+
+def test_differences_keep_their_digits() -> None:
+    """A mean of 10,000 with a deviation of 1, where sums of squares have lost all digits."""
+    text = """
+diagram f(X: [t m], g: [m], W: [p m]) -> [t p] {
+  d[t m] = X[t m] - mean[m](X)
+  N[t m] = d[t m] * g[m] / sqrt(mean[m](d[t m]^2) + 1e-5)
+  return O[t p] = N[t m] * W[p m]
+}
+"""
+    torch.manual_seed(0)
+    library = ncdlang.loads(text)
+    derived, exact = (library.module("f", backend=b) for b in ("triton", "torch"))
+    inputs = [torch.randn(19, 50) + 1e4, torch.rand(50), torch.randn(7, 50)]
+    start = torch.randn(19, 7)
+    wanted = gradients(exact, [i.double() for i in inputs], start)
+    with torch.no_grad():
+        made, right = derived(*inputs), exact(*(i.double() for i in inputs))
+    assert derived.last_run == ("O",)
+    assert distance(made, right) < TOLERANCE["f32"] * right.norm()
+    for mine, other in zip(gradients(derived, inputs, start), wanted, strict=True):
+        assert distance(mine, other) < TOLERANCE["f32"] * other.norm()
+
+
+@pytest.mark.parametrize("call", ["tanh(S[q x])", "expm1(S[q x])", "log1p(abs(S[q x]))"])
+def test_functions_are_exact_near_zero(call: str) -> None:
+    """Where `exp(x) - 1` and its like have no digits left."""
+    text = f"""
+diagram f(Q: [q k], K: [x k], V: [x e]) -> [q e] {{
+  S[q x] = Q[q k] * K[x k]
+  P[q x] = {call}
+  return O[q e] = P[q x] * V[x e]
+}}
+"""
+    torch.manual_seed(0)
+    library = ncdlang.loads(text)
+    derived, exact = (library.module("f", backend=b) for b in ("triton", "torch"))
+    for scale in (1e-4, 1e-2, 1.0):
+        inputs = [torch.randn(5, 3) * scale, torch.randn(19, 3), torch.randn(19, 4)]
+        with torch.no_grad():
+            made, wanted = derived(*inputs), exact(*(i.double() for i in inputs))
+        assert derived.last_run == ("O",)
+        assert distance(made, wanted) < 1e-6 * wanted.norm()

@@ -83,6 +83,7 @@ SUPPORTED = frozenset(INFIX) | frozenset(CALLS) | {"div", "neg", "pow", "real", 
 # What these mean for integers is not what Triton makes of them.
 REAL_ARGUMENTS = frozenset(CALLS) - {"abs", "max", "min", "select", "mod", "floordiv", "not"}
 
+
 def functions(text: str) -> tuple[str, ...]:
     """The functions that a kernel calls, after those that they call."""
     wanted = [name for name in FUNCTIONS if re.search(rf"\b{name}\(", text)]

@@ -304,9 +304,18 @@ class _Reverse:
         """The whole cotangent: one sum for each set of axes."""
         total: Term | None = None
         for axes, found in (groups or {}).values():
-            summed = self.terms.fold("sum", axes, found)
+            summed = self._summed(axes, found)
             total = summed if total is None else self.terms.apply("add", total, summed)
         return total
+
+    def _summed(self, axes: tuple[Axis, ...], found: Term) -> Term:
+        """A sum; a choice of 0 that is the same all along it stands outside, with what follows."""
+        if found.op == "select" and found.args[0].axes.isdisjoint(axes):
+            condition, then, rest = found.args
+            if is_number(then, 0) or is_number(rest, 0):
+                made = (b if is_number(b, 0) else self._summed(axes, b) for b in (then, rest))
+                return self.terms.apply("select", condition, *made)
+        return self.terms.fold("sum", axes, found)
 
     def through(self, adjoint: Cotangents, term: Term, found: Term) -> None:
         for position, arg in enumerate(term.args):

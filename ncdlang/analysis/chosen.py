@@ -12,8 +12,8 @@ from ncdlang.analysis.terms import Term, Terms, number_kind, subterms
 from ncdlang.semantics.types import Axis
 
 # Operations that may be infinite or have an infinite derivative, by the argument that it is due to.
-_STEEP = {"div": 1, "pow": 0, "log": 0, "log1p": 0, "sqrt": 0, "rsqrt": 0, "exp": 0, "expm1": 0}
-_STEEP |= {"tan": 0}
+_STEEP = {"div": 1, "pow": 0, "log": 0, "log1p": 0, "sqrt": 0, "rsqrt": 0}
+# Those that overflow, by an argument at which they do not.
 _FLAT = {"exp": 0.0, "expm1": 0.0, "tan": 0.0}
 
 
@@ -58,7 +58,7 @@ def _inside(
             return now
         args = [visit(arg) for arg in now.args]
         if _is_steep(now, axes):
-            place = _STEEP[now.op]
+            place = _STEEP.get(now.op, 0)
             args[place] = choose(args[place], terms.number(_FLAT.get(now.op, 1.0)))
         return terms.rebuilt(now, tuple(args))
 
@@ -70,7 +70,7 @@ def _is_steep(term: Term, axes: frozenset[Axis]) -> bool:
 
     What overflows does so entry by entry: where it lacks an axis it is not made larger for it.
     """
-    place = _STEEP.get(term.op)
-    if place is None or (term.op in _FLAT and not axes <= term.args[place].axes):
+    if term.op not in _STEEP and not (term.op in _FLAT and axes <= term.axes):
         return False
-    return any(t.op == "load" and number_kind(t) == "real" for t in subterms(term.args[place]))
+    argument = term.args[_STEEP.get(term.op, 0)]
+    return any(t.op == "load" and number_kind(t) == "real" for t in subterms(argument))
