@@ -11,7 +11,7 @@ import torch
 
 from ncdlang.semantics.program import CheckedDiagram
 
-LENGTHS = (1, 2, 5, 16, 19, 37, 41)
+LENGTHS = (1, 2, 5, 16, 19, 37)
 WIDTHS = (1, 3, 8, 13, 17, 20)
 FORMATS = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 
@@ -39,6 +39,7 @@ class Author:
     inputs: list[str] = field(default_factory=list[str])
     lines: list[str] = field(default_factory=list[str])
     sizes: dict[str, int] = field(default_factory=dict[str, int])
+    has_products: bool = False
 
     def chance(self, part: float) -> bool:
         return self.pick.random() < part
@@ -115,8 +116,10 @@ class Scores:
         form = author.pick.choices(
             ("dot", "weighted", "distance", "cosine", "added", "mapped"), (10, 2, 2, 2, 2, 2)
         )[0]
-        query = [*author.some(self.batch, 0.9), *self.rows, "k"]
+        # Something carries every axis of the result.
+        query = [*author.some(self.batch, 0.9 if self.count > 1 else 1), *self.rows, "k"]
         key = [*author.some(self.batch, 0.7), "x", "k"]
+        self.author.has_products |= form != "added"
         if form == "added":
             left = author.array(f"A{mark}", query[:-1])
             return f"{left} + {author.array(f'B{mark}', key[:-1])}"
@@ -291,7 +294,8 @@ def attention(author: Author) -> Drawn:
         made += f" * {author.array('G', ['x', *author.some(batch, 0.3)])}"
     result = author.shuffled([*batch, *rows, "e"])
     return author.drawn(
-        _finished(author, made, result), any(kind in ALWAYS for kind in kinds) and bool(rows)
+        _finished(author, made, result),
+        any(kind in ALWAYS for kind in kinds) and bool(rows) and author.has_products,
     )
 
 
