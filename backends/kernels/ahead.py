@@ -65,7 +65,7 @@ def measure(
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    function = compiled(HEADER + kernel.calls + kernel.text, kernel.name)
+    function = compiled(HEADER + "".join(kernel.calls) + kernel.text, kernel.name)
     signature, constants, attributes = _arguments(kernel, schedule, sizes, dtype)
     names = function.arg_names
     source = ASTSource(

@@ -152,7 +152,7 @@ class _Writer:
         kernels = [kernel for each in operations for kernel in each.kernels()]
         first = kernels[0].name
         fused = "\n".join(_Forward(self).text(helper))
-        calls = dict.fromkeys(kernel.calls.strip() for kernel in kernels if kernel.calls)
+        calls = dict.fromkeys(each.strip() for kernel in kernels for each in kernel.calls)
         steps = self.runner.plan.steps
         calls |= dict.fromkeys(filter(None, map(class_text, steps)))
         sections = [*calls, *(text.strip() for text in self._kernels().values())]
@@ -385,7 +385,7 @@ class _Forward:
     def _steps(self) -> list[str]:
         lines: list[str] = []
         like = self.function.array(self._anchor())
-        writer = self.function.writer(self.plan.opened.terms, like, False)
+        writer = self.function.writer(self.plan.opened.terms, like, False, differentiated=True)
         for step in self.plan.steps:
             operation = self.writer.operations.get(step)
             if operation is None:
@@ -396,7 +396,8 @@ class _Forward:
                 lines += self._call(operation, keep)
                 continue
             lines.append(f"if {keep}:  # its gradient is left to PyTorch")
-            inner = self.function.writer(self.plan.opened.terms, like, False)
+            terms = self.plan.opened.terms
+            inner = self.function.writer(terms, like, False, differentiated=True)
             lines += [f"    {line}" for line in library_lines(step, inner, self.function)]
             lines.append("else:")
             lines += [f"    {line}" for line in self._call(operation, "False")]

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ncdlang.analysis.chosen import chosen
 from ncdlang.analysis.terms import Array, Term, Terms, number_kind, parts
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import Axis
@@ -55,6 +56,7 @@ _UNARY = {
     "round": "round",
     "not": "logical_not",
     "neg": "neg",
+    "still": "detach",
 }
 
 
@@ -83,7 +85,7 @@ class Evaluator:
 
     def run(self, term: Term, axes: tuple[Axis, ...]) -> torch.Tensor:
         """The values of a term over the axes."""
-        named = self.value(term)
+        named = self.value(term if self.exact else chosen(self.terms, term))
         tensor = self.over(named, axes)
         shape = (tensor.shape[0], *(self.length(axis.size) for axis in axes))
         return tensor.expand(shape)
@@ -240,7 +242,9 @@ class Evaluator:
         for axis in term.bound:
             if not any(axis in value.axes for value in values):
                 missing *= self.length(axis.size)
-        dtype = self.wide if self.exact else self.dtype
+        # A sum of squares leaves the range of f16, and is no product of matrices.
+        is_wide = self.exact or len({frozenset(value.axes) for value in values}) == 1
+        dtype = self.wide if is_wide else self.dtype
         for value in values:
             tensor = value.tensor.to(dtype)
             has_lift = tensor.shape[0] == lifted and lifted > 1

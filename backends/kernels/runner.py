@@ -95,7 +95,10 @@ class Launcher:
         """The kernel whose inner products over the axes of `wide` are loops."""
         if wide not in self._variants:
             kernel = write_kernel(region, self.name, wide)
-            self._variants[wide] = kernel, compiled(HEADER + kernel.text, kernel.name)
+            self._variants[wide] = (
+                kernel,
+                compiled(HEADER + "".join(kernel.calls) + kernel.text, kernel.name),
+            )
         return self._variants[wide]
 
     def run(self, arrays: Arrays, call: Call, limits: dict[str, int]) -> None:

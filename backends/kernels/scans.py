@@ -98,7 +98,7 @@ class _Writer:
             (),
             (output,),
             frozenset(),
-            THEN,
+            (THEN,),
         )
 
     def _programs(self, scope: Scope) -> None:

@@ -16,6 +16,7 @@ from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis
 
 from ..pytorch.names import comment
+from . import scalars
 from .expressions import Argument, Arguments, Expressions, Unsupported, sides
 from .products import Products
 from .tiles import Dim, Names, Scope, Value, joined, shaped
@@ -48,7 +49,10 @@ class Kernel:
     inner: tuple[Dim, ...]
     outputs: tuple[Argument, ...]
     wide: frozenset[Dim]
-    calls: str = ""
+    calls: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.calls += scalars.functions(self.text)
 
     @property
     def dims(self) -> tuple[Dim, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ncdlang.analysis.chosen import chosen
 from ncdlang.analysis.terms import Array, Term, Terms, number_kind, parts, subterms
 from ncdlang.semantics.size import Size
 from ncdlang.semantics.types import Axis
@@ -55,6 +56,7 @@ CALLS = {
     "round": "torch.round",
     "not": "torch.logical_not",
     "neg": "torch.neg",
+    "still": "torch.detach",
 }
 
 
@@ -82,7 +84,8 @@ class Named:
 class TorchWriter:
     """Writes terms into `lines`, each once. `arrays` are the variables of those that loads read.
 
-    Where it is `exact`, products of matrices are taken in the wide format. `like` is the variable
+    Where it is `exact`, products of matrices are taken in the wide format; what is
+    `differentiated` has no gradient from branches that are not chosen. `like` is the variable
     of an array on the device that is meant.
     """
 
@@ -92,11 +95,14 @@ class TorchWriter:
     claim: Callable[[str], str]
     like: str
     exact: bool = False
+    differentiated: bool = False
     lines: list[str] = field(default_factory=list[str])
     memo: dict[Term, Named] = field(default_factory=dict[Term, Named])
 
     def whole(self, term: Term, axes: tuple[Axis, ...], dtype: str | None) -> str:
         """The values of a term over all of the axes, in a format."""
+        if self.differentiated:
+            term = chosen(self.terms, term)
         value = self._tensor(self.value(term), term)
         sizes = "".join(f", {self.size(axis.size)}" for axis in axes)
         return f"_whole({self._over(value, axes).text}, {dtype}{sizes})"
@@ -254,12 +260,14 @@ class TorchWriter:
                 numbers.append(f"({self.size(axis.size)})")
         inputs = ",".join("".join(letters[a] for a in value.axes) for value in tensors)
         output = "".join(letters[a] for a in kept)
-        dtype = "wide" if self.exact else "dtype"
+        # A sum of squares leaves the range of f16, and is no product of matrices.
+        is_wide = self.exact or len({frozenset(value.axes) for value in tensors}) == 1
+        dtype = "wide" if is_wide else "dtype"
         operands = ", ".join(value.text for value in tensors)
         text = f'_einsum("{inputs}->{output}", {dtype}, {operands})'
         for factor in numbers:
             text += f" * {factor}"
-        return Named(text, kept, False, not numbers, self.exact)
+        return Named(text, kept, False, not numbers, is_wide)
 
     def _merged(self, factors: list[Named]) -> list[Named]:
         """The factors with those multiplied first that have all axes of another one.

@@ -147,8 +147,8 @@ class Runner:
         found: list[Kernel] = []
         for step, launcher in self.program.launchers.items():
             found += kernels_of(launcher, self.backward(step) if with_backward else None)
-        calls = dict.fromkeys(kernel.calls for kernel in found if kernel.calls)
-        return HEADER + "\n\n".join([*calls, *(kernel.text for kernel in found)])
+        calls = dict.fromkeys(each for kernel in found for each in kernel.calls)
+        return HEADER + "".join(calls) + "\n\n".join(kernel.text for kernel in found)
 
     @property
     def is_stepwise(self) -> bool:

@@ -66,7 +66,9 @@ class Function:
             self.arrays[array] = self.scope.claim(plain(str(array)))
         return self.arrays[array]
 
-    def writer(self, terms: Terms, like: str, exact: bool) -> TorchWriter:
+    def writer(
+        self, terms: Terms, like: str, exact: bool, differentiated: bool = False
+    ) -> TorchWriter:
         """A writer of terms into the function."""
         return TorchWriter(
             terms,
@@ -75,6 +77,7 @@ class Function:
             lambda n: self.scope.claim_numbered(plain(n)),
             like,
             exact,
+            differentiated,
         )
 
 

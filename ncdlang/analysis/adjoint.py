@@ -315,9 +315,18 @@ class _Reverse:
         """The whole cotangent: one sum for each set of axes."""
         total: Term | None = None
         for axes, found in (groups or {}).values():
-            summed = self.terms.fold("sum", axes, found)
+            summed = self._summed(axes, found)
             total = summed if total is None else self.terms.apply("add", total, summed)
         return total
+
+    def _summed(self, axes: tuple[Axis, ...], found: Term) -> Term:
+        """A sum; a choice of 0 that is the same all along it stands outside, with what follows."""
+        if found.op == "select" and found.args[0].axes.isdisjoint(axes):
+            condition, then, rest = found.args
+            if is_number(then, 0) or is_number(rest, 0):
+                made = (b if is_number(b, 0) else self._summed(axes, b) for b in (then, rest))
+                return self.terms.apply("select", condition, *made)
+        return self.terms.fold("sum", axes, found)
 
     def through(self, adjoint: Cotangents, term: Term, found: Term) -> None:
         for position, arg in enumerate(term.args):
@@ -326,6 +335,8 @@ class _Reverse:
             factor = derivative(self.terms, term, position)
             if factor is None:
                 raise NoGradient(f"{term.op} has no derivative here")
+            if is_number(factor, 0):
+                continue
             self.add(adjoint, arg, self._times(found, factor))
 
     def _varies(self, term: Term) -> bool:
@@ -376,11 +387,13 @@ class _Reverse:
         return self.terms.load(array, tuple(map(self.terms.index, array.axes)))
 
     def _is_short(self, leaf: Term) -> bool:
-        """Whether the gradient of an array is a sum over all rows and streamed indices.
+        """Whether the gradient of an array is a plain sum of those of scores, over whole rows.
 
         Such sums cancel: a statistic made of a rounded result is too coarse for them.
         """
-        return leaf.axes.isdisjoint((*self.region.rows, *self.region.stream))
+        rows = self.region.rows
+        is_whole = leaf.axes.isdisjoint((*rows, *self.region.stream))
+        return is_whole or leaf.axes <= {*self.region.batch, *rows}
 
     def _root(self, leaf: Term, found: Term, images: Mapping[Term, Term]) -> Root:
         axes, read = self.read_along(leaf)

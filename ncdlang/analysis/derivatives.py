@@ -78,7 +78,7 @@ def _unary(terms: Terms, term: Term, x: Term) -> Term | None:
             return apply("mul", term, apply("sub", one, term))
         case "abs":
             return apply("sign", x)
-        case "sign" | "floor" | "ceil" | "round":
+        case "sign" | "floor" | "ceil" | "round" | "still":
             return number(0.0)
         case "erf":
             scale = number(2 / math.sqrt(math.pi))

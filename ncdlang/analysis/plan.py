@@ -20,6 +20,7 @@ from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics, summands
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.separate import Refusal, Separation, under_condition
+from ncdlang.analysis.shifted import shifted
 from ncdlang.analysis.steps import (
     Choice,
     Library,
@@ -290,6 +291,9 @@ class Planner:
         term = hoisted(self.terms, self._inside(term, streamed, roles), streamed)
         separation = Separation(self.terms, streamed)
         normal = separation.normalised(term)
+        if separation.has_several:
+            moved = shifted(self.terms, term, streamed, waiting)
+            normal = separation.normalised(moved) if moved is not None else normal
         folds = [f for f in subterms(normal) if f.op == "fold" and frozenset(f.bound) == streamed]
         growth = {f: g for f in folds if (g := separation.growth(f)) is not None}
         if len(folds) < 2 and not any(inner_folds(f.args[0], streamed) for f in folds):

@@ -43,6 +43,7 @@ _UNARY: dict[str, Callable[[Any], Any]] = {
     "not": lambda a: not a,
     "real": float,
     "cast": float,
+    "still": float,
     "abs": abs,
     "sign": lambda a: (a > 0) - (a < 0),
     "exp": math.exp,

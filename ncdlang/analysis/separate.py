@@ -68,11 +68,12 @@ def _decided(terms: Terms, term: Term, condition: Term, holds: bool) -> Term:
 
 
 class Separation:
-    """Separates summands along the streamed axes."""
+    """Separates summands along the streamed axes; `has_several` if one became several sums."""
 
     def __init__(self, terms: Terms, axes: Axes) -> None:
         self.terms = terms
         self.axes = axes
+        self.has_several = False
 
     # ---- a whole term ----------------------------------------------------------------------------
 
@@ -114,7 +115,9 @@ class Separation:
         if fold.kind != "sum":
             raise Refusal(f"a {fold.kind} is taken of what depends on a finished one", fold)
         total: Term | None = None
-        for part in self.parts(body, self._is_sum):
+        parts = self.parts(body, self._is_sum)
+        self.has_several |= len(parts) > 1
+        for part in parts:
             inner = self.terms.fold("sum", fold.bound, part.inner)
             made = self._times(part.outer, inner)
             total = made if total is None else self.terms.apply("add", total, made)

@@ -150,6 +150,8 @@ class Terms:
             return self._opposite(args[0])
         if op == "real" and args[0].op == "number":
             return self.number(float(args[0].data))
+        if op == "pow" and is_number(args[1], 0):
+            return self.number(1 if {number_kind(arg) for arg in args} == {"integer"} else 1.0)
         if op == "neg" and args[0].op == "number":
             return self.number(-args[0].data)
         if op == "neg" and args[0].op == "neg":

@@ -73,7 +73,7 @@ class Wording:
                 return f"{term.data}[{(' ' if plain else ', ').join(inner)}]", ATOM
             case "fold":
                 return f"{term.kind}[{names(term.bound)}]({self.of(args[0])})", ATOM
-            case "real" | "cast":
+            case "real" | "cast" | "still":
                 return self._text(args[0])
             case "neg":
                 return f"-{self._inside(args[0], 3)}", 3
