@@ -261,6 +261,15 @@ def _log_softmax(x: Tensor, dim: int) -> Tensor:
     return torch.log_softmax(x.masked_fill(dead, 0.0), dim).masked_fill(dead, -math.inf)
 '''
 
+SOURCES["_cross_entropy"] = '''
+def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """logsumexp(logits) - logits[target] along the last axis; leading axes are broadcast."""
+    shape, classes = torch.broadcast_shapes(logits.shape[:-1], target.shape), logits.shape[-1]
+    rows = logits.expand(*shape, classes).reshape(shape.numel(), classes)
+    target = target.long().expand(shape).flatten()
+    return F.cross_entropy(rows, target, reduction="none").reshape(shape)
+'''
+
 SOURCES["_attention"] = '''
 def _attention(
     q: Tensor,
