@@ -7,7 +7,7 @@ between that something else reads is made for that as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import permutations
@@ -31,6 +31,7 @@ from .polynomials import (
 from .reads import Equal, Reading, plain_axes
 
 _HALF = Fraction(1, 2)
+_MOST_SOURCES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +108,14 @@ def _sources(graph: Graph) -> Iterator[Wire]:
         isinstance(edge.operator, Pointwise) and edge.operator.name in ("sqrt", "rsqrt", "pow")
         for edge in graph.edges
     )
+    makers = graph.makers()
     for edge in graph.edges:
         wire = edge.inputs[0].wire if edge.inputs else None
         if wire is None or wire.type.kind != REAL:
             continue
         match edge.operator:
             case Reduction("sum" | "mean") if roots:
-                yield wire
+                yield from _behind(wire, makers)
             case Reduction("logsumexp"):
                 yield wire
             case Library() if is_log_softmax(edge) and not may_be_empty(graph, wire):
@@ -121,6 +123,22 @@ def _sources(graph: Graph) -> Iterator[Wire]:
                 yield wire
             case _:
                 pass
+
+
+def _behind(wire: Wire, makers: Mapping[Wire, Edge]) -> Iterable[Wire]:
+    """An array, and some that it is worked out from entry by entry without a name in between."""
+    found: dict[Wire, None] = {wire: None}
+    pending = [wire]
+    while pending and len(found) < _MOST_SOURCES:
+        edge = makers.get(pending.pop())
+        if edge is None or not isinstance(edge.operator, Pointwise):
+            continue
+        for operand in edge.inputs:
+            inner = operand.wire
+            if inner.type.kind == REAL and inner.type.axes and inner not in found:
+                found[inner] = None
+                pending += [inner] if inner.name.startswith("_") else []
+    return found
 
 
 def _fits(product: Product, neutral: float, axes: tuple[Axis, ...]) -> bool:
