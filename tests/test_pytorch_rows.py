@@ -315,3 +315,36 @@ def test_gradients_are_those_of_the_equations() -> None:
     x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
     target = torch.tensor([0, 2, 1, 1])
     assert torch.autograd.gradcheck(lambda z: build(LOGITS)(z, target), (x,))
+
+
+# ---- softmax of rows that may be only -inf -------------------------------------------------------
+
+SOFTMAX = "diagram f(X: [t m]) -> [t m] { return softmax[m](X) }"
+HIDDEN = {
+    "none": [],
+    "some": [(0, 0), (1, 2)],
+    "a row": [(1, 0), (1, 1), (1, 2)],
+    "the first entries": [(0, 0), (1, 0), (2, 0)],
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_softmax_is_the_same_when_it_is_compiled(name: str, dtype: torch.dtype) -> None:
+    module = build(SOFTMAX, dtype="f64" if dtype == torch.float64 else "bf16")
+    x = torch.randn(3, 3, generator=torch.Generator().manual_seed(1)).to(dtype)
+    for place in HIDDEN[name]:
+        x[place] = -math.inf
+    torch.compiler.reset()
+    results = []
+    for run in (module, torch.compile(module, backend="eager", fullgraph=True)):
+        given_ = x.clone().requires_grad_()
+        made = run(given_)
+        made.square().sum().backward()
+        assert given_.grad is not None
+        results.append((made.detach(), given_.grad))
+    for own, other in zip(*results, strict=True):
+        torch.testing.assert_close(own, other)
+    dead = (x == -math.inf).all(-1)
+    assert not results[0][0][dead].any()
+    assert not results[0][1][dead].any()

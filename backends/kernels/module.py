@@ -51,7 +51,8 @@ def triton_module(request: Request) -> nn.Module:
                 return super().forward(*inputs) if made is None else made
             found = variants.of_call(inputs) if variants is not None else None
             if found is None:
-                self.last_run = ()
+                if self.last_run:
+                    self.last_run = ()
                 return super().forward(*inputs)
             made, self.last_run = found(self, inputs)
             return super().forward(*inputs) if made is None else made
@@ -164,10 +165,10 @@ class _Variants:
 
     def of_call(self, inputs: tuple[Any, ...]) -> _Written | _Stepwise | None:
         """The kernels for the sizes of a call, None where the eager class has to do it."""
+        if not _may_run(inputs):
+            return None
         parameters = self.request.diagram.parameters
         if len(inputs) != len(parameters) or not all(hasattr(v, "shape") for v in inputs):
-            return None
-        if not _may_run(inputs):
             return None
         ranks = [len(wire.type.axes) for wire in parameters]
         if any(len(v.shape) < rank for v, rank in zip(inputs, ranks, strict=True)):
@@ -180,4 +181,4 @@ class _Variants:
 
 def _may_run(inputs: tuple[Any, ...]) -> bool:
     """Whether kernels may run at all, so that they have to be written."""
-    return interprets() or any(value.device.type == "cuda" for value in inputs)
+    return interprets() or any(getattr(value, "is_cuda", False) for value in inputs)
