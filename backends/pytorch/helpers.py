@@ -16,7 +16,7 @@ def _check(name: str, sizes: dict[str, int], *arrays: tuple[str, Tensor, str]) -
         shape = array.shape
         if len(shape) < len(axes):
             raise ValueError(f"{name}: {wire} is {spec}, but its shape is {tuple(shape)}")
-        for axis, size in zip(axes, shape[len(shape) - len(axes) :]):
+        for axis, size in zip(axes, shape[len(shape) - len(axes) :], strict=True):
             known, where = seen.setdefault(axis, (size, wire))
             if known != size:
                 raise ValueError(f"{name}: axis {axis} is {known} in {where} but {size} in {wire}")
