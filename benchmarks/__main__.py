@@ -42,18 +42,22 @@ def main() -> int:
         print(f"{what} {verdict}  error {row['error']:.1e}  by {ran}")
     if not all(row["right"] for row in checks):
         return 1
-    found = {"machine": machine(device), "device": device, "checks": checks}
+    head = {
+        "machine": machine(device),
+        "device": device,
+        "clock": options.clock,
+        "rounds": options.rounds,
+        "ratios": "medians of the ratios within a round",
+        "checks": checks,
+    }
     rows: list[dict[str, Any]] = []
     for case in _cases(options):
         for backward in DIRECTIONS[options.direction]:
             rows.append(_row(case, options, device, backward))
             said = (rows[-1][key] for key in ("case", "direction", "ratio"))
             print(*said, file=sys.stderr, flush=True)
+            _write(options, {**head, "rows": rows})
     print(_table(rows))
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({**found, "rows": rows}, indent=1) + "\n"
-        options.output.write_text(text, encoding="utf-8")
     if options.winners:
         _write_winners(options, rows)
     return 0
@@ -66,6 +70,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="*", metavar="CASE", help="some cases")
     parser.add_argument("--direction", choices=DIRECTIONS, default="both")
     parser.add_argument("--rounds", type=int, default=51)
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "processor"),
+        default="wall",
+        help="on the CPU: processor time, of one thread, for a machine that is busy",
+    )
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--check", action="store_true", help="check kernels and do nothing else")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write JSON")
@@ -132,9 +142,8 @@ def _row(case: Any, options: argparse.Namespace, device: str, backward: bool) ->
     dtype = _format(options, device)
     # All modules share one `forward`, which is only so often compiled anew.
     torch.compiler.reset()
-    times = alternating(
-        ways(case, dtype, device, options.compile, backward), options.rounds, device
-    )
+    found = ways(case, dtype, device, options.compile, backward)
+    times = alternating(found, options.rounds, device, options.clock)
     row: dict[str, Any] = {
         "case": case.name,
         "direction": direction(backward),
@@ -167,6 +176,13 @@ def _table(rows: list[dict[str, Any]]) -> str:
     ]
     lines.append(f"\nslower than {GOAL} times the best: {', '.join(slow) or 'none'}")
     return "\n".join(lines)
+
+
+def _write(options: argparse.Namespace, found: dict[str, Any]) -> None:
+    """What was found so far."""
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def _write_winners(options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
