@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from heapq import heappop, heappush
 
@@ -34,6 +34,7 @@ from .polynomials import (
 from .reads import Reading, reading
 
 _HALF = Fraction(1, 2)
+_MOST_VISITS = 32
 
 
 class Algebra:
@@ -47,27 +48,27 @@ class Algebra:
             for wire in {operand.wire for operand in edge.inputs}:
                 self.readers.setdefault(wire, []).append(place)
 
-    def following(self, source: Wire) -> Iterator[tuple[Edge, Polynomial]]:
-        """The operations that are polynomials of `source` and of arrays without part in it.
+    def follow(self, source: Wire, goes_on: Callable[[Edge, Polynomial], bool]) -> None:
+        """Visit the operations that are polynomials of `source` and of arrays without part in it.
 
-        They come in order. The source and those arrays count as they are, whatever made them.
+        They come in order, those that read others only where the visit of those says to go on.
+        The source and the other arrays count as they are, whatever made them.
         """
         known = {source: single(Entry(_whole(source)))}
         pending = list(self.readers.get(source, ()))
         done: set[int] = set()
-        while pending:
+        while pending and len(done) < _MOST_VISITS:
             place = heappop(pending)
             if place in done:
                 continue
             done.add(place)
             edge = self.edges[place]
             made = _Reader(known, self.makers).polynomial(edge)
-            if made is not None:
+            if made is not None and goes_on(edge, made):
                 wire = edge.outputs[0].wire
                 known[wire] = made
                 for reader in self.readers.get(wire, ()):
                     heappush(pending, reader)
-                yield edge, made
 
 
 def _whole(wire: Wire) -> Reading:

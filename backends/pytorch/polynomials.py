@@ -18,7 +18,7 @@ from ncdlang.semantics.types import Affine, Axis
 
 from .reads import Reading
 
-_MOST_TERMS = 32
+_MOST_TERMS = 12
 _MOST_POWER = 4
 _MOST_BITS = 4096
 _MOST_LEVELS = 4

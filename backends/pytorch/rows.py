@@ -90,15 +90,21 @@ def find_rows(graph: Graph, equal: Equal) -> dict[Edge, LayerNorm | CrossEntropy
     algebra = Algebra(graph)
     for source in sources:
         behind: set[Wire] = set()
-        for edge, made in algebra.following(source):
+
+        def goes_on(edge: Edge, made: Polynomial, behind: set[Wire] = behind) -> bool:
+            """Beyond a layer norm only its weight and bias are looked for."""
             norm = layer_norm(made, equal)
             is_behind = any(operand.wire in behind for operand in edge.inputs)
             if norm is not None and (norm.fits or not is_behind):
-                found[edge] = norm
-            if norm is None and (entropy := cross_entropy(made, equal)) is not None:
-                found[edge] = entropy
-            if is_behind or norm is not None:
                 behind.add(edge.outputs[0].wire)
+                found[edge] = norm
+                return True
+            entropy = cross_entropy(made, equal)
+            if entropy is not None:
+                found[edge] = entropy
+            return not is_behind
+
+        algebra.follow(source, goes_on)
     return found
 
 
@@ -108,14 +114,15 @@ def _sources(graph: Graph) -> Iterator[Wire]:
         isinstance(edge.operator, Pointwise) and edge.operator.name in ("sqrt", "rsqrt", "pow")
         for edge in graph.edges
     )
-    makers = graph.makers()
+    makers, uses = graph.makers(), graph.uses()
     for edge in graph.edges:
         wire = edge.inputs[0].wire if edge.inputs else None
         if wire is None or wire.type.kind != REAL:
             continue
         match edge.operator:
             case Reduction("sum" | "mean") if roots:
-                yield from _behind(wire, makers)
+                # Its mean is taken from it, so that it is read twice.
+                yield from (w for w in _behind(wire, makers) if len(uses.get(w, ())) > 1)
             case Reduction("logsumexp"):
                 yield wire
             case Library() if is_log_softmax(edge) and not may_be_empty(graph, wire):
