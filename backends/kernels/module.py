@@ -30,6 +30,8 @@ def triton_module(request: Request) -> nn.Module:
 
     `kernels` lists the regions that have one, `last_run` those that the last call ran.
     """
+    import torch
+
     chosen = choice(request)
     plain = PyTorchBackend().module(request)
     cls: Any = type(plain)
@@ -44,12 +46,12 @@ def triton_module(request: Request) -> nn.Module:
         last_run: tuple[str, ...] = ()
 
         def forward(self, *inputs: torch.Tensor) -> Any:
-            import torch
-
             if torch.compiler.is_compiling():
                 made = general(self, *inputs) if general is not None else None
                 return super().forward(*inputs) if made is None else made
-            found = variants.of_call(inputs) if variants is not None else None
+            found = None
+            if variants is not None and _may_run(inputs):
+                found = variants.of_call(inputs)
             if found is None:
                 if self.last_run:
                     self.last_run = ()
@@ -165,8 +167,6 @@ class _Variants:
 
     def of_call(self, inputs: tuple[Any, ...]) -> _Written | _Stepwise | None:
         """The kernels for the sizes of a call, None where the eager class has to do it."""
-        if not _may_run(inputs):
-            return None
         parameters = self.request.diagram.parameters
         if len(inputs) != len(parameters) or not all(hasattr(v, "shape") for v in inputs):
             return None
@@ -181,4 +181,4 @@ class _Variants:
 
 def _may_run(inputs: tuple[Any, ...]) -> bool:
     """Whether kernels may run at all, so that they have to be written."""
-    return interprets() or any(getattr(value, "is_cuda", False) for value in inputs)
+    return any(getattr(value, "is_cuda", False) for value in inputs) or interprets()
