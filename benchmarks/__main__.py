@@ -11,10 +11,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 GOAL = 1.05
+
+
+DIRECTIONS = {"forward": (False,), "backward": (True,), "both": (False, True)}
 
 
 def main() -> int:
@@ -24,21 +28,38 @@ def main() -> int:
         return _check(options)
     import torch
 
+    from .harness import machine
+
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if options.winners and device != "cuda":
+        print("the table of winners is of GPUs: there is none here", file=sys.stderr)
+        return 2
     checks = _checks(options, device)
     for row in checks:
         verdict = "right" if row["right"] else "WRONG"
         ran = ", ".join(row["kernels"]) or "the library"
-        print(f"{row['case']:16} {row['format']:5} {verdict}  error {row['error']:.1e}  by {ran}")
+        what = f"{row['case']:24} {row['direction']:20} {row['format']:5}"
+        print(f"{what} {verdict}  error {row['error']:.1e}  by {ran}")
     if not all(row["right"] for row in checks):
         return 1
+    head = {
+        "machine": machine(device),
+        "device": device,
+        "clock": options.clock,
+        "rounds": options.rounds,
+        "ratios": "medians of the ratios within a round",
+        "checks": checks,
+    }
     rows: list[dict[str, Any]] = []
     for case in _cases(options):
-        rows.append(_row(case, options, device))
-        print(f"{case.name}: {rows[-1]['ratio']}", file=sys.stderr, flush=True)
+        for backward in DIRECTIONS[options.direction]:
+            rows.append(_row(case, options, device, backward))
+            said = (rows[-1][key] for key in ("case", "direction", "ratio"))
+            print(*said, file=sys.stderr, flush=True)
+            _write(options, {**head, "rows": rows})
     print(_table(rows))
-    if options.output:
-        _write(options.output, device, checks, rows)
+    if options.winners:
+        _write_winners(options, rows)
     return 0
 
 
@@ -47,10 +68,23 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     parser.add_argument("--dtype", choices=("f32", "bf16", "f16"), help="bf16, on the CPU f32")
     parser.add_argument("--only", nargs="*", metavar="CASE", help="some cases")
+    parser.add_argument("--direction", choices=DIRECTIONS, default="both")
     parser.add_argument("--rounds", type=int, default=51)
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "processor"),
+        default="wall",
+        help="on the CPU: processor time, of one thread, for a machine that is busy",
+    )
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--check", action="store_true", help="check kernels and do nothing else")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write JSON")
+    parser.add_argument(
+        "--winners",
+        type=Path,
+        metavar="FILE",
+        help="write what was measured on a GPU into the table of winners (winners.py)",
+    )
     return parser.parse_args()
 
 
@@ -64,28 +98,31 @@ def _formats(options: argparse.Namespace) -> list[str]:
     return [options.dtype] if options.dtype else ["f32", "bf16"]
 
 
+def _all_checks(options: argparse.Namespace, device: str) -> Iterator[dict[str, Any]]:
+    from .harness import checked
+
+    for case in _cases(options):
+        for dtype in _formats(options):
+            for backward in DIRECTIONS[options.direction]:
+                yield checked(case, dtype, device, backward)
+
+
 def _check(options: argparse.Namespace) -> int:
     """One JSON object a line."""
     import torch
 
-    from .harness import checked
-
     torch.set_float32_matmul_precision("highest")
-    device = options.device or "cpu"
-    for case in _cases(options):
-        for dtype in _formats(options):
-            print(json.dumps(checked(case, dtype, device)), flush=True)
+    for row in _all_checks(options, options.device or "cpu"):
+        print(json.dumps(row), flush=True)
     return 0
 
 
 def _checks(options: argparse.Namespace, device: str) -> list[dict[str, Any]]:
     """The checks: on a GPU here, else in a process in which Triton interprets."""
-    from .harness import checked
-
     if device == "cuda":
-        formats = _formats(options)
-        return [checked(case, dtype, device) for case in _cases(options) for dtype in formats]
+        return list(_all_checks(options, device))
     command = [sys.executable, "-m", "benchmarks", "--check", "--device", "cpu"]
+    command += ["--direction", options.direction]
     command += ["--only", *options.only] if options.only else []
     command += ["--dtype", options.dtype] if options.dtype else []
     environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONWARNINGS": "ignore"}
@@ -93,50 +130,72 @@ def _checks(options: argparse.Namespace, device: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def _row(case: Any, options: argparse.Namespace, device: str) -> dict[str, Any]:
+def _format(options: argparse.Namespace, device: str) -> str:
+    return options.dtype or ("bf16" if device == "cuda" else "f32")
+
+
+def _row(case: Any, options: argparse.Namespace, device: str, backward: bool) -> dict[str, Any]:
     import torch
 
-    from .harness import alternating, ways
+    from .harness import alternating, direction, medians, ratio, ways
 
-    dtype = options.dtype or ("bf16" if device == "cuda" else "f32")
+    dtype = _format(options, device)
     # All modules share one `forward`, which is only so often compiled anew.
     torch.compiler.reset()
-    with torch.no_grad():
-        found = ways(case, dtype, device, options.compile)
-    times = alternating(found, options.rounds, device)
-    best = min(time for name, time in times.items() if name in ("eager", "library"))
+    found = ways(case, dtype, device, options.compile, backward)
+    times = alternating(found, options.rounds, device, options.clock)
     row: dict[str, Any] = {
         "case": case.name,
+        "direction": direction(backward),
         "format": dtype,
         "sizes": case.cuda if device == "cuda" else case.cpu,
-        "milliseconds": {name: round(time, 4) for name, time in times.items()},
-        "ratio": round(times["ours"] / best, 3),
+        "milliseconds": {name: round(time, 4) for name, time in medians(times).items()},
     }
-    if "ours compiled" in times and "eager compiled" in times:
-        row["ratio compiled"] = round(times["ours compiled"] / times["eager compiled"], 3)
-    return row
+    ratios = {
+        "ratio": ratio(times, "ours", "eager", "library"),
+        "ratio compiled": ratio(times, "ours compiled", "eager compiled"),
+    }
+    return row | {name: round(found, 3) for name, found in ratios.items() if found is not None}
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
     """The times of all ways, and ours to the best of eager code and the library call."""
     names = list(dict.fromkeys(name for row in rows for name in row["milliseconds"]))
-    lines = [f"| case | {' | '.join(names)} | ratio | compiled |", "|---" * (len(names) + 3) + "|"]
+    heads = ["case", "direction", *names, "ratio", "compiled"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows:
         times = (row["milliseconds"].get(name) for name in names)
-        shown = ["-" if time is None else f"{time:.3f}" for time in times]
+        shown = [row["case"], row["direction"]]
+        shown += ["-" if time is None else f"{time:.3f}" for time in times]
         shown += [f"{row['ratio']:.3f}", str(row.get("ratio compiled", "-"))]
-        lines.append(f"| {row['case']} | {' | '.join(shown)} |")
-    slow = [row["case"] for row in rows if max(row["ratio"], row.get("ratio compiled", 0)) > GOAL]
+        lines.append(f"| {' | '.join(shown)} |")
+    slow = [
+        f"{row['case']} ({row['direction']})"
+        for row in rows
+        if max(row["ratio"], row.get("ratio compiled", 0)) > GOAL
+    ]
     lines.append(f"\nslower than {GOAL} times the best: {', '.join(slow) or 'none'}")
     return "\n".join(lines)
 
 
-def _write(path: Path, device: str, checks: list[Any], rows: list[Any]) -> None:
-    from .harness import machine
+def _write(options: argparse.Namespace, found: dict[str, Any]) -> None:
+    """What was found so far."""
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
-    found = {"machine": machine(device), "device": device, "checks": checks, "rows": rows}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+def _write_winners(options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+    import torch
+
+    from .winners import updated, winner
+
+    cases = {case.name: case for case in _cases(options)}
+    capability = torch.cuda.get_device_capability()
+    found = [winner(cases[row["case"]], row, capability) for row in rows]
+    text = options.winners.read_text(encoding="utf-8")
+    text = updated(text, [row for row in found if row is not None])
+    options.winners.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -20,9 +20,11 @@ VALUES = "  return O[q h e] = P[h q x] * V[x h e]\n}\n"
 
 @dataclass(frozen=True)
 class Case:
-    """One program. `peers` take the inputs, then the parameters; `small` sizes are for the checks.
+    """One program. Peers take the inputs, then parameters; `small` sizes are for the checks.
 
     `eager` is what a user writes with plain operators, `library` the call that is made for it.
+    `learned` are the parameters in the order in which peers take them, `sized` the axes whose
+    sizes they get by name.
     """
 
     name: str
@@ -33,7 +35,9 @@ class Case:
     eager: Peer
     library: Peer | None = None
     others: dict[str, Peer] = field(default_factory=dict)
-    naturals: dict[str, int] = field(default_factory=dict)
+    naturals: dict[str, str] = field(default_factory=dict)
+    learned: tuple[str, ...] = ()
+    sized: tuple[str, ...] = ()
 
 
 # ---- attention -----------------------------------------------------------------------------------
@@ -140,6 +144,10 @@ def sloped(s: Tensor, slopes: Tensor) -> Tensor:
     return s + slopes[:, None, None] * distance
 
 
+def linear_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.einsum("qhk,hke->qhe", q, torch.einsum("xhk,xhe->hke", k, v))
+
+
 BACKENDS = ("FLASH_ATTENTION", "EFFICIENT_ATTENTION", "CUDNN_ATTENTION", "MATH")
 
 
@@ -182,6 +190,11 @@ def cross_entropy(x: Tensor, weight: Tensor, target: Tensor) -> Tensor:
 
 def cross_entropy_library(x: Tensor, weight: Tensor, target: Tensor) -> Tensor:
     return F.cross_entropy(F.linear(x, weight), target)
+
+
+def moe_combine(x: Tensor, weight: Tensor, token: Tensor, t: int) -> Tensor:
+    rows = (weight[..., None] * x).flatten(0, 1)
+    return x.new_zeros(t, x.shape[-1]).index_add(0, token.flatten(), rows)
 
 
 def layer_norm(x: Tensor) -> Tensor:
@@ -242,6 +255,20 @@ CASES: tuple[Case, ...] = (
         attention(lambda s: s, spherical, False),
     ),
     on_heads(
+        "causal_spherical",
+        "",
+        "  S[h q x] = Q[q h k] * K[x h k]\n  M[h q x] = where(x <= q, S[h q x], 0)\n"
+        "  z[h q] = sum[x](M[h q x]^2)\n  P[h q x] = M[h q x] / sqrt(z[h q])\n",
+        attention(torch.tril, spherical, False),
+    ),
+    on_heads(
+        "linear",
+        "",
+        "  P[h q x] = Q[q h k] * K[x h k]\n",
+        attention(lambda s: s, lambda s: s, False),
+        linear_attention,
+    ),
+    on_heads(
         "sigmoid",
         "",
         SCORES + "  P[h q x] = sigmoid(S)\n",
@@ -256,6 +283,18 @@ CASES: tuple[Case, ...] = (
         FEW,
         rms_linear,
         rms_linear_library,
+        learned=("rms_norm.weight", "W.weight"),
+    ),
+    Case(
+        "rms_norm_linear_decoding",
+        USES + "diagram rms_norm_linear[f](X: [t m]) -> [t f] {\n"
+        "  learn W: linear[m -> f]\n  return W(rms_norm[m](X))\n}\n",
+        {"t": 16, "m": 2048, "f": 2048},
+        {"t": 16, "m": 4096, "f": 14336},
+        {"t": 5, "m": 43, "f": 19},
+        rms_linear,
+        rms_linear_library,
+        learned=("rms_norm.weight", "W.weight"),
     ),
     Case(
         "gated",
@@ -265,6 +304,7 @@ CASES: tuple[Case, ...] = (
         WIDE,
         FEW,
         gated,
+        learned=("G.weight", "U.weight"),
     ),
     Case(
         "cross_entropy",
@@ -276,7 +316,7 @@ CASES: tuple[Case, ...] = (
         {"n": 19, "m": 21, "v": 50},
         cross_entropy,
         cross_entropy_library,
-        naturals={"T": 50},
+        naturals={"T": "v"},
     ),
     Case(
         "softmax_rows",
@@ -306,7 +346,7 @@ CASES: tuple[Case, ...] = (
         {"v": 50, "m": 21, "t": 33},
         lambda e, t: e[t],
         lambda e, t: F.embedding(t, e),
-        naturals={"T": 50},
+        naturals={"T": "v"},
     ),
     Case(
         "scatter",
@@ -315,7 +355,19 @@ CASES: tuple[Case, ...] = (
         {"v": 512, "m": 256, "t": 4096},
         {"v": 4096, "m": 4096, "t": 32768},
         {"v": 50, "m": 21, "t": 33},
-        lambda x, t, v=512: x.new_zeros(v, x.shape[1]).index_add(0, t, x),
-        naturals={"T": 50},
+        lambda x, t, v: x.new_zeros(v, x.shape[1]).index_add(0, t, x),
+        naturals={"T": "v"},
+        sized=("v",),
+    ),
+    Case(
+        "moe_combine",
+        "diagram moe_combine[t](X: [e c m], W: [e c], T: N(t)[e c]) -> [t m] {\n"
+        "  Y: [t m]\n  Y[T[e c], m] += W[e c] * X[e c m]\n  return Y\n}\n",
+        {"e": 8, "c": 512, "m": 512, "t": 2048},
+        {"e": 8, "c": 8192, "m": 4096, "t": 32768},
+        {"e": 3, "c": 7, "m": 21, "t": 9},
+        moe_combine,
+        naturals={"T": "t"},
+        sized=("t",),
     ),
 )

@@ -30,6 +30,8 @@ def triton_module(request: Request) -> nn.Module:
 
     `kernels` lists the regions that have one, `last_run` those that the last call ran.
     """
+    import torch
+
     chosen = choice(request)
     tunes(request)
     plain = PyTorchBackend().module(request)
@@ -45,14 +47,15 @@ def triton_module(request: Request) -> nn.Module:
         last_run: tuple[str, ...] = ()
 
         def forward(self, *inputs: torch.Tensor) -> Any:
-            import torch
-
             if torch.compiler.is_compiling():
                 made = general(self, *inputs) if general is not None else None
                 return super().forward(*inputs) if made is None else made
-            found = variants.of_call(inputs) if variants is not None else None
+            found = None
+            if variants is not None and _may_run(inputs):
+                found = variants.of_call(inputs)
             if found is None:
-                self.last_run = ()
+                if self.last_run:
+                    self.last_run = ()
                 return super().forward(*inputs)
             made, self.last_run = found(self, inputs)
             return super().forward(*inputs) if made is None else made
@@ -168,8 +171,6 @@ class _Variants:
         parameters = self.request.diagram.parameters
         if len(inputs) != len(parameters) or not all(hasattr(v, "shape") for v in inputs):
             return None
-        if not _may_run(inputs):
-            return None
         ranks = [len(wire.type.axes) for wire in parameters]
         if any(len(v.shape) < rank for v, rank in zip(inputs, ranks, strict=True)):
             return None
@@ -181,4 +182,4 @@ class _Variants:
 
 def _may_run(inputs: tuple[Any, ...]) -> bool:
     """Whether kernels may run at all, so that they have to be written."""
-    return interprets() or any(value.device.type == "cuda" for value in inputs)
+    return any(getattr(value, "is_cuda", False) for value in inputs) or interprets()

@@ -25,11 +25,9 @@ from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import REAL, Axis, Wire
 
 from . import operators
-from .attention import Attention
 from .code import Code, call, number
-from .convolution import convolution_node
 from .formats import computable, computed, elementwise, kept
-from .fused import attention_node
+from .fusions import fusion_node
 from .lines import Line, listing
 from .names import Scope, local_scope
 from .nodes import (
@@ -248,10 +246,7 @@ class Method:
         self.blocks = edge.blocks
         fusion = self.plan.fusions.get(edge)
         if fusion is not None:
-            if isinstance(fusion, Attention):
-                node = attention_node(self, self.reader, fusion)
-            else:
-                node = convolution_node(self, self.reader, fusion)
+            node = fusion_node(self, self.reader, fusion)
             self._made(edge.outputs[0].wire, node, fused=self.plan.fused[edge])
             return
         if any(edge in edges[1:] for edges in self.stacks.values()):

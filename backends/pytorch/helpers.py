@@ -11,37 +11,41 @@ def _check(name: str, sizes: dict[str, int], *arrays: tuple[str, Tensor, str]) -
     """Check trailing axes and kind of every array: ("tok", tok, "N[n]"). Batch axes may lead."""
     seen = {axis: (size, "the module") for axis, size in sizes.items()}
     for wire, array, spec in arrays:
-        kind, _, inner = spec.removesuffix("]").partition("[")
+        kind, _, inner = spec[:-1].partition("[")
         axes = inner.split(", ") if "(" in inner else inner.split()
-        if array.dim() < len(axes):
-            raise ValueError(f"{name}: {wire} is {spec}, but its shape is {tuple(array.shape)}")
-        for axis, size in zip(axes, array.shape[array.dim() - len(axes) :], strict=True):
+        shape = array.shape
+        if len(shape) < len(axes):
+            raise ValueError(f"{name}: {wire} is {spec}, but its shape is {tuple(shape)}")
+        for axis, size in zip(axes, shape[len(shape) - len(axes) :], strict=True):
             known, where = seen.setdefault(axis, (size, wire))
             if known != size:
                 raise ValueError(f"{name}: axis {axis} is {known} in {where} but {size} in {wire}")
-        found = "C" if array.is_complex() else "B" if array.dtype == torch.bool else "N"
-        if ("" if array.is_floating_point() else found) != kind:
+        if array.is_floating_point():
+            found = ""
+        else:
+            found = "C" if array.is_complex() else "B" if array.dtype == torch.bool else "N"
+        if found != kind:
             raise TypeError(f"{name}: {wire} is {spec}, but its dtype is {array.dtype}")
 '''
 
 SOURCES["_check_below"] = '''
 def _check_below(name: str, wire: str, array: Tensor, bound: int) -> None:
     """Check that naturals stay below their bound, where that costs no synchronisation."""
-    if torch.compiler.is_compiling() or array.device.type != "cpu" or array.numel() == 0:
+    if torch.compiler.is_compiling() or not array.is_cpu or array.numel() == 0:
         return
     low, high = array.aminmax()
-    if low < 0 or high >= bound:
-        worst = int(low if low < 0 else high)
+    if low.item() < 0 or high.item() >= bound:
+        worst = low.item() if low.item() < 0 else high.item()
         raise ValueError(f"{name}: {wire} holds {worst}, but must stay in 0 .. {bound - 1}")
 '''
 
 SOURCES["_inside"] = '''
 def _inside(x: Tensor, size: int, what: str) -> Tensor:
     """Naturals, checked to stay below a size where that costs no synchronisation."""
-    if not torch.compiler.is_compiling() and x.device.type == "cpu" and x.numel():
+    if not torch.compiler.is_compiling() and x.is_cpu and x.numel():
         low, high = x.aminmax()
-        if low < 0 or high >= size:
-            worst = int(low if low < 0 else high)
+        if low.item() < 0 or high.item() >= size:
+            worst = low.item() if low.item() < 0 else high.item()
             raise ValueError(f"{what} is {worst}, but must stay in 0 .. {size - 1}")
     return x
 '''
@@ -112,12 +116,14 @@ def _gather(x: Tensor, index: tuple[Tensor, ...], kept: int, new: int) -> Tensor
 
     The index has `new` axes of its own; `kept` axes of x follow those that are indexed.
     """
-    own = x.dim() - len(index) - kept
+    place, own = index[0], x.dim() - len(index) - kept
+    if own == 0 and len(index) == 1 and place.dim() == new:
+        # Indices are inside by now, and whole rows are copied.
+        if kept == 1 and x.is_floating_point():
+            return F.embedding(place, x)
+        return x.index_select(0, place.flatten()).view(*place.shape, *x.shape[1:])
     shape = torch.broadcast_shapes(*(i.shape for i in index))
     batch = torch.broadcast_shapes(x.shape[:own], shape[: len(shape) - new])
-    if not batch and kept and len(index) == 1 and x.is_floating_point():
-        # Indices are inside by now; an embedding copies whole rows.
-        return F.embedding(index[0], x.flatten(1)).unflatten(-1, x.shape[1:])
     x = x.expand((*batch, *x.shape[own:]))
     rank = len(batch) + new
     places = [
@@ -178,8 +184,13 @@ def _scatter(
     sources meet, else what combines them: "add", "prod", "amax" or "amin".
     """
     own, lead = base.dim() - len(index) - kept, source.dim() - new - kept
-    shape, news = base.shape[own:], source.shape[lead : lead + new]
     place = index[0]
+    if own == lead == 0 and kept == new == len(index) == 1 and how in ("copy", "add"):
+        # Rows at one place each, the common case.
+        if not isinstance(place, int) and place.shape == source.shape[:1]:
+            base, source = base.contiguous(), source.to(base.dtype)
+            return (base.index_copy_ if how == "copy" else base.index_add_)(0, place, source)
+    shape, news = base.shape[own:], source.shape[lead : lead + new]
     for i, size in zip(index[1:], shape[1:]):
         place = place * size + i
     outer = place.shape[: max(place.dim() - new, 0)]
@@ -233,8 +244,7 @@ def _concat(a: Tensor, b: Tensor, dim: int) -> Tensor:
 SOURCES["_seen"] = '''
 def _seen(x: Tensor, dim: int) -> bool:
     """Whether there are values along `dim` that can be looked at, at no cost."""
-    plain = type(x) in (Tensor, nn.Parameter) and x.device.type == "cpu"
-    if not plain or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or not x.is_cpu or type(x) not in (Tensor, nn.Parameter):
         return False
     return x.shape[dim] > 0 and not torch._C._functorch.is_functorch_wrapped_tensor(x)
 '''
@@ -243,9 +253,18 @@ SOURCES["_softmax"] = '''
 def _softmax(x: Tensor, dim: int) -> Tensor:
     """Softmax in which a row of only -inf is 0, with gradient 0, instead of NaN."""
     if _seen(x, dim):
+        if x.select(dim, 0).sum().item() > -math.inf:
+            return torch.softmax(x, dim)
         made = torch.softmax(x, dim)
-        if made.select(dim, 0).isfinite().all():  # a row of only -inf would be NaN
+        if not math.isnan(made.select(dim, 0).sum().item()):  # a row of only -inf would be NaN
             return made
+    elif torch.compiler.is_compiling() and x.shape[dim] > 0:
+        # Fused, these are the passes over x that softmax itself takes.
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        top = wide.detach().amax(dim, keepdim=True)
+        e = torch.exp(wide - top.masked_fill(top == -math.inf, 0.0))
+        total = e.sum(dim, keepdim=True)
+        return (e / total.masked_fill(total == 0.0, 1.0)).to(x.dtype)
     dead = (x == -math.inf).all(dim, keepdim=True)
     return torch.softmax(x.masked_fill(dead, 0.0), dim).masked_fill(dead, 0.0)
 '''
@@ -254,11 +273,23 @@ SOURCES["_log_softmax"] = '''
 def _log_softmax(x: Tensor, dim: int) -> Tensor:
     """The logarithm of softmax in which a row of only -inf stays so, with gradient 0."""
     if _seen(x, dim):
+        if x.select(dim, 0).sum().item() > -math.inf:
+            return torch.log_softmax(x, dim)
         made = torch.log_softmax(x, dim)
-        if not made.select(dim, 0).isnan().any():  # a row of only -inf would be NaN
+        if not math.isnan(made.select(dim, 0).sum().item()):  # a row of only -inf would be NaN
             return made
     dead = (x == -math.inf).all(dim, keepdim=True)
     return torch.log_softmax(x.masked_fill(dead, 0.0), dim).masked_fill(dead, -math.inf)
+'''
+
+SOURCES["_cross_entropy"] = '''
+def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """logsumexp(logits) - logits[target] along the last axis; leading axes are broadcast."""
+    if target.dim() != 1 or target.shape != logits.shape[:-1]:
+        shape = torch.broadcast_shapes(logits.shape[:-1], target.shape)
+        rows = logits.expand(*shape, logits.shape[-1]).reshape(shape.numel(), logits.shape[-1])
+        return _cross_entropy(rows, target.expand(shape).flatten()).view(shape)
+    return F.cross_entropy(logits, target.long(), reduction="none")
 '''
 
 SOURCES["_attention"] = '''

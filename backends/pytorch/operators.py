@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import reduce
 
@@ -10,17 +9,12 @@ from ncdlang.ir.diagram import (
     Contraction,
     Edge,
     Library,
-    Number,
-    Pointwise,
     Reduction,
-    Reindex,
-    Scan,
-    Scattering,
 )
-from ncdlang.semantics.size import Size
 from ncdlang.semantics.types import Axis, Kind, Wire
 
 from .code import Code, call, number
+from .emptiness import may_be_empty
 from .nodes import (
     Axes,
     Converted,
@@ -130,7 +124,7 @@ def _product(code: Code, dims: Sequence[int]) -> Code:
 
 def library(w: Writer, edge: Edge, nodes: list[Node], plan: Plan) -> Node:
     """A call that PyTorch has a function for."""
-    return native(w, edge, nodes, may_be_empty(plan, edge.inputs[0].wire))
+    return native(w, edge, nodes, may_be_empty(plan.graph, edge.inputs[0].wire))
 
 
 def result_axes(edge: Edge, position: int) -> Axes:
@@ -188,43 +182,3 @@ def _renamed(w: Writer, node: Node, degree: Axes, targets: Axes, formal: Axes) -
     tiled = tuple(axis for axis in degree if axis in node.axes and axis not in targets)
     code = render(w, node, (*tiled, *targets))
     return Fixed(code, (*tiled, *formal), node.batched, node.domain), formal
-
-
-# ---- rows of only -inf ---------------------------------------------------------------------------
-
-
-def may_be_empty(plan: Plan, wire: Wire) -> bool:
-    """Whether a whole row of the wire may be -inf, as far as constants and inputs tell.
-
-    Sums of products of finite numbers are finite, so a contraction is taken to be.
-    """
-    makers = plan.graph.makers()
-    known: dict[Wire, bool] = {}
-
-    def empty(current: Wire) -> bool:
-        if current not in known:
-            known[current] = made_empty(current)
-        return known[current]
-
-    def made_empty(current: Wire) -> bool:
-        edge = makers.get(current)
-        if edge is None:
-            learned = {p.wire: p.frozen for p in plan.graph.learned}
-            return learned.get(current, True) and current.type.kind.name == "real"
-        match edge.operator:
-            case Number(value=value):
-                return not isinstance(value, Size) and math.isinf(value)
-            case Contraction():
-                return False
-            case Pointwise(name="log"):
-                return True
-            case Pointwise() | Reindex() | Reduction():
-                return any(empty(operand.wire) for operand in edge.inputs)
-            case Library():
-                return current.type.kind.name == "real" and edge.operator.instance is None
-            case Scattering() | Scan():
-                return current.type.kind.name == "real"
-            case _:
-                return False
-
-    return empty(wire)

@@ -18,10 +18,11 @@ from .names import quoted
 from .reads import Equal
 from .ready import ready_made
 from .registry import is_native
+from .rows import CrossEntropy, LayerNorm, find_rows
 from .sizes import Layout, layout
 
 Lower = Callable[[CheckedDiagram], Graph]
-Fusion = Attention | Convolution
+Fusion = Attention | Convolution | LayerNorm | CrossEntropy
 Binding = tuple[tuple[Symbol, Size], ...]
 
 
@@ -97,6 +98,7 @@ def _collect(
     fusions: dict[Edge, Fusion] = {
         **find_attention(graph, counted, equal),
         **find_convolutions(graph, counted, equal),
+        **find_rows(graph, equal),
     }
     live = _live(graph, fusions)
     used: list[CheckedDiagram] = [instance.callee for instance in diagram.instances]

@@ -37,6 +37,8 @@ class {name}(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         if X.shape[-len(self.ins) :] != self.ins:
             raise ValueError(f"{label}: wants trailing axes {{self.ins}}, got {{tuple(X.shape)}}")
+        if self.weight.dim() == 2:
+            return F.linear(X, self.weight)
         weight = self.weight.reshape(math.prod(self.outs), math.prod(self.ins))
         return F.linear(X.flatten(-len(self.ins)), weight).unflatten(-1, self.outs)
 '''
@@ -60,6 +62,8 @@ class {name}(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         if X.shape[-len(self.ins) :] != self.ins:
             raise ValueError(f"{label}: wants trailing axes {{self.ins}}, got {{tuple(X.shape)}}")
+        if self.weight.dim() == 2:
+            return F.linear(X, self.weight, self.bias)
         weight = self.weight.reshape(math.prod(self.outs), math.prod(self.ins))
         Y = F.linear(X.flatten(-len(self.ins)), weight, self.bias.flatten())
         return Y.unflatten(-1, self.outs)

@@ -13,16 +13,20 @@ def _check(name: str, sizes: dict[str, int], *arrays: tuple[str, Tensor, str]) -
     """Check trailing axes and kind of every array: ("tok", tok, "N[n]"). Batch axes may lead."""
     seen = {axis: (size, "the module") for axis, size in sizes.items()}
     for wire, array, spec in arrays:
-        kind, _, inner = spec.removesuffix("]").partition("[")
+        kind, _, inner = spec[:-1].partition("[")
         axes = inner.split(", ") if "(" in inner else inner.split()
-        if array.dim() < len(axes):
-            raise ValueError(f"{name}: {wire} is {spec}, but its shape is {tuple(array.shape)}")
-        for axis, size in zip(axes, array.shape[array.dim() - len(axes) :], strict=True):
+        shape = array.shape
+        if len(shape) < len(axes):
+            raise ValueError(f"{name}: {wire} is {spec}, but its shape is {tuple(shape)}")
+        for axis, size in zip(axes, shape[len(shape) - len(axes) :], strict=True):
             known, where = seen.setdefault(axis, (size, wire))
             if known != size:
                 raise ValueError(f"{name}: axis {axis} is {known} in {where} but {size} in {wire}")
-        found = "C" if array.is_complex() else "B" if array.dtype == torch.bool else "N"
-        if ("" if array.is_floating_point() else found) != kind:
+        if array.is_floating_point():
+            found = ""
+        else:
+            found = "C" if array.is_complex() else "B" if array.dtype == torch.bool else "N"
+        if found != kind:
             raise TypeError(f"{name}: {wire} is {spec}, but its dtype is {array.dtype}")
 
 
