@@ -327,11 +327,14 @@ def _name_of(uri: str) -> str:
 
 
 def path_of(uri: str) -> str | None:
-    """The path of a file's address; None for a buffer that has no file."""
-    parts = urlsplit(uri)
-    if parts.scheme != "file":
+    """The path of a file's address; None for a buffer that has no file, and for what is none."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
         return None
     path = unquote(parts.path)
+    if parts.scheme != "file" or "\0" in path:
+        return None
     if len(path) > 2 and path[0] == "/" and path[2] == ":":  # a drive: /c:/models
         path = path[1:]
     return f"//{parts.netloc}{path}" if parts.netloc else path
