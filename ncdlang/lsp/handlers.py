@@ -160,9 +160,9 @@ class _Requests:
         document = self.files.document(uri)
         if document is None or uri not in self.files.documents:
             return document
-        while self.files.advance(document) is None:
+        while not document.is_large and self.files.advance(document) is None:
             await asyncio.sleep(0)
-        return self.files.documents.get(uri)
+        return self.files.document(uri)
 
     def _at(self, document: Document, params: Any) -> int:
         return self.server.offset(document, params.position)

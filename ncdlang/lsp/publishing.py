@@ -71,7 +71,10 @@ class Publisher:
             uri = self._waiting.pop()
             document = self._workspace.documents.get(uri)
             try:
-                if document is not None and not self._workspace.is_library(document):
+                if document is not None and document.is_large:
+                    self._told.pop(uri, None)
+                    self._send(uri)
+                elif document is not None and not self._workspace.is_library(document):
                     await self._check(document)
             except Exception as error:
                 self._log(f"internal error: {type(error).__name__}: {error}".split("\n")[0])
@@ -91,7 +94,7 @@ class Publisher:
             await asyncio.sleep(0)
             if document.source is not source:
                 begun, source, is_told = perf_counter(), document.source, False
-            if self._workspace.documents.get(document.uri) is not document:
+            if self._workspace.documents.get(document.uri) is not document or document.is_large:
                 return
             if not is_told and before is not None and perf_counter() - begun > SOON:
                 is_told = True

@@ -22,7 +22,7 @@ from ncdlang.lsp.lifetime import end_with
 from ncdlang.lsp.positions import Encoding
 from ncdlang.lsp.protocol import Protocol
 from ncdlang.lsp.publishing import Publisher
-from ncdlang.lsp.workspace import Document, Workspace, path_of
+from ncdlang.lsp.workspace import MOST_TEXT, Document, Workspace, path_of
 
 REQUEST_FAILED = types.LSPErrorCodes.RequestFailed.value
 
@@ -92,7 +92,11 @@ class Server(LanguageServer):
     # ---- what the editor is told ---------------------------------------------------------------
 
     def _publish(self, uri: str, version: int | None, found: list[Diagnostic]) -> None:
-        told = [to.diagnostic(self.files, each) for each in found]
+        document = self.files.documents.get(uri)
+        if document is not None and document.is_large:
+            told = [to.unchecked(len(document.source.text), MOST_TEXT)]
+        else:
+            told = [to.diagnostic(self.files, each) for each in found]
         self.text_document_publish_diagnostics(
             types.PublishDiagnosticsParams(uri=uri, version=version, diagnostics=told)
         )
