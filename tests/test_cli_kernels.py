@@ -71,7 +71,7 @@ def test_what_has_no_equations_is_said_with_its_place(ncdc: Run, tmp_path: Path)
         "  return H[t] = A[t] * tanh(where(t > 0, H[t - 1], 0)) + U[t]\n}\n"
     )
     code, _, err = ncdc("explain", str(path))
-    assert code == 2
+    assert code == 1
     assert "scan.ncd:2:3" in err
 
 
