@@ -342,7 +342,9 @@ class Drawing:
         return self._bytes("pdf")
 
     def _repr_svg_(self) -> str:
-        return self.svg()
+        from ncdlang.report.html import fitted
+
+        return fitted(self.svg())
 
     def _bytes(self, format: str) -> bytes:
         content = self._render(format)

@@ -103,7 +103,7 @@ class Diagram:
         """What is shown; without Graphviz that is text. Raises NcdError for wrong options."""
         plain = {"text/plain": repr(self)}
         try:
-            return plain | {"image/svg+xml": self.draw().svg()}
+            return plain | {"image/svg+xml": html.fitted(self.draw().svg())}
         except api.NcdError as error:
             if not hasattr(error.__cause__, "gv"):
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def test_what_has_no_equations_is_said_with_its_place(ncdc: Run, tmp_path: Path)
         "  return H[t] = A[t] * tanh(where(t > 0, H[t - 1], 0)) + U[t]\n}\n"
     )
     code, _, err = ncdc("explain", str(path))
-    assert code == 2
+    assert code == 1
     assert "scan.ncd:2:3" in err
 
 
@@ -90,3 +91,19 @@ def test_building_what_does_not_stream(ncdc: Run, tmp_path: Path) -> None:
     code, _, err = ncdc("build", str(path), "--backend", "triton")
     assert code == 2
     assert "no region that streams" in err
+
+
+def test_a_diagram_nested_too_deeply_is_a_finding(ncdc: Run, tmp_path: Path) -> None:
+    plain, deep = tmp_path / "plain.ncd", tmp_path / "deep.json"
+    plain.write_text("diagram f(A: [t]) -> [t] { return B[t] = A[t] * 2 }\n")
+    made = json.loads(ncdc("build", str(plain), "--emit", "json")[1])
+    text = json.dumps(made)
+    expression = made["objects"][-1]["steps"][0]["expression"]
+    inner, two = json.dumps(expression), json.dumps(expression["arguments"][1])
+    head, tail = json.dumps({**expression, "arguments": 0}).split(": 0,", 1)
+    nested = f"{head}: [" * 300 + inner + f", {two}],{tail}" * 300
+    assert text.count(inner) == 1
+    deep.write_text(text.replace(inner, nested))
+    code, _, err = ncdc("explain", str(deep))
+    assert code == 1
+    assert "nested too deeply" in err

@@ -86,8 +86,8 @@ def test_a_diagram_shows_its_drawing(notebook: Notebook) -> None:
     bundle = notebook.shell.display_formatter.format(twice)[0]  # type: ignore[union-attr]
     assert bundle["text/plain"] == "twice(X: [x]) -> [x]"
     if shutil.which("dot"):
-        assert bundle["image/svg+xml"] == twice.draw(theme="dark").svg()
-        assert bundle["image/svg+xml"] != twice.draw(theme="light").svg()
+        assert bundle["image/svg+xml"] == twice.draw(theme="dark")._repr_svg_()
+        assert bundle["image/svg+xml"] != twice.draw(theme="light")._repr_svg_()
 
 
 def test_a_diagram_without_graphviz_is_text(

@@ -57,7 +57,8 @@ def plan_of(diagram: CheckedDiagram, sizes: dict[Symbol, int]) -> Plan:
         return make_plan(open_diagram(diagram), sizes)
     except Opaque as opaque:
         place = f"{opaque.span.file}:{opaque.span.line}:{opaque.span.column}"
-        raise CommandError(f"{diagram.name} has no kernels: {opaque.what} ({place})") from None
+        told = f"{diagram.name} has no kernels: {opaque.what} ({place})"
+        raise CommandError(told, exit_code=1) from None
 
 
 def known_sizes(diagram: CheckedDiagram, values: Mapping[str, int | float]) -> dict[Symbol, int]:

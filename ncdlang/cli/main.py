@@ -70,7 +70,7 @@ def _guarded(run: Callable[[], int]) -> int:
         return 2
     except RecursionError:
         complain(CommandError("the file is nested too deeply for this machine's stack"))
-        return _internal(None)
+        return 1
     except Exception as error:
         return _internal(error)
 
@@ -152,12 +152,12 @@ def _silence() -> None:
         pass
 
 
-def _internal(error: Exception | None) -> int:
+def _internal(error: Exception) -> int:
     if os.environ.get("NCDLANG_DEBUG"):
         import traceback
 
         traceback.print_exc()
-    elif error is not None:
+    else:
         text = f"{type(error).__name__}: {error}".split("\n")[0]
         hint = "this is a bug in ncdc, not in your file; NCDLANG_DEBUG=1 shows the traceback"
         complain(CommandError(f"internal error: {text}", hint))

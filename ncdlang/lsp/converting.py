@@ -89,6 +89,18 @@ def diagnostic(workspace: Workspace, found: Diagnostic) -> types.Diagnostic:
     )
 
 
+def unchecked(characters: int, most: int) -> types.Diagnostic:
+    """What is told of a document that is too long to be checked while somebody types."""
+    start = types.Position(0, 0)
+    return types.Diagnostic(
+        range=types.Range(start, start),
+        message=f"this file is not checked here: it has {characters:,} characters, more than "
+        f"{most:,}\nhelp: `ncdc check` checks it; smaller files are checked while you type",
+        severity=types.DiagnosticSeverity.Warning,
+        source="ncdc",
+    )
+
+
 def completion(workspace: Workspace, uri: str, made: Completion) -> types.CompletionList:
     """Proposals; what is said of each is asked for later."""
     where = range_of(workspace, made.span)

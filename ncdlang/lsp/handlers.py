@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from lsprotocol import types
+from pygls.exceptions import JsonRpcInvalidParams
 
 from ncdlang.lsp import actions as fixes
 from ncdlang.lsp import completion as completing
@@ -159,9 +160,9 @@ class _Requests:
         document = self.files.document(uri)
         if document is None or uri not in self.files.documents:
             return document
-        while self.files.advance(document) is None:
+        while not document.is_large and self.files.advance(document) is None:
             await asyncio.sleep(0)
-        return self.files.documents.get(uri)
+        return self.files.document(uri)
 
     def _at(self, document: Document, params: Any) -> int:
         return self.server.offset(document, params.position)
@@ -321,10 +322,14 @@ class _Requests:
 
     async def drawing(self, params: Any) -> dict[str, str] | None:
         """The drawing of the diagram at a place, as SVG."""
-        document = await self._ready(str(params.textDocument.uri))
+        try:
+            place = types.Position(int(params.position.line), int(params.position.character))
+            uri = str(params.textDocument.uri)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise JsonRpcInvalidParams("it wants `textDocument` and `position`") from error
+        document = await self._ready(uri)
         if document is None:
             return None
-        place = types.Position(int(params.position.line), int(params.position.character))
         theme = getattr(params, "theme", None)
         options = {"theme": theme} if theme in ("light", "dark") else {}
         found = drawing(self.files, document, self.server.offset(document, place), options)

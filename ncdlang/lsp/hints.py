@@ -54,8 +54,9 @@ def _of_statements(
             case tree.AxisStatement():
                 for item in statement.items:
                     told.add(item.name.text)
-                    if item.size is not None and not isinstance(item.size, tree.Number):
-                        yield from _size(item.name, item.span.end, outcome)
+                    if item.size is not None:
+                        sizes = _size(item.name, item.span.end, outcome)
+                        yield from (h for h in sizes if not _says(item.span, h.text))
             case tree.Block():
                 yield from _of_statements(statement.body, outcome, told)
             case tree.Learn() | tree.Declaration() | tree.Assert():
@@ -82,6 +83,11 @@ def _size(name: tree.Name, offset: int, outcome: Outcome) -> Iterator[Hint]:
     if entry is not None and isinstance(entry[0], Axis) and entry[0].symbol is None:
         text = f"{name.text} = {entry[0].size}"
         yield Hint(offset, text, False, f"the size of {name.text}, as inferred")
+
+
+def _says(written: Span, text: str) -> bool:
+    """Whether a hint would repeat what is written, apart from white space."""
+    return "".join(written.text.split()).endswith("".join(text.split()))
 
 
 def _lifted(analysis: Analysis, outcome: Outcome) -> Iterator[Hint]:

@@ -172,13 +172,26 @@ class FileNames:
         return Symbol(self.source.name, "", name.text, "config", name.span, declared.doc)
 
     def _setting(self, name: tree.Name) -> None:
-        """A config sets an axis or const of the file, or of the one diagram that has it."""
+        """A config sets an axis or const of the file, or of the one diagram that has it free, or of
+        the one that has it at all."""
         found = self.symbols.get(name.text)
-        owners = [table[name.text] for _, table in self.locals() if name.text in table]
+        owners = [owner for owner, table in self.locals() if name.text in table]
+        free = [owner for owner in owners if name.text in _formals(self._bodies[owner])]
         if found is not None:
             self._add(name.span, found)
-        elif len(owners) == 1:
-            self._add(name.span, owners[0])
+        elif len(free or owners) == 1:
+            self._add(name.span, self.local((free or owners)[0])[name.text])
+
+    def set_by(self, symbol: Symbol) -> str:
+        """The config that sets it for several diagrams that have it free; empty if none does."""
+        owners = [o for o, each in self._bodies.items() if symbol.name in _formals(each)]
+        if symbol.owner not in owners or len(owners) == 1 or symbol.name in self.symbols:
+            return ""
+        for declared in self.file.declarations:
+            if isinstance(declared, tree.Config):
+                if any(name.text == symbol.name for name, _ in declared.settings):
+                    return declared.name.text
+        return ""
 
     def expression(self, expr: tree.Expr | tree.Pack, owner: str) -> None:
         """Note every name in an expression."""
@@ -286,3 +299,9 @@ def _as_diagram(declared: tree.Diagram | tree.Op) -> tree.Diagram:
     name, formals, doc, span = declared.name, declared.formals, declared.doc, declared.span
     inputs = tuple(tree.Parameter(None, item, item.span) for item in declared.parameters)
     return tree.Diagram(name, formals, inputs, declared.result, (), None, doc, span, span)
+
+
+def _formals(declared: tree.Diagram | tree.Op) -> set[str]:
+    """The names in the brackets of a header."""
+    entries = declared.formals.entries if declared.formals is not None else ()
+    return {each.name.text for each in entries if isinstance(each.name, tree.Name)}

@@ -70,10 +70,12 @@ class Publisher:
         while self._waiting:
             uri = self._waiting.pop()
             document = self._workspace.documents.get(uri)
-            if document is None or self._workspace.is_library(document):
-                continue
             try:
-                await self._check(document)
+                if document is not None and document.is_large:
+                    self._told.pop(uri, None)
+                    self._send(uri)
+                elif document is not None and not self._workspace.is_library(document):
+                    await self._check(document)
             except Exception as error:
                 self._log(f"internal error: {type(error).__name__}: {error}".split("\n")[0])
 
@@ -92,7 +94,7 @@ class Publisher:
             await asyncio.sleep(0)
             if document.source is not source:
                 begun, source, is_told = perf_counter(), document.source, False
-            if self._workspace.documents.get(document.uri) is not document:
+            if self._workspace.documents.get(document.uri) is not document or document.is_large:
                 return
             if not is_told and before is not None and perf_counter() - begun > SOON:
                 is_told = True
@@ -125,15 +127,17 @@ class Publisher:
         self._send(document.uri)
 
     def _send(self, uri: str) -> None:
-        """Tell all that is known of a file: by its own check if it is open, else by all others."""
+        """Tell all that is known of a file: by its own check, and by those of the files that use it
+        as it is now."""
         document = self._workspace.documents.get(uri)
+        everyone = [each for told in self._told.values() for each in told.get(uri, ())]
         if document is not None:
-            found = list(self._told.get(uri, {}).get(uri, ()))
-            self._publish(uri, document.version, found)
-            return
-        everyone = (each for told in self._told.values() for each in told.get(uri, ()))
+            own = self._told.get(uri, {}).get(uri, ())
+            others = (each for each in everyone if each.span.source is document.source)
+            everyone = [*own, *others]
         unique = {(d.code, d.span.start, d.span.end, d.message): d for d in everyone}
-        self._publish(uri, None, list(unique.values()))
+        version = document.version if document is not None else None
+        self._publish(uri, version, list(unique.values()))
 
 
 def _messages(found: Iterable[Diagnostic]) -> list[tuple[str, str]]:

@@ -48,6 +48,9 @@ def rename(workspace: Workspace, document: Document, offset: int, name: str) -> 
         changed[where] = Document(where.uri, text, None)
     for where in changed:
         _check_meaning(workspace, where, changed, symbol.name, name)
+        config = workspace.names(where).set_by(symbol) if where.name == symbol.file else ""
+        if config:
+            raise RenameError(f"config `{config}` sets the `{symbol.name}` of several diagrams")
     return name, places
 
 

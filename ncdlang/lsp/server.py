@@ -18,9 +18,11 @@ from pygls.lsp.server import LanguageServer
 
 from ncdlang.diagnostics import Diagnostic
 from ncdlang.lsp import converting as to
+from ncdlang.lsp.lifetime import end_with
 from ncdlang.lsp.positions import Encoding
+from ncdlang.lsp.protocol import Protocol
 from ncdlang.lsp.publishing import Publisher
-from ncdlang.lsp.workspace import Document, Workspace, path_of
+from ncdlang.lsp.workspace import MOST_TEXT, Document, Workspace, path_of
 
 REQUEST_FAILED = types.LSPErrorCodes.RequestFailed.value
 
@@ -32,7 +34,9 @@ class Server(LanguageServer):
     """The server of one editor. `include` are the `-I` folders of the command line."""
 
     def __init__(self, include: Sequence[str] = ()) -> None:
-        super().__init__("ncdc", version("ncdlang"))  # pyright: ignore[reportUnknownMemberType]
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+            "ncdc", version("ncdlang"), protocol_cls=Protocol
+        )
         self.files = Workspace()
         self.publisher = Publisher(self.files, self._publish, self.note)
         self._include = tuple(include)
@@ -41,6 +45,7 @@ class Server(LanguageServer):
 
     def begin(self, params: types.InitializeParams) -> None:
         """What the editor says of itself: its folders, its settings, how it counts characters."""
+        end_with(params.process_id)
         chosen = ServerCapabilitiesBuilder.choose_position_encoding(params.capabilities)
         name = chosen.value if isinstance(chosen, types.PositionEncodingKind) else chosen
         self.files.encoding = cast(Encoding, name)
@@ -56,7 +61,8 @@ class Server(LanguageServer):
         settings = mapping(settings.get("ncd")) or settings
         listed = settings.get("include")
         listed = cast("list[object]", listed) if isinstance(listed, list) else []
-        folders = [*self._include, *(each for each in listed if isinstance(each, str))]
+        named = (each for each in listed if isinstance(each, str) and "\0" not in each)
+        folders = [*self._include, *named]
         base = self.files.folders[0] if self.files.folders else os.curdir
         self.files.include = tuple(
             os.path.realpath(os.path.join(base, os.path.expanduser(each))) for each in folders
@@ -86,7 +92,11 @@ class Server(LanguageServer):
     # ---- what the editor is told ---------------------------------------------------------------
 
     def _publish(self, uri: str, version: int | None, found: list[Diagnostic]) -> None:
-        told = [to.diagnostic(self.files, each) for each in found]
+        document = self.files.documents.get(uri)
+        if document is not None and document.is_large:
+            told = [to.unchecked(len(document.source.text), MOST_TEXT)]
+        else:
+            told = [to.diagnostic(self.files, each) for each in found]
         self.text_document_publish_diagnostics(
             types.PublishDiagnosticsParams(uri=uri, version=version, diagnostics=told)
         )

@@ -32,7 +32,7 @@ def outline(workspace: Workspace, document: Document) -> tuple[Entry, ...]:
 
 def search(workspace: Workspace, query: str) -> Iterator[tuple[Document, Entry]]:
     """The declarations of all files whose names have the letters of a query, in order."""
-    documents = list(workspace.documents.values())
+    documents = [each for each in workspace.documents.values() if not each.is_large]
     for path in workspace.paths():
         found = workspace.document(path)
         if found is not None and found not in documents:

@@ -30,6 +30,9 @@ from ncdlang.syntax.parser import Parsed, parse, parse_library
 MOST_FILES = 1000
 """How many files of the folders are searched for a name."""
 
+MOST_TEXT = 1_000_000
+"""How many characters a document may have: a longer one would keep the editor waiting."""
+
 
 class Document:
     """An open text: `version` is the editor's number of it."""
@@ -39,6 +42,11 @@ class Document:
         self.version = version
         self.name = _name_of(uri)
         self.source = Source(self.name, text)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the text is too long to be looked at while somebody types."""
+        return len(self.source.text) > MOST_TEXT
 
     def change(self, text: str, version: int | None) -> None:
         """The text is now another."""
@@ -120,17 +128,15 @@ class Workspace:
         self.turn += 1
 
     def document(self, uri: str) -> Document | None:
-        """The open document, or the file on the disk, of an address."""
+        """The open document, or the file on the disk, of an address; none that is too large."""
         found = self.documents.get(uri)
-        if found is not None:
-            return found
         path = path_of(uri)
-        if path is None or not self.may_read(path):
-            return None
-        try:
-            return Document(uri, Project().open(path).text, None)
-        except ProjectError:
-            return None
+        if found is None and path is not None and self.may_read(path):
+            try:
+                found = Document(uri, Project().open(path).text, None)
+            except ProjectError:
+                return None
+        return found if found is not None and not found.is_large else None
 
     def may_read(self, path: str) -> bool:
         """Whether a file that is not open belongs to the folders of the editor."""
@@ -295,7 +301,8 @@ class Workspace:
         for each in list(self.documents.values()):
             if os.path.realpath(each.name) not in seen:
                 seen.add(os.path.realpath(each.name))
-                yield each
+                if not each.is_large:
+                    yield each
         for path in self._files(document):
             if os.path.realpath(path) not in seen:
                 seen.add(os.path.realpath(path))
@@ -327,11 +334,14 @@ def _name_of(uri: str) -> str:
 
 
 def path_of(uri: str) -> str | None:
-    """The path of a file's address; None for a buffer that has no file."""
-    parts = urlsplit(uri)
-    if parts.scheme != "file":
+    """The path of a file's address; None for a buffer that has no file, and for what is none."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
         return None
     path = unquote(parts.path)
+    if parts.scheme != "file" or "\0" in path:
+        return None
     if len(path) > 2 and path[0] == "/" and path[2] == ":":  # a drive: /c:/models
         path = path[1:]
     return f"//{parts.netloc}{path}" if parts.netloc else path

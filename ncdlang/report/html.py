@@ -24,6 +24,8 @@ _STYLES = {
     "31": _RED,
     "32": _GREEN,
 }
+# Some pages set preformatted text in letters of different widths, and carets would point anywhere.
+_PAGE = "line-height:1.25;font-family:var(--jp-code-font-family,monospace)"
 _ESCAPE = re.compile(r"\x1b\[([\d;]*)m")
 
 
@@ -40,4 +42,9 @@ def preformatted(coloured: str) -> str:
     for code, after in zip(rest[::2], rest[1::2], strict=True):
         style = _STYLES.get(code)
         parts.append(f'<span style="{style}">{escape(after)}</span>' if style else escape(after))
-    return f'<pre style="line-height:1.25">{"".join(parts)}</pre>'
+    return f'<pre style="{_PAGE}">{"".join(parts)}</pre>'
+
+
+def fitted(svg: str) -> str:
+    """A drawing that becomes smaller where it is wider than its page."""
+    return svg.replace("<svg ", '<svg style="max-width:100%;height:auto" ', 1)

@@ -1,5 +1,7 @@
 // Finds the `ncdc` that an editor should run. Nothing here knows of the editor: see the test.
 
+import * as path from "node:path";
+
 /** A program and the arguments that come before those of ncdc. */
 export interface Command {
   readonly program: string;
@@ -40,6 +42,22 @@ export async function firstThatWorks(
     if (await works(command)) return command;
   }
   return undefined;
+}
+
+/** A folder of the settings: relative to a root if there is one, `~` is the home. */
+export function folder(listed: string, root: string | undefined, home: string): string {
+  if (/^~(?=$|[\\/])/.test(listed)) return home + listed.slice(1);
+  return root === undefined || path.isAbsolute(listed) ? listed : path.join(root, listed);
+}
+
+/** The options of ncdc for what a person answers: `h=8, k=64`, the name of a config, or both. */
+export function settings(answer: string): string[] {
+  const parts = answer.replace(/\s*=\s*/g, "=").split(/[\s,]+/).filter((each) => each !== "");
+  const [sizes, configs] = [true, false].map((is) => parts.filter((each) => each.includes("=") === is));
+  return [
+    ...configs.map((each) => `--config=${each}`),
+    ...(sizes.length > 0 ? [`--size=${sizes.join(",")}`] : []),
+  ];
 }
 
 /** Where a diagram is declared in a text: the offset of its name, or -1. */

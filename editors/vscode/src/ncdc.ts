@@ -1,10 +1,11 @@
 // Runs ncdc: finds it once for each state of the settings, and says how to get it.
 
 import { execFile } from "node:child_process";
+import { homedir } from "node:os";
 import * as vscode from "vscode";
-import { candidates, firstThatWorks, type Command } from "./command";
+import { candidates, firstThatWorks, folder, type Command } from "./command";
 
-const INSTALL = "pip install 'ncdlang[lsp]'";
+const INSTALL = "pip install '.[lsp]'";
 const PATIENCE = 20_000;
 
 export interface Outcome {
@@ -70,7 +71,7 @@ async function interpreter(): Promise<string | undefined> {
 /** Say that there is no ncdc, and offer what helps. */
 export async function sayMissing(): Promise<void> {
   const [settings, copy] = ["Open Settings", "Copy Install Command"];
-  const told = `NCD: no ncdc was found. Install it with \`${INSTALL}\`, or set ncd.path or ncd.python.`;
+  const told = `NCD: no ncdc was found. Install it with \`${INSTALL}\` in a clone of ncdlang, or set ncd.path or ncd.python.`;
   const chosen = await vscode.window.showErrorMessage(told, settings, copy);
   if (chosen === settings) {
     await vscode.commands.executeCommand("workbench.action.openSettings", "ncd.p");
@@ -85,5 +86,5 @@ export function include(resource?: vscode.Uri): string[] {
   const root = resource
     ? vscode.workspace.getWorkspaceFolder(resource)
     : vscode.workspace.workspaceFolders?.[0];
-  return listed.map((each) => (root ? vscode.Uri.joinPath(root.uri, each).fsPath : each));
+  return listed.map((each) => folder(each, root?.uri.fsPath, homedir()));
 }

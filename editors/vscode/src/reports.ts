@@ -2,14 +2,15 @@
 
 import * as path from "node:path";
 import * as vscode from "vscode";
-import type { Command } from "./command";
-import { execute, include } from "./ncdc";
+import { settings, type Command } from "./command";
+import { execute, include, type Outcome } from "./ncdc";
 
 export const SCHEME = "ncd-report";
 
 /** Keeps the text of each report until its document is closed. */
 export class Reports implements vscode.TextDocumentContentProvider, vscode.Disposable {
   private readonly texts = new Map<string, string>();
+  private readonly answers = new Map<string, string>();
   private readonly changed = new vscode.EventEmitter<vscode.Uri>();
   readonly onDidChange = this.changed.event;
   private readonly listeners = [
@@ -31,8 +32,20 @@ export class Reports implements vscode.TextDocumentContentProvider, vscode.Dispo
     const folder = document.uri.scheme === "file" ? path.dirname(document.uri.fsPath) : undefined;
     const roots = [...(folder ? [folder] : []), ...include(document.uri)];
     const options = ["--color", "never", ...roots.flatMap((each) => ["-I", each])];
-    const input = document.getText();
-    const outcome = await execute(ncdc, [kind, "-", diagram, ...options], { input, folder });
+    const run = (answer: string) => {
+      const all = [kind, "-", diagram, ...options, ...settings(answer)];
+      const title = `NCD: ${kind} ${diagram}`;
+      const location = vscode.ProgressLocation.Window;
+      return vscode.window.withProgress({ location, title }, () =>
+        execute(ncdc, all, { input: document.getText(), folder }),
+      );
+    };
+    let outcome = await run("");
+    for (let needed; (needed = sizesNeeded(outcome)) !== undefined; ) {
+      const answer = await this.ask(`${document.uri.toString()} ${diagram}`, needed);
+      if (answer === undefined) return;
+      outcome = await run(answer);
+    }
     if (outcome.code !== 0) {
       const first = outcome.stderr.trim().split("\n")[0] || `ncdc ${kind} failed`;
       void vscode.window.showErrorMessage(`NCD: ${first}`);
@@ -46,8 +59,27 @@ export class Reports implements vscode.TextDocumentContentProvider, vscode.Dispo
     await vscode.window.showTextDocument(report, vscode.ViewColumn.Beside, true);
   }
 
+  /** The sizes that a report depends on, by a person; what was said last is proposed. */
+  private async ask(key: string, needed: string): Promise<string | undefined> {
+    const answer = await vscode.window.showInputBox({
+      title: `NCD: ${needed}`,
+      prompt: "Sizes as h=8, k=64, or the name of a config of the file, or both",
+      value: this.answers.get(key) ?? "",
+      ignoreFocusOut: true,
+      validateInput: (text) => (settings(text).length > 0 ? undefined : "h=8, k=64"),
+    });
+    if (answer !== undefined) this.answers.set(key, answer);
+    return answer;
+  }
+
   dispose(): void {
     this.changed.dispose();
     for (const listener of this.listeners) listener.dispose();
   }
+}
+
+/** What ncdc says where it lacks sizes, or undefined. */
+function sizesNeeded({ code, stderr }: Outcome): string | undefined {
+  const [message, help] = stderr.trim().split("\n");
+  return code !== 0 && help?.trim().startsWith("--size ") ? message.replace("error: ", "") : undefined;
 }

@@ -1,15 +1,19 @@
 // Loads the packed extension with a stand-in for the editor, and tries what needs no server:
-// the search for ncdc, its failure, the commands, and the panel.
-// Arguments: the file of the extension, the folder of the sources' unit (command.js).
+// the search for ncdc, its failure, the commands, the panel, and the sizes that a cost depends on.
+// Arguments: the file of the extension, the names of its commands as JSON.
 import assert from "node:assert/strict";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import Module, { createRequire } from "node:module";
-import { resolve } from "node:path";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 
 const require = createRequire(import.meta.url);
 const registered = new Map();
 const told = [];
 const panels = [];
 const posted = [];
+const asked = [];
+let reports;
 const settings = { path: "/nowhere/ncdc", python: "", include: [], "drawing.delay": 0 };
 
 // Whatever is not said here is a class that can be derived from, called and asked for anything.
@@ -35,7 +39,7 @@ const webview = {
 const document = {
   languageId: "ncd",
   isClosed: false,
-  uri: { scheme: "file", fsPath: "/x/a.ncd", toString: () => "file:///x/a.ncd" },
+  uri: { scheme: "file", fsPath: join(tmpdir(), "a.ncd"), toString: () => "file:///x/a.ncd" },
   getText: () => "diagram α'(X: [x]) -> [x] { return X }\ndiagram b(X: [x]) -> [x] { return X }\n",
   offsetAt: (place) => place,
   positionAt: (offset) => offset,
@@ -43,10 +47,12 @@ const document = {
 const editor = {
   Uri: {
     parse: (text) => ({ toString: () => text }),
+    from: (parts) => ({ toString: () => JSON.stringify(parts) }),
     joinPath: (base, ...parts) => [base, ...parts].join("/"),
   },
   ColorThemeKind: { Light: 1, Dark: 2, HighContrast: 3, HighContrastLight: 4 },
   ViewColumn: { Beside: -2 },
+  ProgressLocation: { Window: 10 },
   EventEmitter: class {
     event = event;
     fire() {}
@@ -72,6 +78,9 @@ const editor = {
     onDidChangeActiveTextEditor: event,
     onDidChangeTextEditorSelection: event,
     showErrorMessage: async (text) => void told.push(text),
+    showInputBox: async (options) => (asked.push(options), "small, q = 8"),
+    showTextDocument: async () => undefined,
+    withProgress: async (_, task) => task(),
     showInformationMessage: async (text) => void told.push(text),
   },
   workspace: {
@@ -83,8 +92,8 @@ const editor = {
     onDidChangeTextDocument: event,
     onDidCloseTextDocument: event,
     onDidGrantWorkspaceTrust: event,
-    openTextDocument: async () => document,
-    registerTextDocumentContentProvider: event,
+    openTextDocument: async (uri) => ({ ...document, opened: String(uri) }),
+    registerTextDocumentContentProvider: (_, provider) => ((reports = provider), event()),
   },
 };
 const stub = new Proxy(editor, { get: (found, name) => (found[name] ??= anything()) });
@@ -95,7 +104,7 @@ const extension = require(resolve(process.argv[2]));
 const context = { subscriptions: [], extensionUri: "/extension" };
 await extension.activate(context);
 assert.deepEqual([...registered.keys()].sort(), JSON.parse(process.argv[3]).sort());
-assert.match(told[0], /no ncdc was found.*pip install 'ncdlang\[lsp\]'/);
+assert.match(told[0], /no ncdc was found.*pip install '\.\[lsp\]'/);
 
 await registered.get("ncd.showDrawing")();
 await registered.get("ncd.showDrawing")("file:///x/a.ncd", "α'");
@@ -111,6 +120,28 @@ await registered.get("ncd.cost")({ uri: "file:///x/a.ncd", diagram: "b" });
 assert.match(told.at(-1), /no ncdc was found/);
 await registered.get("ncd.explain")({ uri: "file:///x/a.ncd", diagram: "gone" });
 assert.match(told.at(-1), /no diagram/);
+
+// A cost that depends on sizes asks for them, and shows what comes then.
+const fake = join(mkdtempSync(join(tmpdir(), "ncd-")), "ncdc");
+const lines = [
+  `#!${process.execPath}`,
+  "const given = process.argv.slice(2);",
+  'if (given[0] === "--version" || given.some((each) => each.startsWith("--size=")))',
+  '  console.log(given.join(" "));',
+  "else {",
+  '  console.error("error: the cost depends on the sizes of q\\n  --size q=...");',
+  "  process.exitCode = 2;",
+  "}",
+];
+writeFileSync(fake, lines.join("\n"), { mode: 0o700 });
+settings.path = fake;
+settings.include = ["/shared", "~/mine"];
+const before = told.length;
+await registered.get("ncd.cost")({ uri: "file:///x/a.ncd", diagram: "b" });
+assert.deepEqual(told.slice(before), []);
+assert.match(asked[0].title, /depends on the sizes of q/);
+const shown = [...reports.texts.values()].join("");
+assert.match(shown, /^cost - b .*-I \/shared -I \/\S+\/mine --config=small --size=q=8$/m);
 for (const each of context.subscriptions) each.dispose();
 process.stdout.write("the extension works as far as it does without an editor\n");
 process.exit(0);
