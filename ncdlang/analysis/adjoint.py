@@ -15,6 +15,7 @@ from functools import partial, reduce
 from typing import Any
 
 from ncdlang.analysis.derivatives import derivative
+from ncdlang.analysis.factored import inward, spread
 from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.plan import Output, Region
@@ -462,52 +463,3 @@ def exchanged(
         return times([*outside, fold])
 
     return visit(term)
-
-
-def inward(terms: Terms, term: Term) -> Term:
-    """A sum times factors as the sum of the product."""
-    factors = parts(terms, term)
-    sums = [factor for factor in factors if factor.kind == "sum"]
-    if len(sums) != 1 or term is sums[0]:
-        return term
-    others = [factor for factor in factors if factor is not sums[0]]
-    body = reduce(partial(terms.apply, "mul"), others, sums[0].args[0])
-    return terms.fold("sum", sums[0].bound, body)
-
-
-def spread(terms: Terms, term: Term) -> Term:
-    """Choices between a product and 0 as products: of the factors that may be infinite, chosen.
-
-    Only then do the sides of the product show. Entries of arrays are taken to be finite.
-    """
-    memo: dict[Term, Term] = {}
-
-    def visit(now: Term) -> Term:
-        if now not in memo:
-            made = terms.rebuilt(now, tuple(visit(arg) for arg in now.args))
-            memo[now] = _spread(terms, made)
-        return memo[now]
-
-    return visit(term)
-
-
-def _spread(terms: Terms, term: Term) -> Term:
-    if term.op != "select" or not any(is_number(arg, 0) for arg in term.args[1:]):
-        return term
-    condition, then, otherwise = term.args
-    value = otherwise if is_number(then, 0) else then
-    factors = parts(terms, value)
-    if len(factors) < 2:
-        return term
-    chosen = [f for f in factors if f.op != "load" and any(t.op == "load" for t in subterms(f))]
-    if not chosen:
-        chosen = [max(factors, key=lambda f: len(f.axes & condition.axes))]
-    made: Term | None = None
-    for factor in factors:
-        if factor in chosen:
-            zero = terms.number(0.0)
-            branches = (zero, factor) if value is otherwise else (factor, zero)
-            factor = terms.apply("select", condition, *branches)
-        made = factor if made is None else terms.apply("mul", made, factor)
-    assert made is not None
-    return made
