@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import triton
+from ncdlang.backends.kernels.loading import loaded
 from ncdlang.backends.kernels.schedule import LENGTHS, TILES
 from ncdlang.backends.kernels.survivors import ROWS
 from triton.runtime.autotuner import Autotuner
@@ -203,11 +204,10 @@ def test_the_default_comes_first(module) -> None:
     assert emitted() == emitted()
 
 
-def test_interpreted_kernels_have_one_configuration(tmp_path) -> None:
+def test_interpreted_kernels_have_one_configuration() -> None:
     """Results are the same bits with tuning and without."""
     torch.manual_seed(0)
-    plain = imported(emitted(), tmp_path, "plain")
-    other = imported(emitted(tune="true"), tmp_path, "other")
+    plain, other = loaded(emitted()), loaded(emitted(tune="true"))
     assert (plain.TUNE, other.TUNE) == (False, True)
     assert plain.INTERPRETED
     tensors = [torch.randn(shape) for shape in SHAPES]
