@@ -11,7 +11,7 @@ import torch
 import ncdlang
 from ncdlang.analysis.devices import DEVICES
 from ncdlang.analysis.explain import explain
-from ncdlang.analysis.opening import Opened, open_diagram
+from ncdlang.analysis.opening import Opaque, Opened, open_diagram
 from ncdlang.analysis.plan import make_plan
 
 TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 8e-3, torch.float16: 2e-3}
@@ -199,6 +199,37 @@ def test_the_sorted_kernel_gives_the_same_bits_in_any_order_of_places() -> None:
         assert torch.equal(module(source[order], places[order]), first)
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+REFUSED = {
+    "a product": (
+        """diagram f(U: [n d], I: N(v)[n]) -> [v d] {
+  Y: [v d]
+  Y[I[n], d] *= U[n d]
+  return Y
+}""",
+        r"`\*=` into an array of kind real has no kernel: `Y\[I\[n\], d\] \*= U\[n d\]`",
+    ),
+    "naturals": (
+        """diagram f(U: N(v)[n], I: N(v)[n]) -> N(v)[v] {
+  Y: N(v)[v]
+  Y[I[n]] max= U[n]
+  return Y
+}""",
+        r"an array of kind natural has no kernel: `Y\[I\[n\]\] max= U\[n\]`",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_scatters_that_must_not_be_kernels(name: str) -> None:
+    text, reason = REFUSED[name]
+    library = ncdlang.loads(text)
+    diagram = library.program.diagram("f")
+    assert diagram is not None
+    with pytest.raises(Opaque, match=reason):
+        open_diagram(diagram)
+    assert library.module("f", sizes={"v": 5}, backend="triton").kernels == ()
 
 
 def test_the_argument_of_a_scatter() -> None:

@@ -81,6 +81,19 @@ REFUSED = {
         body("m = max[x](S)", "return O[q e] = (S[q x] + m[q]) * V[x e]"),
         "ratio at two values of the maximum",
     ),
+    "softmax over the index axis of a gather": (
+        "diagram f(E: [v m], T: N(v)[t]) -> [t m] { return softmax[t](E[T[t], m]) }",
+        "result that has t itself",
+    ),
+    "a bend at the mean of what is gathered": (
+        """diagram f(E: [v m], T: N(v)[t], W: [e m]) -> [t e] {
+  Z[t m] = E[T[t], m]
+  a = mean[m](Z)
+  return O[t e] = relu(Z[t m] - a[t]) * W[e m]
+}
+""",
+        "does not separate",
+    ),
     "a root of a difference": (
         body("m = mean[x](S)", "return O[q e] = sqrt(abs(S[q x] - m[q])) * V[x e]"),
         "does not separate",

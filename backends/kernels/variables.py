@@ -43,7 +43,7 @@ class Sizes:
     def listed(self, sizes: Iterable[Size]) -> list[str]:
         """The variables that some sizes are made of, in order."""
         found = {symbol for size in sizes for symbol in size.symbols()}
-        return [self.name(s) for s in sorted(found, key=lambda s: (s.name, s.uid))]
+        return [self.name(s) for s in sorted(found, key=lambda s: s.uid)]
 
 
 @dataclass(eq=False, slots=True)

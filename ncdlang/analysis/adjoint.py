@@ -154,7 +154,7 @@ def is_steady(region: Region) -> bool:
 def _moved(region: Region, term: Term, extrema: list[Term], seed: int, shift: float) -> float:
     """A result where the extrema are `shift` higher and the sums are corrected for it."""
     generator = random.Random(seed)
-    at = {axis: generator.randrange(3) for axis in sorted(term.axes, key=lambda a: a.name)}
+    at = {axis: generator.randrange(3) for axis in ordered(term)}
     sums = [fold for fold in region.folds if fold.kind == "sum"]
     start = {fold: generator.uniform(0.5, 2) for fold in (*extrema, *sums)}
     point = Point(seed)

@@ -19,7 +19,7 @@ from ncdlang.analysis.monomials import Expansion, Monomial, Unopened, ties
 from ncdlang.analysis.proof import agrees
 from ncdlang.analysis.roles import factors
 from ncdlang.analysis.separate import Refusal, Separation, under_condition
-from ncdlang.analysis.terms import Array, Term, Terms, is_number, subterms
+from ncdlang.analysis.terms import Array, Term, Terms, is_number, ordered, subterms
 from ncdlang.records import record
 from ncdlang.semantics.size import ZERO, Size, Symbol, product
 from ncdlang.semantics.types import Axis
@@ -128,8 +128,10 @@ def _long(folds: Iterable[Term]) -> tuple[Symbol, ...]:
         streamed = frozenset(fold.bound)
         for inner in subterms(fold.args[0]):
             if ties(inner, streamed, fold.axes):
-                for axis in (*fold.bound, *sorted(_tied(inner, fold), key=lambda a: a.name)):
-                    found.update(dict.fromkeys(sorted(axis.size.symbols())))
+                tied = _tied(inner, fold)
+                for axis in (*fold.bound, *(a for a in ordered(inner) if a in tied)):
+                    symbols = sorted(axis.size.symbols(), key=lambda symbol: symbol.uid)
+                    found.update(dict.fromkeys(symbols))
     return tuple(found)
 
 

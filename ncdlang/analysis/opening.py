@@ -369,7 +369,8 @@ class _Opening:
         wire = edge.outputs[0].wire
         if wire.type.kind.name != "real" or scattering.op not in IDENTITY:
             what = f"`{scattering.op}` into an array of kind {wire.type.kind.name}"
-            raise Opaque(f"a scatter by {what} has no kernel", edge.span)
+            written = " ".join(edge.span.text.split())
+            raise Opaque(f"a scatter by {what} has no kernel: `{written}`", edge.span)
         own = tuple(self.axis(axis) for axis in wire.type.axes)
         axes = tuple(atom for axis in edge.degree for atom in self.axis(axis).atoms)
         indices = tuple(self.affine(index) for index in scattering.indices)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Any
 
-from ncdlang.analysis.terms import Array, Term, subterms
+from ncdlang.analysis.terms import Array, Term, ordered, subterms
 from ncdlang.semantics.types import Axis
 
 LENGTH = 3
@@ -145,8 +145,8 @@ def agrees(left: Term, right: Term, lengths: Mapping[Axis, int] | None = None) -
     for seed in range(POINTS):
         point = Point(seed, lengths)
         generator = random.Random(seed)
-        axes = left.axes | right.axes
-        at = {axis: generator.randrange(LENGTH) for axis in sorted(axes, key=lambda a: a.name)}
+        axes = dict.fromkeys((*ordered(left), *ordered(right)))
+        at = {axis: generator.randrange(LENGTH) for axis in axes}
         first, second = point.value(left, at), point.value(right, at)
         if not (math.isfinite(first) and math.isfinite(second)):
             continue
@@ -161,7 +161,7 @@ def grows(body: Term, growth: Term, extrema: list[Term]) -> bool:
     seen = False
     for seed in range(POINTS):
         generator = random.Random(seed)
-        at = {a: generator.randrange(LENGTH) for a in sorted(body.axes, key=lambda a: a.name)}
+        at = {a: generator.randrange(LENGTH) for a in ordered(body)}
         values: list[tuple[Any, Any]] = []
         for shift in (0.0, 0.7):
             point = Point(seed)

@@ -16,7 +16,7 @@ from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.roles import inner_folds
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.steps import Library, Region, Step, arrays_of, terms_of
-from ncdlang.analysis.terms import Array, Term, reads, subterms
+from ncdlang.analysis.terms import Array, Term, ordered, reads, subterms
 from ncdlang.analysis.visited import visited
 from ncdlang.records import record
 from ncdlang.semantics.size import Symbol
@@ -49,7 +49,8 @@ class StepCost:
 def unknown_sizes(step: Step, sizes: Mapping[Symbol, int]) -> tuple[str, ...]:
     """The sizes that a cost needs and that nothing gives."""
     needed = {s for axis in _axes(step) for s in axis.size.symbols()}
-    return tuple(sorted({symbol.name for symbol in needed - sizes.keys()}))
+    missing = sorted(needed - sizes.keys(), key=lambda symbol: symbol.uid)
+    return tuple(dict.fromkeys(symbol.name for symbol in missing))
 
 
 def step_cost(step: Step, sizes: Mapping[Symbol, int], device: Device, dtype: str) -> StepCost:
@@ -146,7 +147,7 @@ def _read_axes(array: Array, terms: list[Term]) -> tuple[Axis, ...]:
     for term in subterms(*terms):
         if term.op == "load" and term.data is array:
             for arg in term.args:
-                found.update(dict.fromkeys(sorted(arg.axes, key=lambda a: a.name)))
+                found.update(dict.fromkeys(ordered(arg)))
     return tuple(found)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ncdlang.analysis.affine import Line, line
 from ncdlang.analysis.plan import Region
-from ncdlang.analysis.terms import COMPARISONS, Term, Terms, is_number, subterms
+from ncdlang.analysis.terms import COMPARISONS, Term, Terms, is_number, ordered, subterms
 from ncdlang.records import record
 from ncdlang.semantics.types import Axis
 
@@ -267,7 +267,7 @@ class _Ends:
         rest = self.terms.apply("add", form.rest, self.terms.number(slack))
         if form.rows is None:
             return rest
-        axes = tuple(sorted(form.rows.axes & self.rows, key=lambda axis: axis.name))
+        axes = tuple(axis for axis in ordered(form.rows) if axis in self.rows)
         return self.terms.apply("add", self.terms.fold(end, axes, form.rows), rest)
 
 
