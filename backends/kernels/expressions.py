@@ -258,10 +258,25 @@ class Expressions:
                 text = f"({value.wrapped()} >= 0) & ({value.wrapped()} < {size})"
                 masks.append(Value(text, value.dims, "boolean"))
         over = joined(dims, *pieces)
+        masks = _over_tiles(masks, over)
         valid = [Value(dim.valid, (dim,), "boolean", True) for dim in over if dim.valid]
         start = f"{argument.pointer} + lift * {argument.batch}"
         address = " + ".join([start, *(shaped(piece, over) for piece in pieces)])
         return address, over, " & ".join(shaped(mask, over) for mask in (*valid, *masks))
+
+
+def _over_tiles(masks: list[Value], over: Dims) -> list[Value]:
+    """Conditions that are single numbers as one on a tile, which is empty where they fail.
+
+    Triton's interpreter loads nothing behind a single truth value joined with a tile of them.
+    """
+    single = [mask for mask in masks if not mask.dims]
+    if not single or not over:
+        return masks
+    text = " & ".join(f"({mask.text})" for mask in single)
+    first = over[0]
+    kept = f"{first.offset} < tl.where({text}, {first.length}, 0)"
+    return [*(mask for mask in masks if mask.dims), Value(f"({kept})", (first,), "boolean", True)]
 
 
 def _is_short(value: Value) -> bool:

@@ -239,6 +239,11 @@ def _factor(fold: Term, streamed: frozenset[Axis], old: str, new: str) -> str:
 
 def _proof(region: Region) -> str:
     pulled = "what waits for a finished fold was pulled out of each sum as a factor"
+    still = [t.args[0].data for f in region.folds for t in subterms(f) if t.op == "still"]
+    if still:
+        shifted = " and ".join(dict.fromkeys(map(str, still)))
+        along = names(region.stream)
+        pulled += f"; only differences of {shifted} along {along} count: each is to its first entry"
     if any(o.written is not o.term for o in region.outputs):
         return f"{pulled}; confirmed in float64 at random points"
     return "no summand waits for a finished fold; confirmed in float64 at random points"
