@@ -46,7 +46,6 @@ def main() -> int:
         "machine": machine(device),
         "device": device,
         "clock": options.clock,
-        "rounds": options.rounds,
         "ratios": "medians of the ratios within a round",
         "checks": checks,
     }
@@ -149,6 +148,8 @@ def _row(case: Any, options: argparse.Namespace, device: str, backward: bool) ->
         "direction": direction(backward),
         "format": dtype,
         "sizes": case.cuda if device == "cuda" else case.cpu,
+        "rounds": options.rounds,
+        "load": round(os.getloadavg()[0], 1),
         "milliseconds": {name: round(time, 4) for name, time in medians(times).items()},
     }
     ratios = {
