@@ -167,9 +167,10 @@ class Matcher:
         bracket = Label(place, "not an axis of the argument")
         # An instance has its axes from where it was learned: the mistake is the argument.
         first, second = argument, bracket
+        name = self.use.name if self.use is not None else self.callee.name
         if self.span.start <= place.start < self.span.end and self.span.source is place.source:
             first, second = bracket, argument
-        name = self.use.name if self.use is not None else self.callee.name
+            name = self.callee.name  # nobody has named this instance
         self.body.fail(
             "NCD2010",
             f"`{name}` acts along axis `{target}`, which its argument does not have",
