@@ -29,7 +29,7 @@ from .code import Code, call, number
 from .formats import computable, computed, elementwise, kept
 from .fusions import fusion_node
 from .lines import Line, listing
-from .names import Scope, local_scope
+from .names import Scope, local_scope, quoted
 from .nodes import (
     FORMATS,
     HELD,
@@ -42,6 +42,7 @@ from .nodes import (
     Scalar,
     domain_of,
     is_real,
+    mapped,
 )
 from .planning import Plan
 from .pointwise import cast, in_format, pointwise
@@ -283,7 +284,7 @@ class Method:
             case Iota():
                 return Index(edge.degree[0])
             case Reindex():
-                return nodes[0]
+                return self._promised(edge, nodes[0])
             case Contraction():
                 return operators.contraction(self, operator, kind, computable(self, nodes))
             case Reduction():
@@ -294,6 +295,16 @@ class Method:
                 raise AssertionError
             case _:
                 assert_never(operator)
+
+    def _promised(self, edge: Edge, node: Node) -> Node:
+        """What is read; integers that go by naturals below a bound are looked at."""
+        source, wire = edge.inputs[0].wire, edge.outputs[0].wire
+        bound = wire.type.kind.bound
+        if bound is None or source.type.kind.bound is not None or isinstance(node, Scalar):
+            return node
+        options = (self.size(bound).text, quoted(f"an entry of {source.name}"))
+        helper = self.helper("_inside")
+        return mapped(lambda codes: call(helper, codes[0].text, *options), (node,), "integer")
 
     def _number(self, operator: Number, wire: Wire) -> Node:
         domain = domain_of(wire.type.kind)

@@ -55,7 +55,8 @@ def scattering(w: Writer, reader: Reader, edge: Edge, diagram: CheckedDiagram) -
     kind = wire.type.kind
     writing = _Writing(w, reader, edge, diagram, computed(kind), source, base)
     node, remark = writing.node()
-    if kind.bound is not None and operator.op in ("+=", "*=") and not wire.name.startswith("_"):
+    grows = operator.op in ("+=", "*=") or edge.inputs[0].wire.type.kind.bound is None
+    if kind.bound is not None and grows and not wire.name.startswith("_"):
         helper, options = w.helper("_inside"), (w.size(kind.bound).text, quoted(wire.name))
         node = mapped(lambda c: call(helper, c[0].text, *options), (node,), "integer")
     return Written(node, remark)
