@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ncdlang.analysis.terms import Term, Terms, is_number, subterms
+from ncdlang.analysis.terms import Term, Terms, is_number
 from ncdlang.records import record
 from ncdlang.semantics.types import Axis
 
 Axes = frozenset[Axis]
 Late = Callable[[Term], bool]
+
+MAX_PARTS = 64
 
 
 class Refusal(Exception):
@@ -74,6 +76,10 @@ class Separation:
         self.terms = terms
         self.axes = axes
         self.has_several = False
+        # Subterms are shared, and so is what they are split into.
+        self._split_terms: dict[tuple[Term, Late], list[Part] | Refusal] = {}
+        self._late_terms: dict[tuple[Term, Late], bool] = {}
+        self._wider: dict[Axes, Separation] = {}
 
     # ---- a whole term ----------------------------------------------------------------------------
 
@@ -133,10 +139,16 @@ class Separation:
             return [Part(one, term)]
         if term.axes.isdisjoint(self.axes):
             return [Part(term, one)]
-        found = self._split(term, late)
-        if found is None:
-            raise Refusal("does not separate into a factor for each", term)
-        return self._collected(found)
+        known = self._split_terms.get((term, late))
+        if known is None:
+            try:
+                known = self._collected(self._split(term, late), term)
+            except Refusal as refusal:
+                known = refusal
+            self._split_terms[term, late] = known
+        if isinstance(known, Refusal):
+            raise known
+        return known
 
     def _split(self, term: Term, late: Late) -> list[Part] | None:
         args = term.args
@@ -249,19 +261,24 @@ class Separation:
         """A sum over other axes: what varies along neither goes out of both."""
         if fold.kind != "sum":
             return None
-        wider = Separation(self.terms, self.axes | frozenset(fold.bound))
+        axes = self.axes | frozenset(fold.bound)
+        wider = self._wider.setdefault(axes, Separation(self.terms, axes))
         return [
             Part(part.outer, self.terms.fold("sum", fold.bound, part.inner))
             for part in wider.parts(fold.args[0], late)
         ]
 
-    def _collected(self, parts: list[Part]) -> list[Part]:
-        """Parts with the same inner factor become one."""
+    def _collected(self, parts: list[Part] | None, term: Term) -> list[Part]:
+        """Parts with the same inner factor become one. Raises Refusal where there are none."""
+        if parts is None:
+            raise Refusal("does not separate into a factor for each", term)
         found: dict[Term, Term] = {}
         for part in parts:
             known = found.get(part.inner)
             joined = part.outer if known is None else self.terms.apply("add", known, part.outer)
             found[part.inner] = joined
+        if len(found) > MAX_PARTS:
+            raise Refusal(f"separates into more than {MAX_PARTS} products", term)
         return [Part(outer, inner) for inner, outer in found.items()]
 
     # ---- pieces ----------------------------------------------------------------------------------
@@ -284,7 +301,11 @@ class Separation:
 
     def _has(self, term: Term, late: Late) -> bool:
         """Whether a finished fold that is late stands in the term."""
-        return any(late(inner) for inner in subterms(term))
+        found = self._late_terms.get((term, late))
+        if found is None:
+            found = late(term) or any(self._has(arg, late) for arg in term.args)
+            self._late_terms[term, late] = found
+        return found
 
     def _is_own(self, term: Term) -> bool:
         return term.op == "fold" and frozenset(term.bound) == self.axes
