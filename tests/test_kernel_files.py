@@ -59,10 +59,10 @@ def attention(dtype: torch.dtype = torch.float32, n: int = 7) -> list[torch.Tens
 
 
 def operation(module: types.ModuleType, tensors: list[torch.Tensor], keep: bool) -> tuple:
-    """What `causal_O` is called with: arrays with a leading axis, then the sizes by name."""
+    """What `causal_O` is called with: arrays with a leading axis, then sizes in order."""
     n = tensors[0].shape[0]
     lifted = [t.detach()[None].requires_grad_() for t in tensors]
-    return (*lifted, 3, 2, 5, n, n, keep)
+    return (*lifted, n, 2, 5, n, 3, keep)
 
 
 # ---- registration --------------------------------------------------------------------------------
@@ -404,7 +404,7 @@ def test_threads_load_a_file_once(without_interpreter) -> None:
     def run() -> None:
         module = loaded(source)
         arrays = (q[None], k[None], v[None])
-        found.append((module, module.without_heads_O(*arrays, 3, 4, 9, 8, False)[0]))
+        found.append((module, module.without_heads_O(*arrays, 9, 4, 8, 3, False)[0]))
 
     threads = [threading.Thread(target=run) for _ in range(4)]
     for thread in threads:

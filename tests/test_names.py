@@ -180,7 +180,7 @@ def programs(draw: st.DrawFn, odd: bool) -> tuple[Path, int, str]:
     return path, position, renamed(path, fresh_names(generator, len(own_names(path)), odd))
 
 
-EXAMPLES = 400 if os.environ.get("NCDLANG_FULL") else 10
+EXAMPLES = 400 if os.environ.get("NCDLANG_FULL") else 5
 
 
 def test_there_is_much_to_rename() -> None:
