@@ -234,7 +234,8 @@ HOSTILE = (
 def test_names_of_programs_mean_nothing_in_files(names: tuple[str, ...]) -> None:
     q, x, h, k, e, left, right, given_, scores, weights, made = names
     text = f"""
-diagram f({left}: [{q} {h} {k}], {right}: [{x} {h} {k}], {given_}: [{x} {h} {e}]) -> [{q} {h} {e}] {{
+diagram f({left}: [{q} {h} {k}], {right}: [{x} {h} {k}], {given_}: [{x} {h} {e}])
+    -> [{q} {h} {e}] {{
   {scores}[{h} {q} {x}] = 3 * tanh({left}[{q} {h} {k}] * {right}[{x} {h} {k}] / 3)
   {weights} = softmax[{x}]({scores})
   return {made}[{q} {h} {e}] = {weights}[{h} {q} {x}] * {given_}[{x} {h} {e}]
