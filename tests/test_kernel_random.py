@@ -210,3 +210,45 @@ diagram f(Q: [q h k], K: [x g k], V: [x g e]) -> [q h e] {
         made, wanted = derived(*inputs), exact(*(i.double() for i in inputs))
     assert derived.last_run == ("O",)
     assert distance(made, wanted) < TOLERANCE["f32"] * wanted.norm()
+
+
+HOSTILE = (
+    ("tl", "pid", "acc", "start", "lift", "float_", "range", "int", "then", "torch", "Tensor"),
+    (
+        "lambda",
+        "_tanh",
+        "None",
+        "None'",
+        "q'",
+        "\u03c0",
+        "K2",
+        "INTERPRETED",
+        "_fits",
+        "self",
+        "triton",
+    ),
+)
+
+
+@pytest.mark.parametrize("names", HOSTILE)
+def test_names_of_programs_mean_nothing_in_files(names: tuple[str, ...]) -> None:
+    q, x, h, k, e, left, right, given_, scores, weights, made = names
+    text = f"""
+diagram f({left}: [{q} {h} {k}], {right}: [{x} {h} {k}], {given_}: [{x} {h} {e}])
+    -> [{q} {h} {e}] {{
+  {scores}[{h} {q} {x}] = 3 * tanh({left}[{q} {h} {k}] * {right}[{x} {h} {k}] / 3)
+  {weights} = softmax[{x}]({scores})
+  return {made}[{q} {h} {e}] = {weights}[{h} {q} {x}] * {given_}[{x} {h} {e}]
+}}
+"""
+    torch.manual_seed(0)
+    library = ncdlang.loads(text)
+    derived, exact = (library.module("f", backend=b) for b in ("triton", "torch"))
+    inputs = [torch.randn(5, 2, 3), torch.randn(7, 2, 3), torch.randn(7, 2, 4)]
+    with torch.no_grad():
+        derived(*inputs)
+    assert derived.last_run == (made,)
+    start = torch.randn(5, 2, 4)
+    wanted = gradients(exact, [i.double() for i in inputs], start)
+    for mine, other in zip(gradients(derived, inputs, start), wanted, strict=True):
+        assert distance(mine, other) < TOLERANCE["f32"] * other.norm()

@@ -256,6 +256,8 @@ class Expressions:
             if not _is_own(term, axis):
                 size = self.arguments.size(axis.size)
                 text = f"({value.wrapped()} >= 0) & ({value.wrapped()} < {size})"
+                if term.op == "number" and term.data >= 0:
+                    text = f"{value.text} < {size}"
                 masks.append(Value(text, value.dims, "boolean"))
         over = joined(dims, *pieces)
         masks = _over_tiles(masks, over)

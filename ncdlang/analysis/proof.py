@@ -16,6 +16,8 @@ from ncdlang.analysis.terms import Array, Term, ordered, subterms
 from ncdlang.semantics.types import Axis
 
 LENGTH = 3
+# Terms of more axes are looked at with two indices each.
+WIDE = 7
 POINTS = 6
 TOLERANCE = 1e-9
 
@@ -65,10 +67,13 @@ _UNARY: dict[str, Callable[[Any], Any]] = {
 
 
 class Point:
-    """Values of everything that terms read: every axis has three indices, or as `lengths` says."""
+    """Values of everything that terms read: axes have `length` indices, or as `lengths` says."""
 
-    def __init__(self, seed: int, lengths: Mapping[Axis, int] | None = None) -> None:
+    def __init__(
+        self, seed: int, lengths: Mapping[Axis, int] | None = None, length: int = LENGTH
+    ) -> None:
         self.seed = seed
+        self.length = length
         self.lengths = lengths or {}
         self.fixed: dict[Term, float] = {}
         self._order: dict[Array, int] = {}
@@ -93,7 +98,7 @@ class Point:
             case "number":
                 return term.data
             case "size":
-                return term.data.evaluate(dict.fromkeys(term.data.symbols(), LENGTH))
+                return term.data.evaluate(dict.fromkeys(term.data.symbols(), self.length))
             case "index":
                 return at[term.data]
             case "load":
@@ -115,7 +120,7 @@ class Point:
         generator = random.Random(f"{self.seed} {order} {where}")
         match term.data.kind.name:
             case "natural" | "integer":
-                return generator.randrange(LENGTH)
+                return generator.randrange(self.length)
             case "boolean":
                 return generator.random() < 0.5
             case _:
@@ -124,7 +129,7 @@ class Point:
     def _fold(self, term: Term, at: Mapping[Axis, int], memo: dict[Any, Any]) -> Any:
         values = [
             self._value(term.args[0], {**at, **dict(zip(term.bound, where, strict=True))}, memo)
-            for where in product(*(range(self.lengths.get(a, LENGTH)) for a in term.bound))
+            for where in product(*(range(self.lengths.get(a, self.length)) for a in term.bound))
         ]
         folds: dict[str, Callable[[list[Any]], Any]] = {
             "sum": math.fsum,
@@ -139,14 +144,19 @@ class Point:
         return folds[term.kind](values)
 
 
+def length_for(*terms: Term) -> int:
+    """How many indices axes have when terms are tried: few enough for the widest of them."""
+    return LENGTH if all(len(t.axes) <= WIDE for t in subterms(*terms)) else 2
+
+
 def agrees(left: Term, right: Term, lengths: Mapping[Axis, int] | None = None) -> bool:
     """Whether two terms have the same values at random points, and are finite at one at least."""
-    seen = False
+    seen, length = False, length_for(left, right)
     for seed in range(POINTS):
-        point = Point(seed, lengths)
+        point = Point(seed, lengths, length)
         generator = random.Random(seed)
         axes = dict.fromkeys((*ordered(left), *ordered(right)))
-        at = {axis: generator.randrange(LENGTH) for axis in axes}
+        at = {axis: generator.randrange(length) for axis in axes}
         first, second = point.value(left, at), point.value(right, at)
         if not (math.isfinite(first) and math.isfinite(second)):
             continue

@@ -26,13 +26,25 @@ def shifted(terms: Terms, term: Term, streamed: Axes, rows: Axes) -> Term | None
     `still`: the result does not depend on it, so it has no gradient.
     """
     images: dict[Term, Term] = {}
+    found: list[_Moved] = []
     first = {axis: terms.number(0) for axis in streamed}
     for read in _moving(term, streamed, rows):
-        moved = _Moved(read, streamed).of(term)
-        if moved is not None and not moved.factor:
+        moved = _Moved(read, streamed)
+        if moved.stays(term):
             start = terms.apply("still", terms.substitute(read, first))
             images[read] = terms.apply("sub", read, start)
-    return terms.replace(term, images) if images else None
+            found.append(moved)
+    return _replaced(terms, term, images, found) if images else None
+
+
+def _replaced(terms: Terms, term: Term, images: dict[Term, Term], found: list[_Moved]) -> Term:
+    """The term with other reads; what keeps its value keeps its name."""
+    made: dict[Term, Term] = {}
+    for now in subterms(term):
+        made[now] = images.get(now) or terms.rebuilt(now, tuple(made[arg] for arg in now.args))
+        if now in terms.names and all(moved.stays(now) for moved in found):
+            terms.names.setdefault(made[now], terms.names[now])
+    return made[term]
 
 
 def _moving(term: Term, streamed: Axes, rows: Axes) -> list[Term]:
@@ -69,6 +81,11 @@ class _Moved:
         self.read = read
         self.streamed = streamed
         self.memo: dict[Term, Amount | None] = {}
+
+    def stays(self, term: Term) -> bool:
+        """Whether a term does not grow at all."""
+        found = self.of(term)
+        return found is not None and not found.factor
 
     def of(self, term: Term) -> Amount | None:
         if term not in self.memo:
