@@ -121,7 +121,7 @@ def _gather(x: Tensor, index: tuple[Tensor, ...], kept: int, new: int) -> Tensor
         # Indices are inside by now, and whole rows are copied.
         if kept == 1 and x.is_floating_point():
             return F.embedding(place, x)
-        return x.index_select(0, place.flatten()).view(*place.shape, *x.shape[1:])
+        return x.index_select(0, place.flatten()).view((*place.shape, *x.shape[1:]))
     shape = torch.broadcast_shapes(*(i.shape for i in index))
     batch = torch.broadcast_shapes(x.shape[:own], shape[: len(shape) - new])
     x = x.expand((*batch, *x.shape[own:]))
