@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 os.environ.pop("TRITON_INTERPRET", None)
@@ -22,9 +23,10 @@ from ncdlang.backends.kernels.steps import is_ordered
 from ncdlang.backends.kernels.training import Runner
 
 import ncdlang
-from ncdlang.analysis.opening import open_diagram
+from ncdlang.analysis.opening import Opaque, open_diagram
 from ncdlang.analysis.plan import make_plan
 from ncdlang.analysis.split import PARTS
+from ncdlang.semantics.program import CheckedDiagram
 
 SIZES = dict(
     zip(
@@ -60,36 +62,52 @@ def manner(kernel: Kernel) -> str:
     return ", sorted" if is_ordered(kernel) else ""
 
 
+def measured(name: str, diagram: CheckedDiagram, seen: set[str]) -> None:
+    """Compile the kernels of a diagram that no other one had before."""
+    sizes = {symbol: SIZES.get(symbol.name, 64) for symbol in diagram.unknowns}
+    plan = make_plan(open_diagram(diagram), sizes, "written")
+    runner = Runner(plan, sizes)
+    parts = in_parts(runner) if name in PARTED else []
+    sizes[PARTS] = 8
+    for direction, kernel in (*kernels(runner), *parts):
+        text = kernel.text.replace(kernel.name, "kernel")
+        if text in seen:
+            continue
+        seen.add(text)
+        made = label(kernel.region) + manner(kernel)
+        for arch in (80, 90):
+            schedule = choose(kernel, sizes, f"sm_{arch}")
+            taken = measure(kernel, schedule, sizes, "bf16", arch)
+            row = {
+                "program": name,
+                "direction": direction,
+                "makes": made,
+                "arch": arch,
+                "tiles": "x".join(str(size) for _, size in schedule.blocks),
+                "warps": schedule.warps,
+                "registers": taken.registers,
+                "spills": taken.spills,
+                "shared": taken.shared,
+                "matrix": sum(taken.matrix.values()),
+                "faults": taken.faults(arch, "tl.dot" in kernel.text),
+            }
+            sys.stdout.write(json.dumps(row) + "\n")
+            sys.stdout.flush()
+
+
 def main(names: list[str]) -> None:
+    """Compile programs of the tests by their names, and all diagrams of files by their paths."""
     folder = Path(__file__).parent / "data"
     libraries = [ncdlang.load(folder / file) for file in ("kernels.ncd", "indexed.ncd")]
+    seen: set[str] = set()
     for name in names:
+        if name.endswith(".ncd"):
+            for diagram in ncdlang.load(name).program.diagrams:
+                with suppress(Opaque):
+                    measured(diagram.name, diagram, seen)
+            continue
         found = (library.program.diagram(name) for library in libraries)
-        diagram = next(each for each in found if each is not None)
-        sizes = {symbol: SIZES[symbol.name] for symbol in diagram.unknowns}
-        plan = make_plan(open_diagram(diagram), sizes, "written")
-        runner = Runner(plan, sizes)
-        parts = in_parts(runner) if name in PARTED else []
-        sizes[PARTS] = 8
-        for direction, kernel in (*kernels(runner), *parts):
-            made = label(kernel.region) + manner(kernel)
-            for arch in (80, 90):
-                schedule = choose(kernel, sizes, f"sm_{arch}")
-                taken = measure(kernel, schedule, sizes, "bf16", arch)
-                row = {
-                    "program": name,
-                    "direction": direction,
-                    "makes": made,
-                    "arch": arch,
-                    "tiles": "x".join(str(size) for _, size in schedule.blocks),
-                    "warps": schedule.warps,
-                    "registers": taken.registers,
-                    "spills": taken.spills,
-                    "shared": taken.shared,
-                    "matrix": sum(taken.matrix.values()),
-                    "faults": taken.faults(arch, "tl.dot" in kernel.text),
-                }
-                sys.stdout.write(json.dumps(row) + "\n")
+        measured(name, next(each for each in found if each is not None), seen)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,9 +147,17 @@ def test_the_table_keeps_rows_and_replaces_those_that_are_measured_again() -> No
 
 
 def test_what_has_no_kernels_has_no_row() -> None:
-    assert winner(BY_NAME["gather"], measured("gather", 1.0, 2.0), (9, 0)) is None
+    text = "diagram twice(X: [t m]) -> [t m] { return Y[t m] = 2 * X[t m] }\n"
+    twice = replace(BY_NAME["softmax_rows"], text=text)
+    assert winner(twice, measured("softmax_rows", 1.0, 2.0), (9, 0)) is None
     backward = measured("softmax", 1.0, 2.0) | {"direction": "forward and backward"}
     assert winner(BY_NAME["softmax"], backward, (9, 0)) is None
+
+
+def test_every_program_has_a_row_of_its_own() -> None:
+    names = ("gather", "scatter", "softmax", "layer_norm", "cross_entropy")
+    rows = [winner(BY_NAME[name], measured(name, 1.0, 2.0), (9, 0)) for name in names]
+    assert len({row["program"] for row in rows if row is not None}) == len(names)
 
 
 def test_winners_are_of_gpus(tmp_path: Path) -> None:

@@ -144,4 +144,5 @@ def test_what_is_too_large_to_read_is_folded() -> None:
 
 def test_notebooks_show_a_drawing() -> None:
     shown = ncdlang.loads(ODD["nothing done"]).draw()
-    assert shown._repr_svg_() == shown.svg()
+    fitting = shown._repr_svg_().replace(' style="max-width:100%;height:auto"', "")
+    assert fitting == shown.svg() != shown._repr_svg_()

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from ncdlang.analysis.plan import Region
+from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.steps import Step, terms_of
 from ncdlang.analysis.terms import Term, subterms
 from ncdlang.targets import Request, TargetError
 
@@ -42,19 +43,19 @@ def tunes(request: Request) -> bool:
 def fingerprint(runner: Runner) -> str:
     """A program up to its names: the same for every way to call its axes, wires and diagrams."""
     hashed = hashlib.sha256()
-    for region in runner.plan.regions:
-        hashed.update(_shape_of(region).encode())
+    for step in runner.plan.steps:
+        hashed.update(_shape_of(step).encode())
     return hashed.hexdigest()[:12]
 
 
-def _shape_of(region: Region) -> str:
+def _shape_of(step: Step) -> str:
     numbers: dict[Any, int] = {}
 
     def number(what: Any) -> int:
         return numbers.setdefault(what, len(numbers))
 
-    lines: list[str] = []
-    for term in subterms(*(output.term for output in region.outputs)):
+    lines = [f"{type(step).__name__} {step.op if isinstance(step, Scattered) else ''}"]
+    for term in subterms(*terms_of(step)):
         lines.append(f"{term.op} {_data(term, number)} {[number(arg) for arg in term.args]}")
         number(term)
     return "\n".join(lines)
