@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.terms import Array
 from ncdlang.semantics.size import Symbol
 from ncdlang.targets import TargetError
 
@@ -79,6 +81,12 @@ def measure(
     return _resources(made, arch)
 
 
+def _added_up(kernel: Kernel) -> Array | None:
+    """What is combined atomically, which is not rounded in between."""
+    region = kernel.region
+    return region.array if isinstance(region, Scattered) and region.collides else None
+
+
 def _arguments(
     kernel: Kernel, schedule: Schedule, sizes: dict[Symbol, int], dtype: str
 ) -> tuple[dict[str, str], dict[str, Any], list[str]]:
@@ -100,7 +108,7 @@ def _arguments(
 
     for array, argument in kernel.arguments.arrays.items():
         kinds = {"natural": "*i64", "integer": "*i64", "boolean": "*i1"}
-        is_single = array.kind.format == "f32"
+        is_single = array.kind.format == "f32" or array is _added_up(kernel)
         pointer = "*fp32" if is_single else kinds.get(array.kind.name, TYPES[dtype])
         signature[argument.pointer] = pointer
         divisible.append(argument.pointer)

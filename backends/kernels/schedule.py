@@ -21,7 +21,7 @@ Row = tuple[int, int, int, int, int]
 # What kernels take that keep one matrix of accumulators, and those that keep several.
 TILES: dict[str, tuple[Row, Row]] = {
     "sm_90": ((128, 64, 128, 8, 2), (128, 32, 128, 8, 2)),
-    "sm_80": ((64, 64, 128, 4, 2), (64, 32, 128, 8, 2)),
+    "sm_80": ((64, 64, 128, 8, 2), (64, 32, 128, 8, 2)),
     "f32": ((64, 32, 64, 4, 2), (32, 32, 64, 4, 2)),
 }
 
