@@ -13,6 +13,7 @@ from .survivors import ROWS
 from .tiles import Dim
 
 SMALLEST = 16
+MOST_TILED = 2
 WIDE_INNER = 64
 
 Row = tuple[int, int, int, int, int]
@@ -94,9 +95,24 @@ def kind_of(kernel: Kernel) -> tuple[int, int] | None:
 
 
 def needs_more(kernel: Kernel) -> bool:
-    """Whether a kernel keeps more than one matrix, so that its other tiles have to be small."""
+    """Whether a kernel needs more registers than others, so that its tiles have to be small.
+
+    It keeps several matrices, has several inner products, or reads many arrays for each tile.
+    """
     kind = kind_of(kernel)
-    return kind is not None and (kind[0] > 1 or len(kernel.inner) > 1)
+    if kind is None:
+        return False
+    return kind[0] > 1 or len(kernel.inner) > 1 or _tiled(kernel) > MOST_TILED
+
+
+def _tiled(kernel: Kernel) -> int:
+    """How many arrays have rows and the streamed axis, and so an entry for each of a tile."""
+    region = kernel.region
+    if not isinstance(region, Region):
+        return 0
+    rows, streamed = frozenset(kernel.rows.axes), frozenset(region.stream)
+    arrays = (frozenset(array.axes) for array in kernel.arguments.arrays)
+    return sum(1 for axes in arrays if axes & rows and axes & streamed)
 
 
 def rows_of(kernel: Kernel, target: str, longest: int) -> tuple[Row, ...]:
