@@ -13,6 +13,7 @@ from ncdlang.analysis.explain import explain
 from ncdlang.analysis.opening import open_diagram
 from ncdlang.analysis.plan import Library, Plan, Region, make_plan
 from ncdlang.analysis.proof import agrees, ratio
+from ncdlang.analysis.steps import Rows
 
 PROGRAMS = Path(__file__).parent / "data" / "kernels.ncd"
 TEXT = PROGRAMS.read_text(encoding="utf-8")
@@ -105,7 +106,7 @@ REFUSED = {
 def test_programs_that_must_not_stream(case: str) -> None:
     text, reason = REFUSED[case]
     plan = plan_of(ncdlang.loads(text, "refused.ncd"), "f")
-    refusals = [s.refusal for s in plan.steps if isinstance(s, Library) and s.refusal]
+    refusals = [s.refusal for s in plan.steps if isinstance(s, Library | Rows) and s.refusal]
     assert refusals, "nothing is refused"
     assert reason in refusals[0].reason
     shown = explain(plan, "f", {}, DEVICES["h200"])
@@ -118,7 +119,7 @@ def test_programs_that_must_not_stream(case: str) -> None:
 @pytest.mark.parametrize("name", LIBRARY.diagrams)
 def test_every_program_has_a_region(name: str) -> None:
     plan = plan_of(LIBRARY, name)
-    assert plan.regions or plan.opened.made
+    assert plan.regions or plan.opened.made or any(isinstance(s, Rows) for s in plan.steps)
     for region in plan.regions:
         for output in region.outputs:
             assert agrees(output.written, output.term)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-SOURCES: dict[str, str] = {}
+from . import row_helpers
+
+SOURCES: dict[str, str] = {**row_helpers.SOURCES}
 
 SOURCES["_fits"] = '''
 def _fits(*arrays: Tensor) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
+from ncdlang.analysis.steps import Rows
 from ncdlang.semantics.size import product
 
 from ..pytorch.names import quoted
+from .row_tiles import table_lines
 from .schedule import LENGTHS, TILES, cut, rows_of, tiles_of, whole
 from .source import Kernel
 from .tiles import Dim
@@ -31,6 +33,8 @@ class Launch:
 
     def tiles(self) -> list[str]:
         """The largest tiles for each target and length of what a tile holds whole."""
+        if isinstance(self.kernel.region, Rows):
+            return table_lines(self.kernel)
         lengths = LENGTHS if whole(self.kernel) else LENGTHS[:1]
         named = ", ".join((*(dim.block for dim in cut(self.kernel)), "warps, stages"))
         lines = [f"{self.table} = {{  # {named}"]
@@ -96,6 +100,8 @@ class Launch:
     def is_short(self) -> bool:
         """Whether some target has no tiles for it where what a tile holds whole is long."""
         held, longest = whole(self.kernel), LENGTHS[-1]
+        if isinstance(self.kernel.region, Rows):
+            return False
         return bool(held) and not all(rows_of(self.kernel, each, longest) for each in TILES)
 
     def held(self) -> list[str]:

@@ -15,6 +15,9 @@ from typing import Any
 
 from .interpreter import install
 
+# The functions of a file that launch kernels.
+LAUNCHERS = {"_launch", "_launch_rows"}
+
 _LOCK = threading.Lock()
 _RAN: ContextVar[list[str] | None] = ContextVar("ran", default=None)
 
@@ -46,8 +49,8 @@ def _module(text: str, name: str, filename: str) -> types.ModuleType:
     module = types.ModuleType(name)
     module.__file__ = filename
     exec(compile(text, filename, "exec", dont_inherit=True), module.__dict__)
-    if "_launch" in module.__dict__:
-        module.__dict__["_launch"] = _telling(module.__dict__["_launch"])
+    for launcher in LAUNCHERS & module.__dict__.keys():
+        module.__dict__[launcher] = _telling(module.__dict__[launcher])
     return module
 
 

@@ -13,11 +13,12 @@ from ncdlang.analysis.adjoint import Root
 from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.split import PARTS
-from ncdlang.analysis.steps import arrays_of, terms_of
+from ncdlang.analysis.steps import Rows, arrays_of, terms_of
 from ncdlang.analysis.terms import Array, Term, reads
 
 from ..pytorch.names import comment
 from .launching import Launch
+from .row_launching import limit, rows_launch
 from .runner import Kerneled, Launcher
 from .source import Kernel
 from .splits import Parts, split_lines
@@ -168,7 +169,7 @@ class Operation:
         assert like is not None
         body = [
             f'"""{comment(self.label)}; with `keep` also what its gradient needs."""',
-            f"if not _fits({', '.join(given)}):",
+            f"if not _fits({', '.join(given)}){self._longer()}:",
             f"    made = _{self.name}_eager({', '.join(every)})",
             f"    return {self.returned(own, len(self.outputs))}",
             *self.opening(function, self.inputs),
@@ -182,7 +183,7 @@ class Operation:
         body.append(f"{made}, = made = _{self.name}_empty({', '.join(every)})")
         if self.backward is not None and self.backward.forward is not self.launcher:
             body.append("if keep:")
-            kept = Launch(self.backward.forward.kernel, self.sizes).launch(function, last)
+            kept = self._launch(self.backward.forward, function, last)
             body += [f"    {line}" for line in kept]
             body.append(f"    return {self.returned('made', len(self.outputs))}")
         if self.parts is not None:
@@ -190,9 +191,20 @@ class Operation:
             inputs = ", ".join(given)
             kernel = self.launcher.kernel
             body += split_lines(self.parts, kernel, function, last, inputs, saved)
-        body += Launch(self.launcher.kernel, self.sizes).launch(function, last)
+        body += self._launch(self.launcher, function, last)
         body.append(f"return {self.returned('made', len(self.outputs))}")
         return [*lines, *(f"    {line}" for line in body)]
+
+    def _launch(self, launcher: Launcher, function: Function, like: str) -> list[str]:
+        """The lines that run a kernel of a region, or of rows."""
+        if isinstance(launcher.region, Rows):
+            return rows_launch(launcher, function)
+        return Launch(launcher.kernel, self.sizes).launch(function, like)
+
+    def _longer(self) -> str:
+        """Where rows are too long for the kernel."""
+        limited = limit(self.launcher, self.sizes)
+        return f" or not {limited}" if limited else ""
 
     @staticmethod
     def returned(made: str, count: int) -> str:

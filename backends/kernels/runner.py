@@ -12,7 +12,7 @@ from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.plan import RESIDENT
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
-from ncdlang.analysis.steps import Library, Output, Region, Step, arrays_of, terms_of
+from ncdlang.analysis.steps import Library, Output, Region, Rows, Step, arrays_of, terms_of
 from ncdlang.analysis.terms import Array, Term, Terms, reads, subterms
 from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis
@@ -21,6 +21,7 @@ from .expressions import Unsupported
 from .grouped import write_grouped, write_grouped_sum
 from .launch import HEADER, compiled, launch
 from .library import Evaluator
+from .rows import write_held, write_sweeps
 from .scans import write_scan
 from .scatters import write_gather, write_scatter, write_sorted
 from .schedule import choose
@@ -51,11 +52,11 @@ class Call:
         return kinds.get(array.kind.name, self.dtype)
 
 
-Kerneled = Region | Recurrence | Scattered | Gathered | Grouped
+Kerneled = Region | Rows | Recurrence | Scattered | Gathered | Grouped
 
 
 class Launcher:
-    """One step and its kernel; `sorted` is the other one of a scatter.
+    """One step and its kernel; `sorted` is the other one of a scatter, `sweeps` that of long rows.
 
     The kernel of a region is compiled when it is first run.
     """
@@ -64,6 +65,7 @@ class Launcher:
         self.region: Kerneled = region
         self.name = name
         self.sorted: Kernel | None = None
+        self.sweeps: Kernel | None = None
         match region:
             case Recurrence():
                 self.kernel: Kernel = write_scan(region, name)
@@ -76,6 +78,9 @@ class Launcher:
                 self.kernel = product or write_scatter(region, name)
                 if region.collides and product is None:
                     self.sorted = write_sorted(region, f"{name}_sorted")
+            case Rows():
+                self.kernel = write_held(region, name)
+                self.sweeps = write_sweeps(region, f"{name}_sweeps")
             case Region():
                 self.kernel = write_kernel(region, name, wide_axes(region, sizes))
         self._variants: dict[frozenset[Axis], tuple[Kernel, Any]] = {}
@@ -83,7 +88,7 @@ class Launcher:
     @property
     def kernels(self) -> tuple[Kernel, ...]:
         """Its kernels."""
-        return (self.kernel,) if self.sorted is None else (self.kernel, self.sorted)
+        return tuple(k for k in (self.kernel, self.sorted, self.sweeps) if k is not None)
 
     @property
     def inputs(self) -> tuple[Array, ...]:

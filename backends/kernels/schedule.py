@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from ncdlang.analysis.plan import Region
 from ncdlang.analysis.roles import inner_folds
+from ncdlang.analysis.steps import Rows
 from ncdlang.semantics.size import Symbol, product
 
+from .row_tiles import tiles_for
 from .source import Kernel
 from .survivors import ROWS
 from .tiles import Dim
@@ -64,6 +66,8 @@ def choose(
 
     `target` is one of `TILES`; `limits` replaces its tiles by the role of the dimension.
     """
+    if isinstance(kernel.region, Rows):
+        return _rows_schedule(kernel, sizes)
     lengths = [power(length(dim, sizes)) for dim in whole(kernel)]
     longest = LENGTHS[0] if max(lengths, default=0) <= LENGTHS[0] else LENGTHS[1]
     found = row or (rows_of(kernel, target, longest) or (TILES[target][needs_more(kernel)],))[0]
@@ -78,6 +82,19 @@ def choose(
         wanted = max(power(length(dim, sizes)), SMALLEST)
         blocks.append((dim.block, wanted if is_whole(kernel, dim) else min(wanted, most[role])))
     return Schedule(tuple(blocks), warps, stages)
+
+
+def _rows_schedule(kernel: Kernel, sizes: dict[Symbol, int]) -> Schedule:
+    """The schedule of a kernel over whole rows, by their length."""
+    table = tiles_for(kernel)
+    block = max(power(length(kernel.stream, sizes)), SMALLEST)
+    block = block if block in table else max(table)
+    count, warps = table[block]
+    blocks = [(kernel.stream.block, block)]
+    if kernel.rows.axes:
+        rows = max(power(length(kernel.rows, sizes)), SMALLEST)
+        blocks.insert(0, (kernel.rows.block, min(rows, count)))
+    return Schedule(tuple(blocks), warps, 1)
 
 
 def kind_of(kernel: Kernel) -> tuple[int, int] | None:

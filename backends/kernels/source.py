@@ -10,6 +10,7 @@ from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.plan import Output, Region
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.steps import Rows
 from ncdlang.analysis.terms import Term, added, is_number, number_kind, parts, subterms
 from ncdlang.analysis.visible import certain
 from ncdlang.semantics.size import product
@@ -40,7 +41,7 @@ class Kernel:
 
     name: str
     text: str
-    region: Region | Recurrence | Scattered | Gathered | Grouped
+    region: Region | Rows | Recurrence | Scattered | Gathered | Grouped
     arguments: Arguments
     batch: tuple[Axis, ...]
     rows: Dim
@@ -68,11 +69,13 @@ def write_kernel(
     A program visits only its part of the streamed axis, by its index along the batch axis `part`.
     Raises Unsupported for a term that has no form over tiles.
     """
-    return _Writer(region, name, wide, part).write()
+    return Writer(region, name, wide, part).write()
 
 
 @dataclass(eq=False, slots=True)
-class _Writer:
+class Writer:
+    """Writes the kernel of a region."""
+
     region: Region
     name: str
     wide: frozenset[Axis]
@@ -105,6 +108,7 @@ class _Writer:
     # ---- the whole -------------------------------------------------------------------------------
 
     def write(self) -> Kernel:
+        """The whole kernel. Raises Unsupported for a term that has no form over tiles."""
         region = self.region
         before = Scope([], 1, {})
         batch = Dim("batch", region.batch)

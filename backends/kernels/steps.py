@@ -9,13 +9,14 @@ from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import IDENTITY, Scattered
-from ncdlang.analysis.steps import Library, Region, Step, arrays_of
+from ncdlang.analysis.steps import Library, Region, Rows, Step, arrays_of
 from ncdlang.analysis.terms import Array
 from ncdlang.semantics.types import Axis
 
 from ..pytorch.code import number
 from .foreign import called
 from .launching import Launch
+from .row_launching import limit, one_part, room_lines, rows_launch
 from .runner import Launcher, Program
 from .source import Kernel
 from .torch_text import TorchWriter
@@ -33,11 +34,13 @@ def write_steps(
     for step in program.steps:
         launcher = program.launchers.get(step)
         if launcher is not None:
-            lines.append(f"if {guard}:")
+            limited = limit(launcher, function.sizes)
+            lines.append(f"if {guard} and {limited}:" if limited else f"if {guard}:")
             lines += [f"    {line}" for line in launched(launcher, function, like)]
             lines.append("else:")
             inner = function.writer(program.terms, like, exact)
-            lines += [f"    {line}" for line in library_lines(step, inner, function)]
+            eager = [*one_part(step, function), *library_lines(step, inner, function)]
+            lines += [f"    {line}" for line in eager]
             continue
         lines += library_lines(step, writer, function)
     return lines
@@ -50,6 +53,8 @@ def launched(launcher: Launcher, function: Function, like: str) -> list[str]:
         return _ordered(launcher.kernel, step, function, like)
     if isinstance(step, Scattered):
         return scatter_launch(launcher, function, like)
+    if isinstance(step, Rows):
+        return [*room_lines(launcher, function, like), *rows_launch(launcher, function)]
     rooms = [
         f"{function.array(array)} = {room_for(array, function, like)}" for array in arrays_of(step)
     ]
@@ -68,6 +73,12 @@ def library_lines(
             for array, term in made:
                 text = writer.whole(term, array.axes, format_of(array))
                 writer.lines.append(f"{function.array(array)} = {text}")
+        case Rows():
+            for output in step.outputs:
+                if output.array in arrays:
+                    array = output.array
+                    text = writer.whole(output.written, array.axes, format_of(array))
+                    writer.lines.append(f"{function.array(array)} = {text}")
         case Library():
             text = writer.whole(step.term, step.array.axes, format_of(step.array))
             writer.lines.append(f"{function.array(step.array)} = {text}")

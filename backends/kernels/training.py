@@ -15,7 +15,9 @@ from ncdlang.analysis.adjoint import (
 )
 from ncdlang.analysis.gathers import written_back
 from ncdlang.analysis.plan import Planner
-from ncdlang.analysis.steps import Library, Plan, Region, Step, terms_of
+from ncdlang.analysis.row_gradient import rows_gradient, with_saved
+from ncdlang.analysis.rows import with_columns
+from ncdlang.analysis.steps import Library, Plan, Region, Rows, Step, terms_of
 from ncdlang.analysis.terms import Array, reads
 from ncdlang.semantics.size import Symbol
 
@@ -31,10 +33,14 @@ if TYPE_CHECKING:
 class Backward:
     """The backward pass of one region: what forward has to keep, and the kernels."""
 
-    def __init__(self, region: Region, name: str, sizes: Mapping[Symbol, int]) -> None:
+    def __init__(self, region: Region | Rows, name: str, sizes: Mapping[Symbol, int]) -> None:
         self.region = region
-        self.gradient: Gradient = gradient(region)
-        kept = with_outputs(region, self.gradient.saved)
+        if isinstance(region, Rows):
+            self.gradient: Gradient = rows_gradient(region)
+            kept = with_saved(region, self.gradient.saved)
+        else:
+            self.gradient = gradient(region)
+            kept = with_outputs(region, self.gradient.saved)
         self.forward = Launcher(kept, f"{name}_kept", sizes)
         planner = Planner(region.terms, sizes, STATISTIC)
         # What is still to be summed, or was summed down to a few entries, stays in f32.
@@ -42,9 +48,8 @@ class Backward:
         for array in self.gradient.statistics:
             planner.make(array)
         self.results = planned(planner, self.gradient, short)
-        self.program = Program(
-            region.terms, tuple(planner.steps), sizes, f"{name}_backward", exact=True
-        )
+        steps = tuple(with_columns(region.terms, planner.steps, self.results))
+        self.program = Program(region.terms, steps, sizes, f"{name}_backward", exact=True)
 
     def gradients(self, arrays: Arrays, call: Call) -> dict[Array, torch.Tensor]:
         """The gradients of the arrays that the region reads, in their own shapes."""
@@ -90,7 +95,7 @@ class StepBackward:
 
     def __init__(self, launcher: Launcher, sizes: Mapping[Symbol, int]) -> None:
         step = launcher.region
-        assert not isinstance(step, Region)
+        assert not isinstance(step, Region | Rows)
         self.region = step
         self.forward = launcher
         self.gradient, scan = step_gradient(step)
@@ -134,7 +139,7 @@ class Runner:
         if step not in self._backwards:
             launcher = self.program.launchers[step]
             try:
-                if isinstance(step, Region):
+                if isinstance(step, Region | Rows):
                     self._backwards[step] = Backward(step, launcher.name, self.sizes)
                 else:
                     self._backwards[step] = StepBackward(launcher, self.sizes)

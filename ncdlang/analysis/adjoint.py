@@ -79,7 +79,7 @@ def gradient(region: Region) -> Gradient:
     """The gradient of a region. Raises NoGradient."""
     if not is_steady(region):
         raise NoGradient("a result depends on a maximum, which has no derivative everywhere")
-    return _Reverse(region, region.terms).run()
+    return Reverse(region, region.terms).run()
 
 
 def step_gradient(
@@ -115,7 +115,7 @@ def step_gradient(
 
 def _pulled(terms: Terms, starts: Mapping[Term, Term]) -> tuple[Root, ...]:
     """The gradients of the arrays that pointwise terms read, from those of the terms."""
-    reverse = _Reverse(None, terms)
+    reverse = Reverse(None, terms)
     adjoint: Cotangents = {}
     for term, found in starts.items():
         reverse.add(adjoint, term, found)
@@ -170,7 +170,7 @@ def _moved(region: Region, term: Term, extrema: list[Term], seed: int, shift: fl
     return float(found)
 
 
-class _Reverse:
+class Reverse:
     """One backward pass over the terms of a region."""
 
     def __init__(self, region: Region | None, terms: Terms) -> None:

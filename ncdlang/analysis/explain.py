@@ -14,9 +14,11 @@ from ncdlang.analysis.proof import ratio
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.region_cost import StepCost, step_cost, unknown_sizes
 from ncdlang.analysis.roles import inner_folds
+from ncdlang.analysis.row_report import rows_lines
 from ncdlang.analysis.scatters import Scattered
+from ncdlang.analysis.separate import Refusal
 from ncdlang.analysis.split import LEAST_TILES
-from ncdlang.analysis.steps import Library, Plan, Region, Step, arrays_of
+from ncdlang.analysis.steps import Library, Plan, Region, Rows, Step, arrays_of
 from ncdlang.analysis.terms import Term, ordered, reads, subterms
 from ncdlang.analysis.visible import Range, certain, visible
 from ncdlang.analysis.wording import Wording, engineering, names
@@ -45,12 +47,17 @@ def explain(
     products = [step for step in plan.steps if isinstance(step, Grouped)]
     if products:
         streams += f", {_count(len(products), 'grouped product')}"
+    over = sum(isinstance(step, Rows) for step in plan.steps)
+    if over:
+        streams += f", {_count(over, 'kernel')} over rows"
     rest = f"{_count(left, 'piece')} {'is' if left == 1 else 'are'} left to the library"
     lines = [f"{title}: {streams}, {rest}."]
     for step in steps:
         lines.append("")
         if isinstance(step, Region):
             lines += _region(step)
+        elif isinstance(step, Rows):
+            lines += rows_lines(step, _line) + _refused(plan, step.refusal)
         elif isinstance(step, Recurrence):
             lines += _recurrence(step)
         elif isinstance(step, Scattered):
@@ -359,13 +366,17 @@ def _recurrence(step: Recurrence) -> list[str]:
 def _library(plan: Plan, step: Library) -> list[str]:
     words = Wording(plan.opened.terms)
     lines = [f"Library {_typed(str(step.array), step.array.axes)} = {words.of(step.term, True)}"]
-    if step.refusal is not None:
-        term = step.refusal.term
-        lines.append(_line("refused", f"`{words.of(term, True)}` {step.refusal.reason}"))
-        span = plan.opened.terms.spans.get(term)
-        if span is not None:
-            lines.append(_line("", f"at {place(span)}"))
-    return lines
+    return lines + _refused(plan, step.refusal)
+
+
+def _refused(plan: Plan, refusal: Refusal | None) -> list[str]:
+    """Why something does not stream, and where that stands."""
+    if refusal is None:
+        return []
+    words = Wording(plan.opened.terms)
+    lines = [_line("refused", f"`{words.of(refusal.term, True)}` {refusal.reason}")]
+    span = plan.opened.terms.spans.get(refusal.term)
+    return [*lines, _line("", f"at {place(span)}")] if span is not None else lines
 
 
 def place(span: Span) -> str:

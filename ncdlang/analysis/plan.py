@@ -18,6 +18,7 @@ from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.proof import agrees, grows
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics, summands
+from ncdlang.analysis.rows import barrier_of, others_in, row_pieces, rows_of, together
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.separate import Refusal, Separation, under_condition
 from ncdlang.analysis.shifted import shifted
@@ -101,6 +102,7 @@ class Planner:
         # A piece is planned anew with every try of what it is in; its own try fails once.
         self._refused: dict[Term, Refusal | None] = {}
         self._arrays: dict[Term, Array] = {}
+        self._inner: set[Array] = set()
 
     def make(self, array: Array) -> None:
         """An array that is made of a term of its own, before all that reads it."""
@@ -109,14 +111,19 @@ class Planner:
 
     def run(self, roots: list[Root], partial: frozenset[str] = frozenset()) -> tuple[Array, ...]:
         """The arrays of the roots, each over its axes in order; `partial` ones are pieces too."""
-        results: list[Array] = []
-        for name, axes, term in roots:
+        results: dict[int, Array] = {}
+        # What rows need made before is there, then, for what is pointwise on it.
+        order = sorted(range(len(roots)), key=lambda i: barrier_of(roots[i][2]) is None)
+        for place in order:
+            name, axes, term = roots[place]
             kind = self.piece if self.piece is not None and name in partial else kind_of(term)
             array = Array(name, axes, kind, (), "made", term)
             self._root(array, under_condition(self.terms, term))
-            results.append(array)
-        self.steps = merged(joined(self.terms, self.steps, set(results)), self._holds_columns)
-        return tuple(results)
+            results[place] = array
+        made = tuple(results[i] for i in range(len(roots)))
+        steps = merged(joined(self.terms, self.steps, set(made)), self._holds_columns)
+        self.steps = together(steps)
+        return made
 
     def add(self, step: Recurrence | Scattered | Foreign) -> None:
         """A step that is opened as it is; what it sums over is made before."""
@@ -139,7 +146,7 @@ class Planner:
         term = under_condition(self.terms, term)
         if term.op == "load" or not any(is_fold(t) for t in subterms(term)):
             return term
-        if self._kept(term) is not None:
+        if self._kept(term) is not None and barrier_of(term) is None:
             # No kernel makes it whole, and what streams in it would be worked out twice.
             return term
         return self._read(term)
@@ -188,6 +195,12 @@ class Planner:
             del self.choices[choices:]
             self.made = made
         refusal = self._refused.get(term) or self._kept(term)
+        barrier = barrier_of(term)
+        if barrier is not None:
+            rows = self._before(term, barrier)
+            told = None if array in self._inner else refusal
+            self.steps.append(rows_of(self.terms, array, rows, barrier, told))
+            return
         if refusal is None and is_gather(array, term):
             self.steps.append(Gathered(self.terms, array, self._alone(term, is_bare=True)))
             return
@@ -243,11 +256,23 @@ class Planner:
                 )
         return None
 
-    def _cut_folds(self, whole: Term) -> Term:
+    def _before(self, term: Term, barrier: frozenset[Axis]) -> Term:
+        """A term over rows, with the folds in it that are not along them made before."""
+        others = others_in(term, barrier, lambda piece: self._main(piece) is not None)
+        return self.terms.map(
+            term, lambda now: self._read(now) if now in others or now in self.made else None
+        )
+
+    def _cut_folds(self, whole: Term, is_inside: bool = False) -> Term:
         """A term of no region, with the regions in it made before."""
+        rows = set(row_pieces(whole, is_inside))
+        if is_inside:
+            # The fold round them says why it does not stream.
+            self._inner |= {self._arrays.get(piece) or self._array(piece) for piece in rows}
+        whole = self.terms.map(whole, lambda now: self._read(now) if now in rows else None)
         pieces = pieces_round(whole, outermost(whole, is_fold), lambda piece: piece is not whole)
         chosen = {p for p in pieces if p is not whole and self._main(p) is not None}
-        return self._replaced(whole, chosen, self._cut_folds)
+        return self._replaced(whole, chosen, lambda body: self._cut_folds(body, True))
 
     def _replaced(self, whole: Term, pieces: set[Term], inside: Callable[[Term], Term]) -> Term:
         """Read the pieces, and all that was made before, as arrays; go on inside other folds."""
@@ -275,7 +300,10 @@ class Planner:
         kind = kind_of(term)
         if kind.name == "real" and self.piece is not None:
             kind = self.piece
-        array = Array(name, ordered(term), kind, (), "made", term)
+        # Rows lie along memory.
+        barrier = barrier_of(term) or frozenset[Axis]()
+        axes = tuple(sorted(ordered(term), key=lambda axis: axis in barrier))
+        array = Array(name, axes, kind, (), "made", term)
         self._arrays[term] = array
         return array
 

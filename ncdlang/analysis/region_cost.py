@@ -15,7 +15,7 @@ from ncdlang.analysis.plan import RESIDENT
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.roles import inner_folds
 from ncdlang.analysis.scatters import Scattered
-from ncdlang.analysis.steps import Library, Region, Step, arrays_of, terms_of
+from ncdlang.analysis.steps import Library, Region, Rows, Step, arrays_of, terms_of
 from ncdlang.analysis.terms import Array, Term, ordered, reads, subterms
 from ncdlang.analysis.visited import visited
 from ncdlang.records import record
@@ -167,7 +167,7 @@ def _axes(step: Step) -> set[Axis]:
 
 
 def _plain_cost(
-    step: Library | Recurrence | Scattered | Gathered | Grouped | Foreign,
+    step: Rows | Library | Recurrence | Scattered | Gathered | Grouped | Foreign,
     sizes: Mapping[Symbol, int],
     device: Device,
     dtype: str,

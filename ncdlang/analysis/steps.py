@@ -12,7 +12,7 @@ from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.separate import Refusal
-from ncdlang.analysis.terms import Array, Term, Terms, reads
+from ncdlang.analysis.terms import Array, Term, Terms, reads, subterms
 from ncdlang.records import record
 from ncdlang.semantics.types import Axis
 
@@ -55,7 +55,32 @@ class Library:
     refusal: Refusal | None = None
 
 
-Step = Region | Library | Recurrence | Scattered | Gathered | Grouped | Foreign
+@record(eq=False)
+class Rows:
+    """One kernel over whole rows: folds along `barrier`, and results that have it themselves.
+
+    Results are over the axes of `batch` and `rows`, with the barrier or without, as they were
+    `written`. One with `columns` is a sum over rows, of those that a program has: it has the axis
+    `part` besides. `refusal` says why nothing streams along the barrier.
+    """
+
+    terms: Terms
+    batch: tuple[Axis, ...]
+    rows: tuple[Axis, ...]
+    barrier: tuple[Axis, ...]
+    outputs: tuple[Output, ...]
+    refusal: Refusal | None = None
+    part: Axis | None = None
+
+    @property
+    def folds(self) -> tuple[Term, ...]:
+        """The folds along the barrier, each after those that it waits for."""
+        own = frozenset(self.barrier)
+        found = subterms(*(output.written for output in self.outputs))
+        return tuple(t for t in found if t.op == "fold" and frozenset(t.bound) == own)
+
+
+Step = Region | Rows | Library | Recurrence | Scattered | Gathered | Grouped | Foreign
 
 
 @record(eq=False)
@@ -127,18 +152,25 @@ def merged(steps: list[Step], holds: Callable[[Region], bool]) -> list[Step]:
             kinds = {o.columns for o in (*old.outputs, *step.outputs) if o.columns}
             if len(kinds) > 1 and not (holds(old) and holds(step)):
                 continue
-            if _waits(step, kept[place:]):
-                # What was made earlier may still be made later, if nothing has read it.
-                if any(_waits(other, [old]) for other in (*kept[place + 1 :], step)):
-                    continue
-                del kept[place]
-                kept.append(_together(old, step))
-            else:
-                kept[place] = _together(old, step)
-            break
+            if placed(kept, place, step, _together(old, step)):
+                break
         else:
             kept.append(step)
     return kept
+
+
+def placed(kept: list[Step], place: int, step: Step, joint: Step) -> bool:
+    """Put what a step and the one at a place become together where both can stand, if they can."""
+    old = kept[place]
+    if waits(step, kept[place:]):
+        # What was made earlier may still be made later, if nothing has read it.
+        if any(waits(other, [old]) for other in (*kept[place + 1 :], step)):
+            return False
+        del kept[place]
+        kept.append(joint)
+    else:
+        kept[place] = joint
+    return True
 
 
 def _together(old: Region, new: Region) -> Region:
@@ -162,7 +194,7 @@ def _alike(old: Region, new: Region) -> bool:
     )
 
 
-def _waits(step: Step, before: list[Step]) -> bool:
+def waits(step: Step, before: list[Step]) -> bool:
     """Whether a step reads what one of the steps before makes."""
     made = {array for other in before for array in arrays_of(other)}
     return not made.isdisjoint(reads(*terms_of(step)))
@@ -170,7 +202,7 @@ def _waits(step: Step, before: list[Step]) -> bool:
 
 def arrays_of(step: Step) -> tuple[Array, ...]:
     """The arrays that a step makes."""
-    if isinstance(step, Region):
+    if isinstance(step, Region | Rows):
         return tuple(o.array for o in step.outputs)
     return step.arrays if isinstance(step, Foreign) else (step.array,)
 
@@ -180,6 +212,8 @@ def terms_of(step: Step) -> tuple[Term, ...]:
     match step:
         case Region():
             return tuple(output.term for output in step.outputs)
+        case Rows():
+            return tuple(output.written for output in step.outputs)
         case Recurrence():
             return step.factor, step.offset
         case Scattered() | Gathered() | Grouped() | Foreign():
