@@ -65,7 +65,8 @@ diagram norm_linear(X: [t m], W: [f m]) -> [t f] {
 }
 """
 LIBRARY = ncdlang.loads(TEXT)
-SIZES = dict(t=5, m=37, b=3, y=3, x=7, q=6, k=4, e=3, h=2, d=2, n=9, v=11)
+LENGTHS = (5, 37, 3, 3, 7, 6, 4, 3, 2, 2, 9, 11)
+SIZES = dict(zip("tmbyxqkehdnv", LENGTHS, strict=True))
 FEW = ("rows", "norm_affine", "residual", "shown")
 REST = ("logs", "unit", "across", "image", "causal", "masked", "wide", "post", "both_ways")
 REST += ("numbers", "one_row", "looked_up", "columns")

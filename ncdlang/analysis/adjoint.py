@@ -186,6 +186,7 @@ class Reverse:
             )
 
     def run(self) -> Gradient:
+        """The gradient of the region. Raises NoGradient."""
         adjoint: Cotangents = {}
         given = self._recovered()
         for output, array in zip(self.region.outputs, self.cotangents, strict=True):
@@ -330,6 +331,7 @@ class Reverse:
         return self.terms.fold("sum", axes, found)
 
     def through(self, adjoint: Cotangents, term: Term, found: Term) -> None:
+        """Hand the cotangent of an elementwise operation on to its arguments. Raises NoGradient."""
         for position, arg in enumerate(term.args):
             if number_kind(arg) != "real" or not self._varies(arg):
                 continue

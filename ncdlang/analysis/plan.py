@@ -18,7 +18,14 @@ from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.proof import agrees, grows
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics, summands
-from ncdlang.analysis.rows import barrier_of, others_in, row_pieces, rows_of, together
+from ncdlang.analysis.rows import (
+    barrier_of,
+    others_in,
+    row_pieces,
+    rows_of,
+    shared_rows,
+    together,
+)
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.separate import Refusal, Separation, under_condition
 from ncdlang.analysis.shifted import shifted
@@ -153,6 +160,8 @@ class Planner:
 
     def _alone(self, term: Term, is_bare: bool = False) -> Term:
         """A term with its folds made before: what is pointwise round them too, unless bare."""
+        if not is_bare and barrier_of(term) is not None:
+            return self._read(term)
         folds = outermost(term, is_fold)
         chosen = set(folds) if is_bare else pieces_round(term, folds)
         return self._replaced(term, chosen, lambda body: body)
@@ -198,6 +207,9 @@ class Planner:
         barrier = barrier_of(term)
         if barrier is not None:
             rows = self._before(term, barrier)
+            if barrier_of(rows) != barrier:
+                self._make(array, rows)
+                return
             told = None if array in self._inner else refusal
             self.steps.append(rows_of(self.terms, array, rows, barrier, told))
             return
@@ -258,6 +270,10 @@ class Planner:
 
     def _before(self, term: Term, barrier: frozenset[Axis]) -> Term:
         """A term over rows, with the folds in it that are not along them made before."""
+        shared = shared_rows(term, barrier)
+        term = self.terms.map(term, lambda now: self._read(now) if now in shared else None)
+        if barrier_of(term) != barrier:
+            return term
         others = others_in(term, barrier, lambda piece: self._main(piece) is not None)
         return self.terms.map(
             term, lambda now: self._read(now) if now in others or now in self.made else None

@@ -53,9 +53,31 @@ def barrier_of(term: Term) -> Axes | None:
         barrier = frozenset(fold.bound)
         if barrier <= term.axes and fold.axes | barrier == term.axes:
             own = [t for t in subterms(term) if t.op == "fold" and frozenset(t.bound) == barrier]
-            if all(_is_held(fold) for fold in own):
+            if all(_is_held(fold) for fold in own) and _reads_twice(term, barrier):
                 return barrier
     return None
+
+
+def _reads_twice(term: Term, barrier: Axes) -> bool:
+    """Whether the result is made of what its folds run over, not of other entries only."""
+    outside = _above(term, barrier)
+    bodies = [t.args[0] for t in outside if t.op == "fold" and frozenset(t.bound) == barrier]
+    inside = set(subterms(*bodies))
+    return any(t in inside and t.axes == term.axes for t in outside)
+
+
+def _above(term: Term, barrier: Axes) -> list[Term]:
+    """The subterms that stand outside of the folds along some axes, with these folds."""
+    found: dict[Term, None] = {}
+    pending = [term]
+    while pending:
+        now = pending.pop()
+        if now in found:
+            continue
+        found[now] = None
+        if not (now.op == "fold" and frozenset(now.bound) == barrier):
+            pending += now.args
+    return list(found)
 
 
 def _is_held(fold: Term) -> bool:
@@ -79,6 +101,20 @@ def _is_plain(term: Term) -> bool:
     """Whether every coordinate of what a term reads has one axis at most."""
     loads = (t for t in subterms(term) if t.op == "load")
     return all(len(arg.axes) <= 1 for load in loads for arg in load.args)
+
+
+def shared_rows(term: Term, barrier: Axes) -> list[Term]:
+    """The terms over rows that stand both inside of a fold over other axes and outside of them."""
+
+    def is_other(now: Term) -> bool:
+        return is_fold(now) and frozenset(now.bound) != barrier
+
+    inside = set(subterms(*(fold.args[0] for fold in outermost(term, is_other))))
+
+    def is_shared(now: Term) -> bool:
+        return now is not term and now in inside and barrier_of(now) == barrier
+
+    return [t for t in outermost(term, lambda t: is_other(t) or is_shared(t)) if not is_other(t)]
 
 
 def others_in(term: Term, barrier: Axes, streams: Callable[[Term], bool]) -> set[Term]:
