@@ -201,7 +201,7 @@ class _Held(_Rows):
 class _Sweeps(_Rows):
     """Rows that are longer than a tile."""
 
-    told = "two sweeps over"
+    told = "sweeps over"
 
     def write(self) -> Kernel:
         before, _ = self.opened()
@@ -214,7 +214,7 @@ class _Sweeps(_Rows):
         after = Scope([], 1, before.env, before=before)
         self.products.root = before
         opening = self._start()
-        loops = self._loops(before)
+        loops = self._loops(before) if self.region.folds else []
         after.folds = dict(self.states)
         env = {**before.env, **dict.fromkeys(self.step.barrier, self.stream)}
         second = Scope([], 2, env, (after,), after.folds)

@@ -42,7 +42,7 @@ def write_steps(
             eager = [*one_part(step, function), *library_lines(step, inner, function)]
             lines += [f"    {line}" for line in eager]
             continue
-        lines += library_lines(step, writer, function)
+        lines += [*one_part(step, function), *library_lines(step, writer, function)]
     return lines
 
 

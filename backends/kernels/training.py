@@ -15,8 +15,9 @@ from ncdlang.analysis.adjoint import (
 )
 from ncdlang.analysis.gathers import written_back
 from ncdlang.analysis.plan import Planner
-from ncdlang.analysis.row_gradient import rows_gradient, with_saved
-from ncdlang.analysis.rows import with_columns
+from ncdlang.analysis.row_gradient import rows_gradient, with_picked, with_saved
+from ncdlang.analysis.rows import pointwise, together, with_columns
+from ncdlang.analysis.split import PARTS
 from ncdlang.analysis.steps import Library, Plan, Region, Rows, Step, terms_of
 from ncdlang.analysis.terms import Array, reads
 from ncdlang.semantics.size import Symbol
@@ -41,6 +42,7 @@ class Backward:
         else:
             self.gradient = gradient(region)
             kept = with_outputs(region, self.gradient.saved)
+        self.gradient = with_picked(region.terms, self.gradient)
         self.forward = Launcher(kept, f"{name}_kept", sizes)
         planner = Planner(region.terms, sizes, STATISTIC)
         # What is still to be summed, or was summed down to a few entries, stays in f32.
@@ -48,7 +50,8 @@ class Backward:
         for array in self.gradient.statistics:
             planner.make(array)
         self.results = planned(planner, self.gradient, short)
-        steps = tuple(with_columns(region.terms, planner.steps, self.results))
+        rows = together(pointwise(region.terms, planner.steps))
+        steps = tuple(with_columns(region.terms, rows, self.results))
         self.program = Program(region.terms, steps, sizes, f"{name}_backward", exact=True)
 
     def gradients(self, arrays: Arrays, call: Call) -> dict[Array, torch.Tensor]:
@@ -160,7 +163,7 @@ class Runner:
         """Whether it can run step by step: forward and backward by regions and the library."""
         backwards = [self.backward(region) for region in self.program.launchers]
         steps = [s for each in backwards if each is not None for s in each.program.steps]
-        return all(isinstance(step, Region | Library) for step in (*self.plan.steps, *steps))
+        return all(isinstance(s, Region | Library | Rows) for s in (*self.plan.steps, *steps))
 
     def run(self, inputs: Arrays, call: Call) -> tuple[tuple[torch.Tensor, ...], tuple[str, ...]]:
         """The results with the lifted dimension in front, and the names of the kernels that ran."""
@@ -185,6 +188,11 @@ def run_steps(
     """
     ran: list[str] = []
     for step in program.steps:
+        if isinstance(step, Rows):
+            # These kernels only run in files.
+            call.sizes.setdefault(PARTS, 1)
+            program.evaluate([(o.array, o.written) for o in step.outputs], arrays, call)
+            continue
         if not isinstance(step, Region | Library):
             raise Unsupported("only regions run step by step")
         launcher = program.launchers.get(step)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 import random
 
-from ncdlang.analysis.adjoint import Gradient, NoGradient, Reverse
+from ncdlang.analysis.adjoint import Gradient, NoGradient, Reverse, Root
 from ncdlang.analysis.proof import POINTS, TOLERANCE, Point, length_for
 from ncdlang.analysis.steps import Output, Region, Rows
-from ncdlang.analysis.terms import Term, ordered
+from ncdlang.analysis.terms import Term, Terms, ordered
 from ncdlang.records import replace
 
 
@@ -28,6 +28,39 @@ def rows_gradient(step: Rows) -> Gradient:
 def with_saved(step: Rows, further: tuple[Output, ...]) -> Rows:
     """A step that makes further arrays, of folds that it has."""
     return replace(step, outputs=(*step.outputs, *further))
+
+
+def with_picked(terms: Terms, found: Gradient) -> Gradient:
+    """The gradient with reads at one place of each row, as `L[n, T[n]]`, part of that of the rows.
+
+    It is where the axis is that place: nothing is scattered into an array of its own.
+    """
+    roots = list(found.roots)
+    for root in found.roots:
+        if root.read is None:
+            continue
+        for place, whole in enumerate(roots):
+            term = _picked(terms, root, whole)
+            if term is not None:
+                roots[place] = replace(whole, term=terms.apply("add", whole.term, term))
+                roots.remove(root)
+                break
+    return replace(found, roots=tuple(roots))
+
+
+def _picked(terms: Terms, root: Root, whole: Root) -> Term | None:
+    """The gradient of a read at places over the axes of a whole one, None where it has others."""
+    if root.read is None or whole.read is not None or whole.array is not root.array or whole.rest:
+        return None
+    if len(whole.axes) != len(root.read.args):
+        return None
+    pairs = list(zip(whole.axes, root.read.args, strict=True))
+    places = [(axis, arg) for axis, arg in pairs if arg is not terms.index(axis)]
+    known = frozenset(axis for axis, arg in pairs if arg is terms.index(axis))
+    if len(places) != 1 or not places[0][1].axes | root.term.axes <= known:
+        return None
+    is_there = terms.apply("eq", terms.index(places[0][0]), places[0][1])
+    return terms.apply("select", is_there, root.term, terms.number(0.0))
 
 
 class _Rows(Reverse):

@@ -250,6 +250,24 @@ def _full(rows: Rows) -> set[Array]:
     return {load.data for load in loads if load.axes == axes}
 
 
+def pointwise(terms: Terms, steps: Iterable[Step]) -> list[Step]:
+    """What is pointwise on arrays as kernels over rows without folds.
+
+    PyTorch would take a pass for each operation. What has one axis only is short.
+    """
+    return [_row_by_row(terms, s) if isinstance(s, Library) else s for s in steps]
+
+
+def _row_by_row(terms: Terms, step: Library) -> Step:
+    term, axes = step.term, step.array.axes
+    is_plain = number_kind(term) == "real" and term.op != "load" and step.refusal is None
+    if len(axes) < 2 or term.axes != frozenset(axes) or not is_plain:
+        return step
+    if any(is_fold(t) for t in subterms(term)) or not reads(term):
+        return step
+    return Rows(terms, (), axes[:-1], axes[-1:], (Output(step.array, term, (), term),))
+
+
 # ---- sums over rows -----------------------------------------------------------------------------
 
 
