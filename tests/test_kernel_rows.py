@@ -12,6 +12,7 @@ import pytest
 import torch
 from kernel_judge import judged
 from ncdlang.backends.kernels import row_tiles
+from ncdlang.backends.kernels.loading import loaded
 from ncdlang.backends.kernels.training import Runner
 
 import ncdlang
@@ -22,6 +23,7 @@ from ncdlang.analysis.plan import make_plan
 from ncdlang.analysis.steps import Library, Plan, Region, Rows, arrays_of
 
 TEXT = """
+use std.loss.{cross_entropy}
 use std.nn.{rms_norm, layer_norm, linear}
 diagram rows(X: [t m]) -> [t m] { return softmax[m](X) }
 diagram logs(X: [b t m]) -> [b t m] { return log_softmax[m](X) }
@@ -53,6 +55,12 @@ diagram numbers(X: [t m]) -> ([t m], [t], [t]) {
   return softmax[m](X), logsumexp[m](X), mean[m](X)
 }
 diagram largest(X: [t m]) -> [t m] { return Y[t m] = X[t m] / max[m](abs(X[t m])) }
+diagram entropy(L: [n v], T: N(v)[n]) -> [n] { return cross_entropy[v](L, T) }
+diagram chosen(L: [n v], T: N(v)[n]) -> ([n v], [n]) {
+  P = softmax[v](L)
+  Z[n] = P[n, T[n]]
+  return P, Z
+}
 diagram one_row(X: [m]) -> [m] { return softmax[m](X) }
 diagram looked_up(E: [v m], T: N(v)[t]) -> [t m] { return softmax[m](E[T[t], m]) }
 diagram columns(X: [t m], W: [t e]) -> [m e] {
@@ -69,7 +77,7 @@ LENGTHS = (5, 37, 3, 3, 7, 6, 4, 3, 2, 2, 9, 11)
 SIZES = dict(zip("tmbyxqkehdnv", LENGTHS, strict=True))
 FEW = ("rows", "norm_affine", "residual", "shown")
 REST = ("logs", "unit", "across", "image", "causal", "masked", "wide", "post", "both_ways")
-REST += ("numbers", "one_row", "looked_up", "columns")
+REST += ("entropy", "chosen", "numbers", "one_row", "looked_up", "columns")
 
 
 def plan_of(name: str) -> Plan:
@@ -98,6 +106,41 @@ def test_its_gradient_is_one_kernel_with_sums_over_rows_in_parts() -> None:
     assert first.part is not None
     assert len(first.outputs) == 3
     assert all(isinstance(step, Library) and step.term.bound == (first.part,) for step in rest)
+
+
+def test_a_read_at_one_place_of_each_row_needs_no_scatter() -> None:
+    runner = Runner(plan_of("entropy"), {})
+    backward = runner.backward(runner.plan.steps[0])
+    assert backward is not None
+    assert [type(step) for step in backward.program.steps] == [Rows]
+
+
+def test_what_is_added_to_its_norm_is_made_once() -> None:
+    """The rows that a sum over other axes and the result share are made first."""
+    text = """
+use std.nn.{rms_norm, linear}
+diagram f(X: [t m], W: [m n]) -> [t m] {
+  N = rms_norm[m](X)
+  H[t n] = relu(N[t m] * W[m n])
+  return rms_norm[m](N + linear[n -> m](H))
+}
+"""
+    diagram = ncdlang.loads(text).program.diagram("f")
+    assert diagram is not None
+    steps = make_plan(open_diagram(diagram)).steps
+    rows = [step for step in steps if isinstance(step, Rows)]
+    assert [len(step.folds) for step in rows] == [1, 1]
+
+
+def test_products_of_matrices_are_no_rows() -> None:
+    """Their folds run over an axis that the result has as well, but over other entries."""
+    text = """
+use std.nn.{linear}
+diagram f[n](X: [m]) -> [m] { return linear[n -> m](relu(linear[m -> n](X))) }
+"""
+    diagram = ncdlang.loads(text).program.diagram("f")
+    assert diagram is not None
+    assert not [s for s in make_plan(open_diagram(diagram)).steps if isinstance(s, Rows)]
 
 
 def test_what_streams_still_streams() -> None:
@@ -200,6 +243,16 @@ def test_any_strides() -> None:
     (mine,) = torch.autograd.grad(made, x, start)
     (theirs,) = torch.autograd.grad(torch.softmax(x, -1), x, start)
     assert torch.allclose(mine, theirs, atol=1e-6)
+
+
+def test_pytorch_knows_the_operation() -> None:
+    module = loaded(LIBRARY.source("norm_affine", backend="triton"))
+    tensors = [torch.randn(1, 5), torch.randn(2, 3, 5), torch.randn(1, 5)]
+    given = [tensor.requires_grad_() for tensor in tensors]
+    found = torch.library.opcheck(module.norm_affine_x_1, (*given, 3, 5, True))
+    assert set(found.values()) == {"SUCCESS"}
+    wide = [tensor.detach().double().requires_grad_() for tensor in tensors]
+    assert torch.autograd.gradcheck(lambda *t: module.norm_affine_x_1(*t, 3, 5, True)[0], wide)
 
 
 # ---- on GPUs that are not here ------------------------------------------------------------------

@@ -16,6 +16,8 @@ from .tiles import Dim
 
 SMALLEST = 16
 MOST_TILED = 2
+# Rows of a tile that are folded and nothing else, one for each warp.
+FOLDED_ROWS = 4
 WIDE_INNER = 64
 
 Row = tuple[int, int, int, int, int]
@@ -132,6 +134,20 @@ def _tiled(kernel: Kernel) -> int:
     return sum(1 for axes in arrays if axes & rows and axes & streamed)
 
 
+def _folds_rows(kernel: Kernel) -> bool:
+    """Whether a kernel takes folds alone, without products, of rows that lie along memory.
+
+    It waits for memory only: many programs with long tiles of few rows keep that busy.
+    """
+    region = kernel.region
+    if not isinstance(region, Region) or kernel.columns or kernel.inner or not kernel.rows.axes:
+        return False
+    rows, streamed = frozenset(kernel.rows.axes), frozenset(region.stream)
+    every = [array.axes for array in kernel.arguments.arrays]
+    tiled = [axes for axes in every if streamed <= frozenset(axes) and rows & frozenset(axes)]
+    return bool(tiled) and all(axes[-1] in streamed for axes in tiled)
+
+
 def rows_of(kernel: Kernel, target: str, longest: int) -> tuple[Row, ...]:
     """The default tiles of a kernel, then the others that survived compiling for the target.
 
@@ -139,6 +155,10 @@ def rows_of(kernel: Kernel, target: str, longest: int) -> tuple[Row, ...]:
     may be none. A kind of kernel that was not compiled has the tiles of the next larger one.
     """
     default, kind = TILES[target][needs_more(kernel)], kind_of(kernel)
+    if _folds_rows(kernel):
+        rows, streamed, columns, _, stages = default
+        length = max(rows * streamed // FOLDED_ROWS**2, SMALLEST)
+        return ((FOLDED_ROWS, length, columns, FOLDED_ROWS, stages),)
     known = [
         (matrices, inner)
         for name, matrices, inner, length in ROWS

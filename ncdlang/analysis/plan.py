@@ -15,6 +15,7 @@ from ncdlang.analysis.gathers import Gathered, is_gather
 from ncdlang.analysis.grouped import grouped, inner_product
 from ncdlang.analysis.keeping import Kept
 from ncdlang.analysis.opening import Opened
+from ncdlang.analysis.pieces import covers, has_fold, outer_folds, pieces_round
 from ncdlang.analysis.proof import agrees, grows
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics, summands
@@ -25,6 +26,7 @@ from ncdlang.analysis.rows import (
     rows_of,
     shared_rows,
     together,
+    waits_for_others,
 )
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.separate import Refusal, Separation, under_condition
@@ -46,7 +48,6 @@ from ncdlang.analysis.terms import (
     hoisted,
     is_fold,
     kind_of,
-    number_kind,
     ordered,
     outermost,
     subterms,
@@ -190,6 +191,8 @@ class Planner:
         if cut is None:
             return
         term = cut
+        if self._over_rows(array, term, is_last=False):
+            return
         main = self._main(term) if term not in self._refused else None
         if main is not None:
             count, made, choices = len(self.steps), dict(self.made), len(self.choices)
@@ -203,20 +206,27 @@ class Planner:
             del self.steps[count:]
             del self.choices[choices:]
             self.made = made
-        refusal = self._refused.get(term) or self._kept(term)
-        barrier = barrier_of(term)
-        if barrier is not None:
-            rows = self._before(term, barrier)
-            if barrier_of(rows) != barrier:
-                self._make(array, rows)
-                return
-            told = None if array in self._inner else refusal
-            self.steps.append(rows_of(self.terms, array, rows, barrier, told))
+        if self._over_rows(array, term, is_last=True):
             return
+        refusal = self._refused.get(term) or self._kept(term)
         if refusal is None and is_gather(array, term):
             self.steps.append(Gathered(self.terms, array, self._alone(term, is_bare=True)))
             return
         self.steps.append(Library(array, self._cut_folds(term), refusal))
+
+    def _over_rows(self, array: Array, term: Term, is_last: bool) -> bool:
+        """Make a term over rows; before it streams only where it would be worked out twice."""
+        barrier = barrier_of(term)
+        if barrier is None or not (is_last or waits_for_others(term, barrier)):
+            return False
+        rows = self._before(term, barrier)
+        if barrier_of(rows) != barrier:
+            self._make(array, rows)
+            return True
+        refusal = self._refused.get(term) or self._kept(term)
+        told = None if array in self._inner else refusal
+        self.steps.append(rows_of(self.terms, array, rows, barrier, told))
+        return True
 
     def _products(self, array: Array, term: Term) -> Term | None:
         """A term with the grouped products in it made before; None if it is one, which is made."""
@@ -241,7 +251,7 @@ class Planner:
         for fold in outermost(term, is_fold):
             streamed = frozenset(fold.bound)
             own = [f for f in subterms(term) if f.op == "fold" and frozenset(f.bound) == streamed]
-            if not streamed.isdisjoint(term.axes) or not _covers(term, streamed):
+            if not streamed.isdisjoint(term.axes) or not covers(term, streamed):
                 continue
             if any(f.kind not in STREAMED for f in own) or streamed <= self.copies:
                 # Sums that come after those of long axes are short products of matrices.
@@ -365,7 +375,7 @@ class Planner:
     def _outside(self, term: Term, streamed: frozenset[Axis]) -> Term:
         """Make the folds over other axes first that stand outside of the streamed ones."""
         others = [f for f in outermost(term, is_fold) if frozenset(f.bound) != streamed]
-        pieces = pieces_round(term, others, lambda piece: not _has_fold(piece, streamed))
+        pieces = pieces_round(term, others, lambda piece: not has_fold(piece, streamed))
         return self._replaced(term, pieces, lambda body: body)
 
     def _inside(self, term: Term, streamed: frozenset[Axis], roles: Roles) -> Term:
@@ -442,42 +452,3 @@ def _confirm(term: Term, normal: Term, growth: Mapping[Term, Term]) -> None:
         extrema = [t for t in subterms(factor) if t.op == "fold" and t.bound == fold.bound]
         if not grows(fold.args[0], factor, extrema):
             raise Refusal("does not grow with the maximum as was derived", fold)
-
-
-# ---- pieces of terms ----------------------------------------------------------------------------
-
-
-def pieces_round(
-    whole: Term, folds: list[Term], allowed: Callable[[Term], bool] | None = None
-) -> set[Term]:
-    """The largest subterms round some folds that have no axes beyond those of a fold in them."""
-    wanted = set(folds)
-    inside: dict[Term, list[Term]] = {}
-    for term in subterms(whole):
-        own = [term] if term in wanted else []
-        inside[term] = list(dict.fromkeys(f for arg in term.args for f in inside[arg])) + own
-
-    def is_piece(term: Term) -> bool:
-        if term in wanted:
-            return True
-        if number_kind(term) == "boolean" or term.op == "fold":
-            return False
-        fits = any(term.axes == fold.axes for fold in inside[term])
-        return fits and (allowed is None or allowed(term))
-
-    return {piece for piece in outermost(whole, is_piece) if inside[piece]}
-
-
-def outer_folds(term: Term, streamed: frozenset[Axis]) -> list[Term]:
-    """The folds over the streamed axes that stand in no other one."""
-    return outermost(term, lambda t: t.op == "fold" and frozenset(t.bound) == streamed)
-
-
-def _has_fold(term: Term, streamed: frozenset[Axis]) -> bool:
-    return any(t.op == "fold" and frozenset(t.bound) == streamed for t in subterms(term))
-
-
-def _covers(term: Term, streamed: frozenset[Axis]) -> bool:
-    """Whether the folds over the streamed axes have all the axes of the term."""
-    carried = frozenset[Axis]().union(*(f.axes for f in outer_folds(term, streamed)))
-    return term.axes <= carried

@@ -117,6 +117,14 @@ def shared_rows(term: Term, barrier: Axes) -> list[Term]:
     return [t for t in outermost(term, lambda t: is_other(t) or is_shared(t)) if not is_other(t)]
 
 
+def waits_for_others(term: Term, barrier: Axes) -> bool:
+    """Whether folds along the rows run over folds along other axes, which the result has, too."""
+    outside = _above(term, barrier)
+    bodies = [t.args[0] for t in outside if t.op == "fold" and frozenset(t.bound) == barrier]
+    inside = {t for t in subterms(*bodies) if is_fold(t) and frozenset(t.bound) != barrier}
+    return not inside.isdisjoint(outside)
+
+
 def others_in(term: Term, barrier: Axes, streams: Callable[[Term], bool]) -> set[Term]:
     """What has to be made before a program holds the rows of a term: folds over other axes.
 
