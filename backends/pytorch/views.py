@@ -109,8 +109,10 @@ class Reader:
 
     def _told(self, lookups: list[tuple[Axis, Lookup]]) -> tuple[str, ...]:
         """Where indices are an input as it is, which may stay unchecked until it is used."""
-        wires = [bounded(plan.index, plan.size, self.equal) for _, plan in lookups]
-        told = self.w.told(wires[0]) if len(wires) == 1 and wires[0] is not None else ""
+        (_, plan), *others = lookups
+        clamped = plan.below or plan.above
+        wire = None if others or clamped else bounded(plan.index, plan.size, self.equal)
+        told = self.w.told(wire) if wire is not None else ""
         return (told,) if told else ()
 
     def _in_place(
