@@ -322,8 +322,9 @@ class _Softmax(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
         (y,) = ctx.saved_tensors
-        change = gradient * y
-        return change - y * change.sum(ctx.dim, keepdim=True), None
+        wide = torch.promote_types(y.dtype, torch.float32)
+        y, change = y.to(wide), gradient.to(wide) * y.to(wide)
+        return (change - y * change.sum(ctx.dim, keepdim=True)).to(gradient.dtype), None
 '''
 
 SOURCES["_softmax"] = '''
