@@ -58,9 +58,9 @@ def table_of(kernel: Kernel) -> str:
 
 def table_lines(kernel: Kernel) -> list[str]:
     """The tiles of a kernel by the length of a row in them."""
-    rows = "".join(f"{length}: {tile}, " for length, tile in tiles_for(kernel).items())
-    block = f"{kernel.rows.block}, " if kernel.rows.axes else "rows, "
-    return [f"{table_of(kernel)} = {{{rows.rstrip(', ')}}}  # {kernel.stream.block}: {block}warps"]
+    block = kernel.rows.block if kernel.rows.axes else "rows"
+    rows = [f"    {length}: {tile}," for length, tile in tiles_for(kernel).items()]
+    return [f"{table_of(kernel)} = {{  # {kernel.stream.block}: {block}, warps", *rows, "}"]
 
 
 def _entries(kernel: Kernel, step: Rows) -> int:
