@@ -50,7 +50,7 @@ def small_tiles() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for target in schedule.TILES:
             patch.setitem(schedule.TILES, target, SMALL)
-        patch.setattr(schedule, "SCANNED", {"step": 16, "lane": 16})
+        patch.setattr(schedule, "SCANNED", {"step": 16, "meeting": 16, "lane": 16})
         yield
 
 

@@ -30,8 +30,8 @@ TILES: dict[str, tuple[Row, Row]] = {
 LENGTHS = (128, 256)
 
 
-# Steps or sources, and lanes, of recurrences and scatters.
-SCANNED = {"step": 64, "lane": 64}
+# Steps or sources, and lanes, of recurrences and scatters. Those that meet at one place are few.
+SCANNED = {"step": 64, "meeting": 32, "lane": 64}
 
 
 @dataclass(frozen=True, slots=True)
