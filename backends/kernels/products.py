@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import partial, reduce
+from functools import reduce
 from operator import and_
 
 from ncdlang.analysis.terms import Term, Terms, is_number, parts
@@ -39,20 +39,18 @@ def common(summands: list[Summand]) -> list[Term]:
 
 def guarded(terms: Terms, factors: list[Term]) -> list[Term]:
     """Factors that are 0 under one condition are one, which evaluates it once."""
-    kept: dict[object, list[Term]] = {}
+    found: dict[object, Term] = {}
     for factor in factors:
         zero = next(
             (i for i in (1, 2) if factor.op == "select" and is_number(factor.args[i], 0)), 0
         )
-        kept.setdefault((factor.args[0], zero) if zero else (factor, len(kept)), []).append(factor)
-    return [_guarded(terms, same) if len(same) > 1 else same[0] for same in kept.values()]
-
-
-def _guarded(terms: Terms, factors: list[Term]) -> Term:
-    """The product of what is chosen by the same condition, the other way being 0."""
-    columns = zip(*(factor.args[1:] for factor in factors), strict=True)
-    ways = [reduce(partial(terms.apply, "mul"), column) for column in columns]
-    return terms.apply("select", factors[0].args[0], *ways)
+        key = (factor.args[0], zero) if zero else len(found)
+        if key in found:
+            args = list(factor.args)
+            args[3 - zero] = terms.apply("mul", found[key].args[3 - zero], args[3 - zero])
+            factor = terms.apply("select", *args)
+        found[key] = factor
+    return list(found.values())
 
 
 @dataclass(eq=False, slots=True)

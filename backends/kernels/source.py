@@ -218,21 +218,20 @@ class _Writer:
         first, last = visits.range(before)
         if self.part is not None:
             first, last = visits.share(before, self.part, first, last)
-        sure = certain(self.region)
+        # Parts are for few rows, where a mask is little of the work: one loop will do.
+        sure = certain(self.region) if self.part is None else None
         env = {**before.env, **dict.fromkeys(self.region.stream, stream)}
         rest = Scope([], 2, env, (before,))
         self._share(sure.rests if sure else {})
         if sure is None:
             self._loop(rest, {})
-            matrices = any(len(state.dims) == 2 for state in self.states.values())
-            if matrices and (first, last) == ("0", stream.length):
+            if any(len(state.dims) == 2 for state in self.states.values()):
                 # A path past the loop would set what its last product is still adding to.
-                last = f"tl.maximum({last}, 1)"
+                last = f"tl.maximum({last}, {1 if first == '0' else f'{first} + 1'})"
             return [f"    for start in range({first}, {last}, {stream.block}):", *rest.lines]
         self._relabel(sure.rests)
         full, start, stop = Scope([], 2, env, (before,)), "full_first", "full_last"
-        end = stream.length if self.part is None else last
-        visits.certain(before, sure.span, (first, end), start, stop)
+        visits.certain(before, sure.span, (first, stream.length), start, stop)
         self._loop(full, sure.rests, is_whole=True)
         lines = [f"    for start in range({start}, {stop}, {stream.block}):", *full.lines]
         if sure.span.start is None:
