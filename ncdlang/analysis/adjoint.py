@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from functools import partial, reduce
 from typing import Any
 
+from ncdlang.analysis.centred import Rows, centred
 from ncdlang.analysis.derivatives import derivative
 from ncdlang.analysis.factored import inward, spread
 from ncdlang.analysis.gathers import Gathered
@@ -204,11 +205,7 @@ class _Reverse:
                     self.add(adjoint, term.args[0], found)
             elif term.op not in ("number", "size", "index"):
                 self.through(adjoint, term, found)
-        pieces = tuple(
-            self._root(leaf, part, given)
-            for leaf, found in leaves.items()
-            for part in (added(self.terms, found) if self._is_short(leaf) else [found])
-        )
+        pieces = tuple(self._roots(leaves, given))
         made = tuple(array for array in self.statistics.values() if array is not None)
         roots = [*(piece.term for piece in pieces), *(a.made for a in made if a.made is not None)]
         used = set(reads(*roots))
@@ -376,34 +373,56 @@ class _Reverse:
         is_diagonal = len(set(found)) != len(found)
         return (leaf.data.axes, leaf) if is_diagonal else (tuple(found), None)
 
-    def _statistic(self, fold: Term, images: Mapping[Term, Term]) -> Term:
-        """A read of a sum over the streamed axes that is made before, with its rows."""
-        if self.statistics[fold] is None:
-            term = spread(self.terms, self.terms.replace(fold, images))
-            axes = tuple(a for a in self._all_axes() if a in fold.axes)
-            name = f"rows_{len(self.statistics)}"
-            self.statistics[fold] = Array(name, axes, STATISTIC, (), "made", term)
-        array = self.statistics[fold]
-        assert array is not None
-        return self.terms.load(array, tuple(map(self.terms.index, array.axes)))
+    def _made(self, images: Mapping[Term, Term]) -> dict[Term, Term]:
+        """Reads of the sums over the streamed axes that are made before, with their rows."""
+        found: dict[Term, Term] = {}
+        for fold, array in self.statistics.items():
+            if array is None:
+                term = spread(self.terms, self.terms.replace(fold, images))
+                axes = tuple(a for a in self._all_axes() if a in fold.axes)
+                count = sum(each is not None for each in self.statistics.values())
+                array = Array(f"rows_{count + 1}", axes, STATISTIC, (), "made", term)
+                self.statistics[fold] = array
+            found[fold] = self.terms.load(array, tuple(map(self.terms.index, array.axes)))
+        return found
 
     def _is_short(self, leaf: Term) -> bool:
-        """Whether the gradient of an array is a plain sum of those of scores, over whole rows.
-
-        Such sums cancel: a statistic made of a rounded result is too coarse for them.
-        """
+        """Whether the gradient of an array is a plain sum of those of scores, over whole rows."""
         rows = self.region.rows
         is_whole = leaf.axes.isdisjoint((*rows, *self.region.stream))
         return is_whole or leaf.axes <= {*self.region.batch, *rows}
 
+    def _is_score(self, leaf: Term) -> bool:
+        """Whether the gradient of an array is that of scores themselves."""
+        return leaf.axes >= {*self.region.rows, *self.region.stream}
+
+    def _roots(self, leaves: Mapping[Term, Term], images: Mapping[Term, Term]) -> list[Root]:
+        """The parts of the gradients of arrays.
+
+        Gradients of scores, and sums of them over whole rows, cancel: a statistic made of a rounded
+        result is too coarse for them. Where there are such, all have a finer one.
+        """
+        if not any(self._is_short(leaf) or self._is_score(leaf) for leaf in leaves):
+            return [self._root(leaf, found, images) for leaf, found in leaves.items()]
+        streamed = frozenset(self.region.stream)
+        others = frozenset((*self.region.batch, *self.region.rows))
+        given = frozenset(self.cotangents)
+        rows = Rows(self.terms, self.region.stream, others, given, self.statistics)
+        roots: list[Root] = []
+        for leaf, found in leaves.items():
+            is_short = self._is_short(leaf)
+            for part in added(self.terms, found) if is_short else [found]:
+                part = exchanged(self.terms, spread(self.terms, part), streamed, self.statistics)
+                made = [part]
+                if is_short:
+                    made = added(self.terms, centred(rows, inward(self.terms, part)))
+                images = {**images, **self._made(images)}
+                roots += [self._root(leaf, each, images) for each in made]
+        return roots
+
     def _root(self, leaf: Term, found: Term, images: Mapping[Term, Term]) -> Root:
         axes, read = self.read_along(leaf)
         streamed = frozenset(self.region.stream)
-        if self._is_short(leaf):
-            found = exchanged(self.terms, spread(self.terms, found), streamed, self.statistics)
-            for fold in self.statistics.keys() - images.keys():
-                images = {**images, fold: self._statistic(fold, images)}
-            found = inward(self.terms, found)
         term = spread(self.terms, self.terms.replace(found, images))
         rest: tuple[Axis, ...] = ()
         if read is not None:
