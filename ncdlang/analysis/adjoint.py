@@ -11,12 +11,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
-from functools import partial, reduce
 from typing import Any
 
 from ncdlang.analysis.centred import Rows, centred
 from ncdlang.analysis.derivatives import derivative
-from ncdlang.analysis.factored import inward, spread
+from ncdlang.analysis.factored import exchanged, inward, spread
 from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.plan import Output, Region
@@ -31,11 +30,11 @@ from ncdlang.analysis.terms import (
     is_number,
     number_kind,
     ordered,
-    parts,
+    outermost,
     reads,
     subterms,
 )
-from ncdlang.records import record
+from ncdlang.records import record, replace
 from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis
 
@@ -179,6 +178,7 @@ class _Reverse:
         self.zero = terms.number(0.0)
         self.saved: dict[Term, Array] = {}
         self.statistics: dict[Term, Array | None] = {}
+        self.coefficients: dict[Term, Array] = {}
         if region is not None:
             self.region = region
             self.cotangents = tuple(
@@ -207,6 +207,7 @@ class _Reverse:
                 self.through(adjoint, term, found)
         pieces = tuple(self._roots(leaves, given))
         made = tuple(array for array in self.statistics.values() if array is not None)
+        made += tuple(self.coefficients.values())
         roots = [*(piece.term for piece in pieces), *(a.made for a in made if a.made is not None)]
         used = set(reads(*roots))
         outputs = tuple(
@@ -418,7 +419,27 @@ class _Reverse:
                     made = added(self.terms, centred(rows, inward(self.terms, part)))
                 images = {**images, **self._made(images)}
                 roots += [self._root(leaf, each, images) for each in made]
-        return roots
+        return [replace(root, term=self._with_rows(root.term)) for root in roots]
+
+    def _with_rows(self, term: Term) -> Term:
+        """A gradient that reads what it has of each row as one array, which is made before."""
+        rows = frozenset((*self.region.batch, *self.region.rows))
+        made = {array for array in self.statistics.values() if array is not None}
+
+        def is_row(now: Term) -> bool:
+            if now.op in ("load", "number") or not now.axes <= rows or now is term:
+                return False
+            return not made.isdisjoint(reads(now))
+
+        images: dict[Term, Term] = {}
+        for found in outermost(term, is_row):
+            array = self.coefficients.get(found)
+            if array is None:
+                name = f"row_{len(self.coefficients) + 1}"
+                array = Array(name, ordered(found), STATISTIC, (), "made", found)
+                self.coefficients[found] = array
+            images[found] = self.terms.load(array, tuple(map(self.terms.index, array.axes)))
+        return self.terms.replace(term, images)
 
     def _root(self, leaf: Term, found: Term, images: Mapping[Term, Term]) -> Root:
         axes, read = self.read_along(leaf)
@@ -434,51 +455,3 @@ class _Reverse:
                 term = self.terms.fold("sum", inner, term.args[0])
                 rest = others
         return Root(leaf.data, rest, axes, term)
-
-
-def exchanged(
-    terms: Terms, term: Term, streamed: frozenset[Axis], made: dict[Term, Array | None]
-) -> Term:
-    """Sums of an accumulator times something as sums over the streamed axes of such sums.
-
-    These are added to `made`, if they are not there.
-    """
-    memo: dict[Term, Term] = {}
-
-    def visit(now: Term) -> Term:
-        if now not in memo:
-            inner = now.kind == "sum" and streamed.isdisjoint(now.bound)
-            memo[now] = (inner and swapped(now)) or terms.rebuilt(now, tuple(map(visit, now.args)))
-        return memo[now]
-
-    def times(factors: list[Term]) -> Term:
-        return reduce(partial(terms.apply, "mul"), factors, terms.number(1.0))
-
-    def guarded(factor: Term) -> list[Term]:
-        """A chosen accumulator as the accumulator and the choice."""
-        if factor.op != "select" or not any(is_number(arg, 0) for arg in factor.args[1:]):
-            return [factor]
-        condition, *branches = factor.args
-        at = 0 if is_number(branches[1], 0) else 1
-        if branches[at].op != "fold":
-            return [factor]
-        units = [terms.number(float(i == at)) for i in range(2)]
-        return [branches[at], terms.apply("select", condition, *units)]
-
-    def swapped(now: Term) -> Term | None:
-        factors = [g for f in parts(terms, now.args[0]) for g in guarded(f)]
-        folds = [f for f in factors if f.kind == "sum" and frozenset(f.bound) == streamed]
-        if len(folds) != 1:
-            return None
-        others = [f for f in factors if f is not folds[0]]
-        inside = parts(terms, folds[0].args[0])
-        bound = frozenset(now.bound)
-        mixed = [f for f in (*inside, *others) if not f.axes.isdisjoint(bound)]
-        along = [f for f in inside if f.axes.isdisjoint(bound)]
-        outside = [f for f in others if f.axes.isdisjoint(bound)]
-        body = times([*along, terms.fold("sum", now.bound, times(mixed))])
-        fold = terms.fold("sum", folds[0].bound, body)
-        made.setdefault(fold, None)
-        return times([*outside, fold])
-
-    return visit(term)
