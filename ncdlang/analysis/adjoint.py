@@ -394,8 +394,12 @@ class _Reverse:
         return is_whole or leaf.axes <= {*self.region.batch, *rows}
 
     def _is_score(self, leaf: Term) -> bool:
-        """Whether the gradient of an array is that of scores themselves."""
-        return leaf.axes >= {*self.region.rows, *self.region.stream}
+        """Whether the gradient of an array is that of scores themselves, which are products."""
+        whole = frozenset((*self.region.rows, *self.region.stream))
+        if not leaf.axes >= whole:
+            return False
+        bodies = (fold.args[0] for fold in self.region.folds)
+        return any(t.kind == "sum" and t.axes >= whole for t in subterms(*bodies))
 
     def _roots(self, leaves: Mapping[Term, Term], images: Mapping[Term, Term]) -> list[Root]:
         """The parts of the gradients of arrays.

@@ -68,7 +68,7 @@ def exchanged(
 
     def visit(now: Term) -> Term:
         if now not in memo:
-            inner = now.kind == "sum" and streamed.isdisjoint(now.bound)
+            inner = now.kind == "sum" and streamed.isdisjoint((*now.bound, *now.axes))
             memo[now] = (inner and swapped(now)) or terms.rebuilt(now, tuple(map(visit, now.args)))
         return memo[now]
 
