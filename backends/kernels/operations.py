@@ -82,7 +82,10 @@ class Operation:
     def text(self) -> list[str]:
         """The lines of the operation."""
         lines = [*self._empty(), "", "", *self._eager(), "", "", *self._registered(), "", ""]
-        lines += [f"{self.name}.register_fake(_{self.name}_empty)"]
+        room = f"_{self.name}_empty"
+        if len(self.outputs) == 1:  # the operation makes an array then, and no tuple of one
+            room = f"lambda *given: {room}(*given)[0]"
+        lines += [f"{self.name}.register_fake({room})"]
         if self.backward is not None:
             lines += ["", "", *_Gradient(self, self.backward).text()]
         return lines
