@@ -16,9 +16,20 @@ from functools import partial, reduce
 
 from ncdlang.analysis.factored import spread
 from ncdlang.analysis.proof import POINTS, TOLERANCE, Point, length_for
-from ncdlang.analysis.terms import Array, Term, Terms, added, is_number, ordered, parts, subterms
+from ncdlang.analysis.terms import (
+    Array,
+    Term,
+    Terms,
+    added,
+    is_number,
+    number_kind,
+    ordered,
+    outermost,
+    parts,
+    subterms,
+)
 from ncdlang.records import record
-from ncdlang.semantics.types import Axis
+from ncdlang.semantics.types import BOOLEAN, Axis
 
 
 @record
@@ -105,7 +116,10 @@ def _centred(rows: Rows, bound: tuple[Axis, ...], products: list[list[Term]]) ->
         others = [[f for f in factors if f not in own] for factors in members]
         slope = _added(terms, (_product(terms, each) for each in others))
         weights = [f for f in gradient if _is_weight(f)]
-        if weights and len(gradient) == len(own) > len(weights) and _cancels(rows, gradient):
+        # A mean for each feature of a product of scores would be a product of matrices itself.
+        is_scalar = slope.axes <= rows.others.union(rows.streamed)
+        is_known = is_scalar and len(gradient) == len(own) > len(weights) > 0
+        if is_known and _cancels(rows, gradient):
             slope = terms.apply("sub", slope, _mean(rows, weights, slope))
         bodies.append(_product(terms, [slope, *gradient]))
     return terms.fold("sum", bound, _added(terms, bodies))
@@ -139,8 +153,29 @@ def _is_gradient(rows: Rows, factor: Term) -> bool:
 
 def _cancels(rows: Rows, gradient: list[Term]) -> bool:
     """Whether the gradient of a score is 0 when summed over a row, at random points."""
+    body = _product(rows.terms, gradient)
+    return any(_vanishes(rows, each) for each in (body, _unmasked(rows, body)))
+
+
+def _unmasked(rows: Rows, body: Term) -> Term:
+    """A term with any masks in place of its own, which may hide all of a short row."""
     terms = rows.terms
-    body = _product(terms, gradient)
+    streamed = frozenset(rows.streamed)
+
+    def is_mask(now: Term) -> bool:
+        return number_kind(now) == "boolean" and not streamed.isdisjoint(now.axes)
+
+    images: dict[Term, Term] = {}
+    for condition in outermost(body, is_mask):
+        axes = ordered(condition)
+        array = Array(f"mask_{len(images)}", axes, BOOLEAN)
+        images[condition] = terms.load(array, tuple(map(terms.index, axes)))
+    return terms.replace(body, images)
+
+
+def _vanishes(rows: Rows, body: Term) -> bool:
+    """Whether a sum over a row is 0 at random points, at some of them of numbers that are not."""
+    terms = rows.terms
     total = terms.fold("sum", rows.streamed, body)
     size = terms.fold("sum", rows.streamed, terms.apply("abs", body))
     seen, length = False, length_for(total)
