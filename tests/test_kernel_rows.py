@@ -24,7 +24,7 @@ from ncdlang.analysis.steps import Library, Plan, Region, Rows, arrays_of
 
 TEXT = """
 use std.loss.{cross_entropy}
-use std.nn.{rms_norm, layer_norm, linear}
+use std.nn.{rms_norm, layer_norm, group_norm, linear}
 diagram rows(X: [t m]) -> [t m] { return softmax[m](X) }
 diagram logs(X: [b t m]) -> [b t m] { return log_softmax[m](X) }
 diagram norm_affine(X: [t m]) -> [t m] { return layer_norm[m](X) }
@@ -61,6 +61,12 @@ diagram chosen(L: [n v], T: N(v)[n]) -> ([n v], [n]) {
   Z[n] = P[n, T[n]]
   return P, Z
 }
+diagram groups(X: [y, x, (g d)]) -> [y, x, (g d)] { return group_norm[y x, g](X) }
+diagram renamed(X: [q x]) -> [q z] {
+  axis z = size(x)
+  P = softmax[x](X)
+  return Y[q z] = 2 * P[q z]
+}
 diagram one_row(X: [m]) -> [m] { return softmax[m](X) }
 diagram looked_up(E: [v m], T: N(v)[t]) -> [t m] { return softmax[m](E[T[t], m]) }
 diagram columns(X: [t m], W: [t e]) -> [m e] {
@@ -73,11 +79,11 @@ diagram norm_linear(X: [t m], W: [f m]) -> [t f] {
 }
 """
 LIBRARY = ncdlang.loads(TEXT)
-LENGTHS = (5, 37, 3, 3, 7, 6, 4, 3, 2, 2, 9, 11)
-SIZES = dict(zip("tmbyxqkehdnv", LENGTHS, strict=True))
+LENGTHS = (5, 37, 3, 3, 7, 6, 4, 3, 2, 2, 9, 11, 2)
+SIZES = dict(zip("tmbyxqkehdnvg", LENGTHS, strict=True))
 FEW = ("rows", "norm_affine", "residual", "shown")
 REST = ("logs", "unit", "across", "image", "causal", "masked", "wide", "post", "both_ways")
-REST += ("entropy", "chosen", "numbers", "one_row", "looked_up", "columns")
+REST += ("groups", "renamed", "entropy", "chosen", "numbers", "one_row", "looked_up", "columns")
 
 
 def plan_of(name: str) -> Plan:

@@ -13,7 +13,7 @@ from itertools import islice
 from ncdlang.analysis.foreign import Foreign, foreign
 from ncdlang.analysis.keeping import Keeping, Making
 from ncdlang.analysis.recurrences import NotLinear, solve
-from ncdlang.analysis.reductions import copied, real, reduced, renaming
+from ncdlang.analysis.reductions import copied, real, reduced, renamed_parts, renaming
 from ncdlang.analysis.scatter import variator
 from ncdlang.analysis.scatters import IDENTITY, Scattered
 from ncdlang.analysis.terms import Array, Term, Terms, ordered, reads, subterms
@@ -486,6 +486,8 @@ class _Opening:
         images: dict[Axis, Term] = {}
         for formal, actual in zip(formals, targets, strict=True):
             images |= renaming(self.terms, inner.axis(formal), self.axis(actual))
+            parts = tuple(map(inner.axis, formal.parts))
+            images |= renamed_parts(self.terms, term, parts, self.axis(actual).parts)
         return self.terms.substitute(term, images)
 
 

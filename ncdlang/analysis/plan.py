@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from ncdlang.analysis.aligned import aligned
 from ncdlang.analysis.associate import associate
 from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.gathers import Gathered, is_gather
@@ -216,8 +217,11 @@ class Planner:
 
     def _over_rows(self, array: Array, term: Term, is_last: bool) -> bool:
         """Make a term over rows; before it streams only where it would be worked out twice."""
+        term = aligned(self.terms, term)
         barrier = barrier_of(term)
-        if barrier is None or not (is_last or waits_for_others(term, barrier)):
+        if barrier is None or term.axes != frozenset(array.axes):
+            return False
+        if not is_last and not waits_for_others(term, barrier):
             return False
         rows = self._before(term, barrier)
         if barrier_of(rows) != barrier:

@@ -58,6 +58,15 @@ def renaming(terms: Terms, old: Axis, new: Axis) -> dict[Axis, Term]:
     return images
 
 
+def renamed_parts(
+    terms: Terms, term: Term, old: tuple[Axis, ...], new: tuple[Axis, ...]
+) -> dict[Axis, Term]:
+    """The parts of a composite axis that a term has as those of another one of equal sizes."""
+    if len(old) != len(new) or any(a.size != b.size for a, b in zip(old, new, strict=True)):
+        return {}
+    return {a: terms.index(b) for a, b in zip(old, new, strict=True) if a in term.axes}
+
+
 def copied(axis: Axis) -> Axis:
     """An axis of the same name and size that is another one."""
     parts = tuple(copied(part) for part in axis.parts)
