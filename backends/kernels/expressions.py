@@ -76,9 +76,9 @@ class Arguments:
             if dim.indices[axis] == text:
                 continue
             if later.value != 1:
-                text = f"({text} // {self.size(later, 'n_rest')})"
+                text = f"{text} // {self.size(later, 'n_rest')}"
             if position:
-                text = f"{text} % {self.size(axis.size)}"
+                text = f"{text if text.isidentifier() else f'({text})'} % {self.size(axis.size)}"
             scope.write(f"{dim.indices[axis]} = {text}")
 
     def dim(self, role: str, axes: tuple[Axis, ...]) -> Dim:
