@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ncdlang.analysis.associate import associate
+from ncdlang.analysis.associate import Association, associate
 from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.gathers import Gathered, is_gather
 from ncdlang.analysis.grouped import grouped, inner_product
@@ -101,6 +101,7 @@ class Planner:
         # A piece is planned anew with every try of what it is in; its own try fails once.
         self._refused: dict[Term, Refusal | None] = {}
         self._arrays: dict[Term, Array] = {}
+        self._orders: dict[Term, Association | None] = {}
 
     def make(self, array: Array) -> None:
         """An array that is made of a term of its own, before all that reads it."""
@@ -155,8 +156,7 @@ class Planner:
     def _root(self, array: Array, term: Term) -> None:
         """Make an array, of sums in another order where that is cheaper."""
         term = self.terms.map(term, lambda now: self._read(now) if now in self.made else None)
-        is_fixed = self.order == "written"
-        found = None if is_fixed else associate(self.terms, term, self.sizes)
+        found = self._association(term)
         if found is not None:
             taken = self.order == "other" or found.pays(self.sizes)
             self.choices.append(Choice(array, found, taken))
@@ -167,6 +167,14 @@ class Planner:
                     self._make(other, other.made)
                 term = found.term
         self._make(array, term)
+
+    def _association(self, term: Term) -> Association | None:
+        """Another order of the sums in a term, found once."""
+        if self.order == "written":
+            return None
+        if term not in self._orders:
+            self._orders[term] = associate(self.terms, term, self.sizes)
+        return self._orders[term]
 
     def _make(self, array: Array, term: Term) -> None:
         # A region would read the matrix of a group anew for each of its rows.
