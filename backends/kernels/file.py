@@ -28,6 +28,7 @@ from .launching import Launch
 from .operations import Operation
 from .runner import label
 from .schedule import LENGTHS
+from .sharing import share_kernels, share_operations
 from .splits import Parts, parts_of
 from .steps import library_lines
 from .training import Runner, kernels_of
@@ -40,12 +41,12 @@ _PLACEHOLDER = "\N{REPLACEMENT CHARACTER}"
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """The text, its class and its function that run kernels, and what each kernel makes."""
+    """The text, its class and its function that run kernels, and which kernels make what."""
 
     text: str
     class_name: str
     function: str
-    labels: Mapping[str, str]
+    labels: Mapping[str, list[str]]
 
 
 def write_file(request: Request, runner: Runner, suffix: str = "") -> File:
@@ -87,6 +88,7 @@ class _Writer:
                 self.names.claim(name)
         for step in self.runner.plan.steps:
             self._operation(step)
+        self._share()
         name = self.names.claim_numbered(f"{self.eager.class_name}Fused")
         helper = self.names.claim_numbered(f"_{plain(self.diagram.name)}_fused")
         body = self._body(name, helper)
@@ -104,18 +106,24 @@ class _Writer:
             self.names.claim(f"_{name}_{further}")
         backward, parts = self.runner.backward(step), self._parts(step)
         taken = frozenset({name, f"{name}_backward", self.eager.class_name})
-        own = [*kernels_of(launcher, backward), *(parts.kernels if parts else ())]
-        kernels = Launch.tables(own)
         self.operations[step] = Operation(
             name,
             label(launcher.region),
             launcher,
             backward,
             self.sizes,
-            taken | kernels,
+            taken,
             _PLACEHOLDER,
             parts,
         )
+
+    def _share(self) -> None:
+        """Write kernels and operations once that are the same up to names."""
+        operations = list(self.operations.values())
+        share_kernels([kernel for each in operations for kernel in each.kernels()], self.sizes)
+        for operation in operations:
+            operation.taken |= Launch.tables(operation.kernels())
+        share_operations(operations)
 
     def _kernels(self) -> dict[str, str]:
         """The text of every kernel by its name."""
@@ -134,15 +142,15 @@ class _Writer:
             self.parts[step] = parts_of(launcher, self.runner.sizes)
         return self.parts[step]
 
-    def _labels(self) -> dict[str, str]:
-        """What the kernels of the forward pass make, by their names."""
-        found: dict[str, str] = {}
+    def _labels(self) -> dict[str, list[str]]:
+        """What the kernels of the forward pass make, by the names of those who make it."""
+        found: dict[str, list[str]] = {}
         for operation in self.operations.values():
             kernels = [*operation.launcher.kernels]
             kernels += operation.parts.kernels if operation.parts is not None else []
             if operation.backward is not None:
                 kernels += operation.backward.forward.kernels
-            found |= {kernel.name: operation.label for kernel in kernels}
+            found[operation.label] = [kernel.name for kernel in kernels]
         return found
 
     # ---- the text --------------------------------------------------------------------------------
@@ -160,14 +168,17 @@ class _Writer:
             "# Whether Triton interprets kernels on the CPU (TRITON_INTERPRET=1).\n"
             f"INTERPRETED = not isinstance({first}, triton.JITFunction)"
         )
-        tables = [line for kernel in kernels for line in Launch(kernel, self.sizes).tiles()]
+        distinct = {kernel.name: kernel for kernel in reversed(kernels)}
+        tables = [
+            line for k in reversed(distinct.values()) for line in Launch(k, self.sizes).tiles()
+        ]
         sections.append(
             "# The largest tiles of each kernel by GPU or format and the longest axis that a tile\n"
             "# holds whole: first the default ones, then those that tuning tries as well.\n"
             + "\n".join(tables)
         )
         sections.append(default_text(self.runner, choice(self.request), tunes(self.request)))
-        sections += ["\n".join(operation.text()) for operation in operations]
+        sections += ["\n".join(each.text()) for each in operations if each.called == each.name]
         mine = "\n\n\n".join([*sections, fused])
         parts = [*used(mine), mine]
         for constant in CONSTANTS & self.defined:
@@ -412,10 +423,10 @@ class _Forward:
         arguments = ", ".join([*given, *operation.size_names(), keep])
         made = [self.function.array(array) for array in operation.results]
         if len(operation.outputs) == 1:
-            return [f"{made[0]} = {operation.name}({arguments})"]
+            return [f"{made[0]} = {operation.called}({arguments})"]
         if len(operation.outputs) == len(made):
-            return [f"{', '.join(made)} = {operation.name}({arguments})"]
-        return [f"{', '.join(made)}, *_ = {operation.name}({arguments})"]
+            return [f"{', '.join(made)} = {operation.called}({arguments})"]
+        return [f"{', '.join(made)}, *_ = {operation.called}({arguments})"]
 
     def _results(self) -> list[str]:
         made: list[str] = []
