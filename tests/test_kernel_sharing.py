@@ -34,7 +34,7 @@ diagram other(Q: [q k], K: [x k], V: [x e]) -> [q e] {
   P = softmax[x](Q[q k] * K[x k] * SECOND)
   return O[q e] = P[q x] * V[x e]
 }
-diagram f(Q: [q k], K: [x k], V: [x e], A: [i k], B: [j k], C: [j e]) -> [q e], [i e] {
+diagram f(Q: [q k], K: [x k], V: [x e], A: [i k], B: [j k], C: [j e]) -> ([q e], [i e]) {
   return attention(Q, K, V), other(A, B, C)
 }
 """

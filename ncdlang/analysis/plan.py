@@ -17,7 +17,15 @@ from ncdlang.analysis.keeping import Kept
 from ncdlang.analysis.opening import Opened
 from ncdlang.analysis.proof import agrees, grows
 from ncdlang.analysis.recurrences import Recurrence
-from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics, summands
+from ncdlang.analysis.roles import (
+    Roles,
+    factors,
+    find_roles,
+    inner_folds,
+    statistics,
+    streams_apart,
+    summands,
+)
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.separate import Refusal, Separation, under_condition
 from ncdlang.analysis.shifted import shifted
@@ -296,7 +304,8 @@ class Planner:
         waiting = statistics(own, streamed)
         inner = [f for fold in every for f in inner_folds(fold.args[0], streamed)]
         roles = find_roles(own, waiting, inner, streamed, array.axes)
-        term = hoisted(self.terms, self._inside(term, streamed, roles), streamed)
+        apart = streams_apart(every, streamed, roles.rows)
+        term = hoisted(self.terms, self._inside(term, streamed, roles, apart), streamed)
         separation = Separation(self.terms, streamed)
         normal = separation.normalised(term)
         if separation.has_several:
@@ -332,13 +341,18 @@ class Planner:
         pieces = pieces_round(term, others, lambda piece: not _has_fold(piece, streamed))
         return self._replaced(term, pieces, lambda body: body)
 
-    def _inside(self, term: Term, streamed: frozenset[Axis], roles: Roles) -> Term:
-        """Make the inner products first that every tile of rows would work out anew."""
+    def _inside(
+        self, term: Term, streamed: frozenset[Axis], roles: Roles, apart: frozenset[Term]
+    ) -> Term:
+        """Make the inner products first that every tile of rows would work out anew.
+
+        Those of `apart` stream by themselves.
+        """
 
         def stays(fold: Term, is_inner: bool) -> bool:
             if frozenset(fold.bound) == streamed:
                 return True
-            return not is_inner and self._fuses(fold, streamed, roles)
+            return not is_inner and fold not in apart and self._fuses(fold, streamed, roles)
 
         def visit(body: Term, is_inner: bool = False) -> Term:
             def is_free(piece: Term) -> bool:
@@ -445,3 +459,4 @@ def _covers(term: Term, streamed: frozenset[Axis]) -> bool:
     """Whether the folds over the streamed axes have all the axes of the term."""
     carried = frozenset[Axis]().union(*(f.axes for f in outer_folds(term, streamed)))
     return term.axes <= carried
+
