@@ -439,16 +439,21 @@ class _Opening:
         )
 
     def _bound_axes(self, edge: Edge, library: Library) -> dict[Axis, Axis]:
-        """The caller's axis for each formal one that an argument binds; the first has it."""
+        """The caller's axis for each formal one that an argument binds; the first has it.
+
+        An axis that only a result has is taken: sums over it inside would be copied for it later.
+        """
         axes: dict[Axis, Axis] = {}
+        bound = {formal for formals in library.input_targets for formal in formals}
+        results = {
+            self.axis(axis)
+            for result, formals in zip(edge.outputs, library.output_targets, strict=True)
+            for axis, formal in zip(_targets(result.wire, result.weave), formals, strict=True)
+            if formal not in bound
+        }
         for operand, formals in zip(edge.inputs, library.input_targets, strict=True):
-            targets = [
-                self.axis(axis)
-                for axis, target in zip(operand.wire.type.axes, operand.weave, strict=True)
-                if target
-            ]
-            taken = set(axes.values())
-            for formal, actual in zip(formals, targets, strict=True):
+            taken, targets = {*axes.values(), *results}, _targets(operand.wire, operand.weave)
+            for formal, actual in zip(formals, map(self.axis, targets), strict=True):
                 # One axis of the caller may be bound to two formal ones, which stay distinct.
                 distinct = actual if actual not in taken else copied(actual)
                 axes.setdefault(formal, distinct)
@@ -463,11 +468,7 @@ class _Opening:
             term = self.operand(operand)
         except Opaque as opaque:
             return opaque
-        targets = [
-            self.axis(axis)
-            for axis, target in zip(operand.wire.type.axes, operand.weave, strict=True)
-            if target
-        ]
+        targets = [self.axis(axis) for axis in _targets(operand.wire, operand.weave)]
         images: dict[Axis, Term] = {}
         for formal, actual in zip(formals, targets, strict=True):
             images |= renaming(self.terms, actual, axes[formal])
@@ -482,11 +483,16 @@ class _Opening:
         formals: tuple[Axis, ...],
     ) -> Term:
         term = inner.meaning(wire)
-        targets = [a for a, target in zip(outer.type.axes, weave, strict=True) if target]
+        targets = _targets(outer, weave)
         images: dict[Axis, Term] = {}
         for formal, actual in zip(formals, targets, strict=True):
             images |= renaming(self.terms, inner.axis(formal), self.axis(actual))
         return self.terms.substitute(term, images)
+
+
+def _targets(wire: Wire, weave: tuple[bool, ...]) -> list[Axis]:
+    """The axes of a wire that an operation sees."""
+    return [axis for axis, target in zip(wire.type.axes, weave, strict=True) if target]
 
 
 def _is_long(term: Term) -> bool:

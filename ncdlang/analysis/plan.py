@@ -114,7 +114,9 @@ class Planner:
     def make(self, array: Array) -> None:
         """An array that is made of a term of its own, before all that reads it."""
         assert array.made is not None
-        self._root(array, under_condition(self.terms, array.made))
+        term = under_condition(self.terms, array.made)
+        self._root(array, term)
+        self.made[term] = array
 
     def run(self, roots: list[Root], partial: frozenset[str] = frozenset()) -> tuple[Array, ...]:
         """The arrays of the roots, each over its axes in order; `partial` ones are pieces too."""
@@ -459,4 +461,3 @@ def _covers(term: Term, streamed: frozenset[Axis]) -> bool:
     """Whether the folds over the streamed axes have all the axes of the term."""
     carried = frozenset[Axis]().union(*(f.axes for f in outer_folds(term, streamed)))
     return term.axes <= carried
-
