@@ -150,7 +150,7 @@ class _Writer:
             kernels += operation.parts.kernels if operation.parts is not None else []
             if operation.backward is not None:
                 kernels += operation.backward.forward.kernels
-            found[operation.label] = [kernel.name for kernel in kernels]
+            found.setdefault(operation.label, []).extend(kernel.name for kernel in kernels)
         return found
 
     # ---- the text --------------------------------------------------------------------------------

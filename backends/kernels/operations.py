@@ -82,11 +82,10 @@ class Operation:
             for step in self.backward.program.steps:
                 terms += terms_of(step)
                 arrays += [*arrays_of(step), *reads(*terms_of(step))]
-        found = sizes_of(*terms) | {axis.size for array in arrays for axis in array.axes}
-        for kernel in self.kernels():
-            found |= set(kernel.arguments.sizes)
+        found = [axis.size for array in arrays for axis in array.axes]
+        rest = sizes_of(*terms).union(*(kernel.arguments.sizes for kernel in self.kernels()))
         # How many parts there are is for the operation to say.
-        return self.sizes.listed(size for size in found if PARTS not in size.symbols())
+        return self.sizes.listed(found, (size for size in rest if PARTS not in size.symbols()))
 
     def text(self) -> list[str]:
         """The lines of the operation."""

@@ -40,10 +40,15 @@ class Sizes:
         """A size as an expression."""
         return size_code(size, lambda symbol: Code(self.name(symbol))).text
 
-    def listed(self, sizes: Iterable[Size]) -> list[str]:
-        """The variables that some sizes are made of, in order."""
-        found = {symbol for size in sizes for symbol in size.symbols()}
-        return [self.name(s) for s in sorted(found, key=lambda s: s.uid)]
+    def listed(self, first: Iterable[Size], rest: Iterable[Size]) -> list[str]:
+        """The variables that sizes are made of: the first ones as they stand, then in order."""
+        found = [symbol for size in first for symbol in _in_order(size.symbols())]
+        found += _in_order(symbol for size in rest for symbol in size.symbols())
+        return [self.name(symbol) for symbol in dict.fromkeys(found)]
+
+
+def _in_order(symbols: Iterable[Symbol]) -> list[Symbol]:
+    return sorted(symbols, key=lambda symbol: symbol.uid)
 
 
 @dataclass(eq=False, slots=True)
