@@ -28,7 +28,7 @@ def main() -> int:
         return _check(options)
     import torch
 
-    from .harness import machine
+    from .harness import keep_memory, machine
 
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if options.winners and device != "cuda":
@@ -45,6 +45,7 @@ def main() -> int:
     head = {
         "machine": machine(device),
         "device": device,
+        "memory": "kept" if device == "cpu" and keep_memory() else "as the system has it",
         "clock": options.clock,
         "ratios": "medians of the ratios within a round",
         "checks": checks,

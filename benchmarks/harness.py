@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import random
@@ -43,6 +44,20 @@ def machine(device: str) -> dict[str, Any]:
     return found
 
 
+def keep_memory() -> bool:
+    """Let the allocator keep what is freed, where it is glibc's.
+
+    It gives large arrays back to the system at once or keeps them, as it happened to learn. New
+    pages cost up to half of the time of a small matrix product, for any way, by chance.
+    """
+    most_mapped, trim = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD of mallopt(3)
+    try:
+        allocator = ctypes.CDLL("libc.so.6")
+        return bool(allocator.mallopt(most_mapped, 0) and allocator.mallopt(trim, 2**31 - 1))
+    except (OSError, AttributeError):
+        return False
+
+
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
@@ -72,6 +87,18 @@ def ours(case: Case, sizes: dict[str, int], dtype: str, derived: str) -> torch.n
     names = {symbol.name for symbol in library.program.diagrams[-1].unknowns}
     known = {name: size for name, size in sizes.items() if name in names}
     return library.module(sizes=known, backend="triton", dtype=dtype, derived=derived)
+
+
+class Written(torch.nn.Module):
+    """A peer as a user of PyTorch has it: as a module, like ours."""
+
+    def __init__(self, peer: Peer) -> None:
+        super().__init__()
+        self.peer = peer
+
+    def forward(self, *arrays: Tensor, **sizes: int) -> Tensor:
+        """What the peer makes."""
+        return self.peer(*arrays, **sizes)
 
 
 @dataclass(frozen=True)
@@ -166,12 +193,13 @@ def ways(
     """All ways to run a case that work here and agree with eager code."""
     sizes = case.cuda if device == "cuda" else case.cpu
     trial = Trial.of(case, sizes, dtype, "auto", device, backward)
+    eager = Written(case.eager)
     found: dict[str, Way] = {
         "ours": lambda: trial.made(trial.module),
-        "eager": lambda: trial.peer(case.eager),
+        "eager": lambda: trial.peer(eager),
     }
-    if case.library is not None:
-        library = case.library
+    library = Written(case.library) if case.library is not None else None
+    if library is not None:
         found["library"] = lambda: trial.peer(library)
     if device == "cuda":
         for name, peer in case.others.items():
@@ -180,7 +208,7 @@ def ways(
             other = Trial.of(case, sizes, dtype, derived, device, backward)
             found[name] = lambda other=other: other.made(other.module)
     if compiles:
-        fast, slow = torch.compile(trial.module), torch.compile(case.library or case.eager)
+        fast, slow = torch.compile(trial.module), torch.compile(library or eager)
         found["ours compiled"] = lambda: trial.made(fast)
         found["eager compiled"] = lambda: trial.peer(slow)
     wanted = [made.double() for made in found["eager"]()]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import copy
+import pickle
 import subprocess
 import sys
 import traceback
@@ -16,6 +18,7 @@ import torch
 from torch import nn
 from torch_judge import Case, assert_same, build, inputs, program, request, source
 
+import ncdlang
 from backends.pytorch import PyTorchBackend, attribute_names
 from backends.pytorch.names import MODULE_ATTRIBUTES, class_name, spelled
 from ncdlang.project import Project
@@ -273,6 +276,41 @@ def test_kinds_are_checked() -> None:
     fails(text, "f", "f: t holds -1, but must stay in 0 .. 2", reals, naturals - 1, truths)
 
 
+READS = {
+    "a gather": "(E: [v m], t: N(v)[n]) -> [n m] { return Y[n m] = E[t[n], m] }",
+    "naturals": "(E: N(v)[v m], t: N(v)[n]) -> N(v)[n m] { return Y[n m] = E[t[n], m] }",
+    "a scatter": """[v](X: [n m], t: N(v)[n]) -> [v m] {
+      Y: [v m]
+      Y[t[n], m] += X[n m]
+      return Y }""",
+    "a table": "[v = 3, m](t: N(v)[n]) -> [n m] { learn E: [v m]\n return E[t[n], m] }",
+    "with a batch": "(E: [b v m], t: N(v)[b n]) -> [b n m] { return Y[b n m] = E[b, t[b n], m] }",
+    "twice": "(E: [v m], t: N(v)[n]) -> [n m] { return Y[n m] = E[t[n], m] * real(t[n]) }",
+}
+
+
+@pytest.mark.parametrize("name", READS)
+@pytest.mark.parametrize("width", [0, 2])
+@pytest.mark.parametrize("lead", [(), (2,)])
+def test_naturals_outside_their_bound_are_told(
+    name: str, width: int, lead: tuple[int, ...]
+) -> None:
+    """By the read itself where it is the only one, or by a check before it."""
+    batch = (4,) if "batch" in name else ()
+    table = torch.zeros(*lead, *batch, 3, width)
+    table = table.long() if name == "naturals" else table
+    rows = torch.zeros(*lead, 2, width)
+    naturals = torch.zeros(*lead, *batch, 2, dtype=torch.int64)
+    sizes = {"v": 3} if "scatter" in name else {"m": width} if name == "a table" else {}
+    module = build(f"diagram f{READS[name]}", dtype="f32", sizes=sizes)
+    arrays = (rows,) if "scatter" in name else () if name == "a table" else (table,)
+    module(*arrays, naturals)
+    for worst in (3, -1):
+        naturals[..., 1] = worst
+        with pytest.raises(ValueError, match=rf"f: t holds {worst}, but must stay in 0 \.\. 2"):
+            module(*arrays, naturals)
+
+
 def test_sizes_that_are_missing() -> None:
     text = "diagram multi_head[h](X: [x m]) -> [x h] {\n learn W: [h m]\n return Y[x h] = W * X }"
     with pytest.raises(TargetError) as caught:
@@ -374,6 +412,24 @@ def test_modules_compile_as_one_graph(name: str) -> None:
     leads = [(2,)] * len(diagram.parameters)
     arrays = inputs(diagram.parameters, sizes, leads, dtype=torch.float32)
     torch.testing.assert_close(compiled(*arrays), module(*arrays))
+
+
+@pytest.mark.parametrize("backend", ["torch", "triton"])
+def test_modules_compile_inside_others(backend: str) -> None:
+    """torch.compile looks for the globals of what it inlines among the imported modules."""
+    text = "diagram inside(X: [t m]) -> [t m] { return softmax[m](X) }"
+    inner = ncdlang.loads(text).module(backend=backend)
+    torch.compiler.reset()
+    compiled = torch.compile(nn.Sequential(nn.Identity(), inner), fullgraph=True, backend="eager")
+    given = torch.randn(3, 5)
+    torch.testing.assert_close(compiled(given), given.softmax(-1))
+
+
+def test_modules_can_be_copied_and_pickled() -> None:
+    text = "use std.nn.{linear}\ndiagram f[o = 2](X: [t m]) -> [t o] { return linear[m -> o](X) }"
+    module, given = build(text, sizes={"m": 3}, dtype="f32"), torch.randn(4, 3)
+    for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        torch.testing.assert_close(other(given), module(given))
 
 
 @pytest.mark.parametrize("name", [*SAMPLE[::2], "causal"])

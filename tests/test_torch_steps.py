@@ -332,7 +332,7 @@ def test_writes_in_place_and_slices_need_no_scatter() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("add_rows", '(U.new_zeros(v, d), (I,), U, "add", new=1, kept=1)'),
+        ("add_rows", '(U.new_zeros(v, d), (I,), U, "add", new=1, kept=1, below=("add_rows", "I"))'),
         ("add_rows", "sources along n may meet and are added"),
         ("on_diagonal", '"copy"'),
         ("on_diagonal", "each place has one source"),

@@ -205,6 +205,10 @@ class _Writer:
         count = len(self.diagram.results)
         returned = "Tensor" if count == 1 else f"tuple[{', '.join(['Tensor'] * count)}]"
         listed = "".join(f", {each}: Tensor" for each in inputs)
+        made = f"{helper}(self, {given})"
+        if inputs:  # what runs on a processor costs no more than without kernels
+            interpreted = f"INTERPRETED{'_' if 'INTERPRETED' in self.defined else ''}"
+            made += f" if {interpreted} or not {inputs[0]}.is_cpu else None"
         return [
             f"class {name}({self.eager.class_name}):",
             f'    """{self.eager.class_name} by kernels where they run and are preferred."""',
@@ -212,7 +216,7 @@ class _Writer:
             f"    derived = DERIVED{'_' if 'DERIVED' in self.defined else ''}",
             "",
             f"    def forward(self{listed}) -> {returned}:",
-            f"        made = {helper}(self, {given})",
+            f"        made = {made}",
             f"        return super().forward({given}) if made is None else made",
         ]
 

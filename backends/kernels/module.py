@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import types
 from typing import TYPE_CHECKING, Any
 
 from ncdlang.analysis.opening import Opaque, open_diagram
@@ -65,18 +63,9 @@ def triton_module(request: Request) -> nn.Module:
             """The names of the kernels that the diagram has at the sizes given."""
             return variants.names if variants is not None else ()
 
-    _importable(cls)
     Derived.__name__ = Derived.__qualname__ = cls.__name__
     plain.__class__ = Derived
     return plain
-
-
-def _importable(cls: Any) -> None:
-    """Let torch.compile find the module of an emitted class, whose methods `Derived` calls."""
-    if cls.__module__ not in sys.modules:
-        module = types.ModuleType(cls.__module__)
-        module.__dict__.update(cls.forward.__globals__)
-        sys.modules[cls.__module__] = module
 
 
 Made = tuple[Any, tuple[str, ...]]

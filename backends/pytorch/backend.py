@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import linecache
+import sys
+import threading
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from .planning import make_plans
 if TYPE_CHECKING:
     from torch import nn
 
+_LOCK = threading.Lock()
 _DTYPES = {"f64": "float64", "f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 
@@ -83,12 +86,22 @@ def _missing(diagram: CheckedDiagram, names: tuple[str, ...]) -> str:
 
 
 def _load(emitted: Emitted, name: str) -> Any:
-    """Run the emitted file under a name of its own, with its lines where tracebacks look."""
-    digest = hashlib.sha256(emitted.text.encode()).hexdigest()[:12]
-    filename = f"<ncd {name} {digest}>"
-    lines = emitted.text.splitlines(keepends=True)
-    linecache.cache[filename] = (len(emitted.text), None, lines, filename)
-    module = types.ModuleType(f"ncd_{digest}")
+    """Run the emitted file once under a name of its own, with its lines where tracebacks look.
+
+    torch.compile and pickle find the module of a class among those that are imported.
+    """
+    digest = hashlib.sha256(emitted.text.encode()).hexdigest()[:16]
+    title = f"ncd_{digest}"
+    with _LOCK:
+        if title not in sys.modules:
+            sys.modules[title] = _module(emitted.text, title, f"<ncd {name} {digest}>")
+        return getattr(sys.modules[title], emitted.class_name)
+
+
+def _module(text: str, title: str, filename: str) -> types.ModuleType:
+    lines = text.splitlines(keepends=True)
+    linecache.cache[filename] = (len(text), None, lines, filename)
+    module = types.ModuleType(title)
     module.__file__ = filename
-    exec(compile(emitted.text, filename, "exec", dont_inherit=True), module.__dict__)
-    return getattr(module, emitted.class_name)
+    exec(compile(text, filename, "exec", dont_inherit=True), module.__dict__)
+    return module

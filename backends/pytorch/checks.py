@@ -15,6 +15,7 @@ from .lines import INDENT, WIDTH, statement
 from .names import f_string, quoted
 from .planning import Plan
 from .sizes import Place, Solution, compared, size_code
+from .wires import told
 
 _DEEPER = f"{INDENT}    "
 _OPPOSITE = {"==": "!=", "!=": "==", ">=": "<", "<=": ">", ">": "<=", "<": ">="}
@@ -179,6 +180,9 @@ class Checks:
         """Naturals that come from outside stay below their bound."""
         bound = wire.type.kind.bound
         if wire.type.kind.name != "natural" or bound is None:
+            return []
+        said = told(self.plan, wire)
+        if said and any(said in line.text for line in self.method.lines):
             return []
         helper = self.method.helper("_check_below")
         name = self.method.inputs[wire]

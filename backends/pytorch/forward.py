@@ -64,6 +64,7 @@ from .wires import (
     names_of,
     operand_count,
     order_of,
+    told,
 )
 
 
@@ -184,6 +185,10 @@ class Method:
         lines.append(Line(f"{name} = {code.text}", f"[{axis}]", self.blocks))
         self.indices[axis] = Fixed(Code(name), (axis,), False, "integer")
         return Code(name)
+
+    def told(self, wire: Wire) -> str:
+        """How the only read of an input names it, to say when it leaves its bound."""
+        return "" if self.whole or self.blocks else told(self.plan, wire)
 
     def dtype(self, domain: Domain) -> str:
         """The dtype of a domain; `wide` is a local variable of that name."""

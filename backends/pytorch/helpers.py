@@ -6,25 +6,34 @@ import re
 
 SOURCES: dict[str, str] = {}
 
+SOURCES["_axes"] = '''
+def _axes(spec: str) -> list[str]:
+    """The axes of "N[n m]"; commas stand between them where some have parts."""
+    inner = spec[spec.index("[") + 1 : -1]
+    return inner.split(", ") if "(" in inner else inner.split()
+'''
+
 SOURCES["_check"] = '''
 def _check(name: str, sizes: dict[str, int], *arrays: tuple[str, Tensor, str]) -> None:
     """Check trailing axes and kind of every array: ("tok", tok, "N[n]"). Batch axes may lead."""
-    seen = {axis: (size, "the module") for axis, size in sizes.items()}
+    known = dict(sizes)
     for wire, array, spec in arrays:
-        kind, _, inner = spec[:-1].partition("[")
-        axes = inner.split(", ") if "(" in inner else inner.split()
-        shape = array.shape
-        if len(shape) < len(axes):
+        axes, shape = _axes(spec), array.shape
+        lead = len(shape) - len(axes)
+        if lead < 0:
             raise ValueError(f"{name}: {wire} is {spec}, but its shape is {tuple(shape)}")
-        for axis, size in zip(axes, shape[len(shape) - len(axes) :], strict=True):
-            known, where = seen.setdefault(axis, (size, wire))
-            if known != size:
-                raise ValueError(f"{name}: axis {axis} is {known} in {where} but {size} in {wire}")
+        for dim, axis in enumerate(axes, lead):
+            size = known.setdefault(axis, shape[dim])
+            if size != shape[dim]:
+                found = (other for other, _, its in arrays if axis in _axes(its))
+                where = "the module" if axis in sizes else next(found)
+                why = f"axis {axis} is {size} in {where} but {shape[dim]} in {wire}"
+                raise ValueError(f"{name}: {why}")
         if array.is_floating_point():
-            found = ""
+            kind = ""
         else:
-            found = "C" if array.is_complex() else "B" if array.dtype == torch.bool else "N"
-        if found != kind:
+            kind = "C" if array.is_complex() else "B" if array.dtype == torch.bool else "N"
+        if not spec.startswith(f"{kind}["):
             raise TypeError(f"{name}: {wire} is {spec}, but its dtype is {array.dtype}")
 '''
 
@@ -110,18 +119,39 @@ def _convolve(
     return y.reshape(*lead, *y.shape[1:])
 '''
 
+SOURCES["_embedding"] = '''
+def _embedding(place: Tensor, x: Tensor, below: tuple[str, str]) -> Tensor:
+    """x[place]. PyTorch looks at the indices itself; `below` names them if one is outside."""
+    try:
+        return F.embedding(place, x)
+    except (IndexError, RuntimeError):
+        _check_below(*below, place, len(x))
+        raise
+'''
+
 SOURCES["_gather"] = '''
-def _gather(x: Tensor, index: tuple[Tensor, ...], kept: int, new: int) -> Tensor:
+def _gather(
+    x: Tensor,
+    index: tuple[Tensor, ...],
+    kept: int,
+    new: int,
+    below: tuple[str, str] | None = None,
+) -> Tensor:
     """x[index] for each batch index, which x and the index may both have.
 
-    The index has `new` axes of its own; `kept` axes of x follow those that are indexed.
+    The index has `new` axes of its own; `kept` axes of x follow those that are indexed. `below`
+    names an index that nothing has looked at.
     """
     place, own = index[0], x.dim() - len(index) - kept
     if own == 0 and len(index) == 1 and place.dim() == new:
-        # Indices are inside by now, and whole rows are copied.
+        # Whole rows are copied.
         if kept == 1 and x.is_floating_point():
-            return F.embedding(place, x)
+            return F.embedding(place, x) if below is None else _embedding(place, x, below)
+        if below is not None:
+            _check_below(*below, place, len(x))
         return x.index_select(0, place.flatten()).view((*place.shape, *x.shape[1:]))
+    if below is not None:
+        _check_below(*below, place, x.shape[own])
     shape = torch.broadcast_shapes(*(i.shape for i in index))
     batch = torch.broadcast_shapes(x.shape[:own], shape[: len(shape) - new])
     x = x.expand((*batch, *x.shape[own:]))
@@ -168,6 +198,21 @@ def _write(base: Tensor, place: tuple[slice | int, ...], source: Tensor, op: str
     return base
 '''
 
+SOURCES["_put"] = '''
+def _put(
+    base: Tensor, place: Tensor, source: Tensor, how: str, below: tuple[str, str] | None
+) -> Tensor:
+    """Write rows into base. PyTorch looks at places itself; `below` names them if it has to."""
+    if below is not None and not source.numel():
+        _check_below(*below, place, len(base))
+    try:
+        return (base.index_copy_ if how == "copy" else base.index_add_)(0, place, source)
+    except (IndexError, RuntimeError):
+        if below is not None:
+            _check_below(*below, place, len(base))
+        raise
+'''
+
 SOURCES["_scatter"] = '''
 def _scatter(
     base: Tensor,
@@ -176,20 +221,23 @@ def _scatter(
     how: str,
     new: int,
     kept: int,
+    below: tuple[str, str] | None = None,
 ) -> Tensor:
     """Write the source into base, which nothing else holds, at the index.
 
     Axes are (*batch, *indexed, *kept) of base, (*batch, *new) of every index and
     (*batch, *new, *kept) of the source; batch axes are broadcast. `how` is "copy" where no two
-    sources meet, else what combines them: "add", "prod", "amax" or "amin".
+    sources meet, else what combines them: "add", "prod", "amax" or "amin". `below` names an
+    index that nothing has looked at.
     """
     own, lead = base.dim() - len(index) - kept, source.dim() - new - kept
     place = index[0]
     if own == lead == 0 and kept == new == len(index) == 1 and how in ("copy", "add"):
         # Rows at one place each, the common case.
         if not isinstance(place, int) and place.shape == source.shape[:1]:
-            base, source = base.contiguous(), source.to(base.dtype)
-            return (base.index_copy_ if how == "copy" else base.index_add_)(0, place, source)
+            return _put(base.contiguous(), place, source.to(base.dtype), how, below)
+    if below is not None:
+        _check_below(*below, place, base.shape[own])
     shape, news = base.shape[own:], source.shape[lead : lead + new]
     for i, size in zip(index[1:], shape[1:]):
         place = place * size + i
@@ -249,6 +297,36 @@ def _seen(x: Tensor, dim: int) -> bool:
     return x.shape[dim] > 0 and not torch._C._functorch.is_functorch_wrapped_tensor(x)
 '''
 
+SOURCES["_Softmax"] = '''
+class _Softmax(torch.autograd.Function):
+    """Softmax in as many passes as a compiler makes of torch.softmax, forward and backward.
+
+    A row of only -inf is 0, with gradient 0.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, dim: int) -> Tensor:
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        top = wide.amax(dim, keepdim=True)
+        e = torch.exp(wide - top.masked_fill(top == -math.inf, 0.0))
+        total = e.sum(dim, keepdim=True)
+        return (e / total.masked_fill(total == 0.0, 1.0)).to(x.dtype)
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, int], output: Tensor) -> None:
+        ctx.save_for_backward(output)
+        ctx.dim = inputs[1]
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        (y,) = ctx.saved_tensors
+        wide = torch.promote_types(y.dtype, torch.float32)
+        y, change = y.to(wide), gradient.to(wide) * y.to(wide)
+        return (change - y * change.sum(ctx.dim, keepdim=True)).to(gradient.dtype), None
+'''
+
 SOURCES["_softmax"] = '''
 def _softmax(x: Tensor, dim: int) -> Tensor:
     """Softmax in which a row of only -inf is 0, with gradient 0, instead of NaN."""
@@ -259,12 +337,7 @@ def _softmax(x: Tensor, dim: int) -> Tensor:
         if not math.isnan(made.select(dim, 0).sum().item()):  # a row of only -inf would be NaN
             return made
     elif torch.compiler.is_compiling() and x.shape[dim] > 0:
-        # Fused, these are the passes over x that softmax itself takes.
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        top = wide.detach().amax(dim, keepdim=True)
-        e = torch.exp(wide - top.masked_fill(top == -math.inf, 0.0))
-        total = e.sum(dim, keepdim=True)
-        return (e / total.masked_fill(total == 0.0, 1.0)).to(x.dtype)
+        return _Softmax.apply(x, dim)
     dead = (x == -math.inf).all(dim, keepdim=True)
     return torch.softmax(x.masked_fill(dead, 0.0), dim).masked_fill(dead, 0.0)
 '''
@@ -326,7 +399,7 @@ def sources_of(text: str) -> list[str]:
     texts = [text]
     while texts:
         now = texts.pop()
-        found = {name for name in SOURCES if re.search(rf"\b{name}\(", now)} - wanted
+        found = {name for name in SOURCES if re.search(rf"\b{name}[(.]", now)} - wanted
         wanted |= found
         texts += [SOURCES[name] for name in found]
     return [source_of(name) for name in SOURCES if name in wanted]

@@ -161,13 +161,20 @@ def _plan(axis: Axis, entry: Affine, guarded: bool, equal: Equal) -> Plan:
     return Lookup(entry, axis.size, checked=_depends_on_data(entry, axis.size, equal))
 
 
-def _depends_on_data(entry: Affine, size: Size, equal: Equal) -> bool:
-    """Whether only the contents of an array of naturals tell that the index stays inside."""
+def bounded(entry: Affine, size: Size, equal: Equal) -> Wire | None:
+    """The naturals that are the index as they are, where their bound is the size."""
     if len(entry.terms) == 1 and entry.constant == ZERO and entry.terms[0][1] == ONE:
         variable = entry.terms[0][0]
         if isinstance(variable, Gathered):
             bound = variable.wire.type.kind.bound
-            return bound is None or not equal(bound, size)
+            return variable.wire if bound is not None and equal(bound, size) else None
+    return None
+
+
+def _depends_on_data(entry: Affine, size: Size, equal: Equal) -> bool:
+    """Whether only the contents of an array of naturals tell that the index stays inside."""
+    if bounded(entry, size, equal) is not None:
+        return False
     return any(_has_data(variable) for variable, _ in entry.terms)
 
 

@@ -8,7 +8,7 @@ from string import ascii_letters
 from typing import Protocol
 
 from ncdlang.semantics.size import Size
-from ncdlang.semantics.types import Axis
+from ncdlang.semantics.types import Axis, Wire
 
 from .code import Code, call, listed
 from .nodes import (
@@ -58,6 +58,10 @@ class Writer(Protocol):
 
     def variable(self, code: Code, axes: Axes, hint: str) -> str:
         """A new local variable, called something like `hint`, that holds the value."""
+        ...
+
+    def told(self, wire: Wire) -> str:
+        """How a read names an input whose bound it checks itself; empty where it need not."""
         ...
 
     @property

@@ -18,7 +18,7 @@ from ncdlang.analysis.scatter import Variator, facts_of, variator_of
 from ncdlang.ir.diagram import Edge, Scattering
 from ncdlang.semantics.bounds import Inside, prove_inside
 from ncdlang.semantics.program import CheckedDiagram
-from ncdlang.semantics.size import ONE, ZERO, Size
+from ncdlang.semantics.size import Size
 from ncdlang.semantics.types import REAL, Affine, Axis, Floor, Gathered, Kind, Mod, Wire
 
 from .code import Code, call, number
@@ -26,7 +26,7 @@ from .formats import computed, rounded
 from .names import quoted
 from .nodes import Axes, Fixed, Node, Scalar, domain_of, mapped, repeated
 from .pointwise import pointwise
-from .reads import Keep, Plan, Reading, Select, Slice, Split, plans, reading
+from .reads import Keep, Plan, Reading, Select, Slice, Split, bounded, plans, reading
 from .render import Writer, filled, full, render
 from .views import Reader
 from .wires import merged
@@ -180,7 +180,10 @@ class _Writing:
         index = f"({', '.join(texts)}{',' if len(texts) == 1 else ''})"
         widths = [*(1 for _ in (*outer, *new)), *(len(_axes(todo[i])) for i in whole)]
         source = merged(full(w, self.source, (*outer, *new, *rest)), widths)
-        sizes = (f"new={len(new)}", f"kept={len(whole)}")
+        sizes = [f"new={len(new)}", f"kept={len(whole)}"]
+        if len(looked) == 1:
+            wire = bounded(indices[0], axes[looked[0]].size, self.reader.equal)
+            sizes += [told for told in (w.told(wire) if wire is not None else "",) if told]
         base = self._base(order)
         code = call(w.helper("_scatter"), base.text, index, source.text, quoted(how), *sizes)
         batched = self._batched() or any(node.batched for node in nodes)
@@ -208,11 +211,8 @@ class _Writing:
 
     def _is_bounded(self, index: Affine, size: Size) -> bool:
         """Whether it stays inside because the naturals stay below the bounds of their types."""
-        if len(index.terms) == 1 and index.constant == ZERO:
-            ((variable, coefficient),) = index.terms
-            bound = variable.wire.type.kind.bound if isinstance(variable, Gathered) else None
-            if bound is not None and coefficient == ONE and self.reader.equal(bound, size):
-                return True
+        if bounded(index, size, self.reader.equal) is not None:
+            return True
         return isinstance(prove_inside(index, size, (), facts_of(self.diagram)), Inside)
 
     # ---- what is written into -------------------------------------------------------------------

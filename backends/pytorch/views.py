@@ -23,6 +23,7 @@ from .reads import (
     Slice,
     Split,
     Windows,
+    bounded,
     plain_axes,
     plans,
 )
@@ -96,13 +97,23 @@ class Reader:
         code = permuted(code, base.axes, (*looked, *rest), base.batched)
         if base.batched:
             index = f"({', '.join(texts)}{',' if len(texts) == 1 else ''})"
-            sizes = (f"kept={len(rest)}", f"new={len(order)}")
+            sizes = (f"kept={len(rest)}", f"new={len(order)}", *self._told(lookups))
             code = call(w.helper("_gather"), code.text, index, *sizes)
         elif len(looked) == 1 and len(rest) == 1:
-            code = call("F.embedding", texts[0], code.text)
+            told = self._told(lookups)
+            helper = w.helper("_embedding") if told else "F.embedding"
+            code = call(helper, texts[0], code.text, *told)
         else:
             code = code.index(", ".join(texts))
         return Fixed(code, (*order, *rest), True, base.domain)
+
+    def _told(self, lookups: list[tuple[Axis, Lookup]]) -> tuple[str, ...]:
+        """Where indices are an input as it is, which may stay unchecked until it is used."""
+        (_, plan), *others = lookups
+        clamped = plan.below or plan.above
+        wire = None if others or clamped else bounded(plan.index, plan.size, self.equal)
+        told = self.w.told(wire) if wire is not None else ""
+        return (told,) if told else ()
 
     def _in_place(
         self, base: Fixed, code: Code, looked: Axes, texts: list[str], order: Axes

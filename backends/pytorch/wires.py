@@ -9,7 +9,7 @@ from ncdlang.ir.diagram import Edge, Iota, Reindex
 from ncdlang.semantics.types import Axis, Wire
 
 from .code import Code
-from .names import comment
+from .names import comment, quoted
 from .nodes import Axes, Fixed, Index, Node, Scalar
 from .planning import Plan
 
@@ -69,6 +69,14 @@ def index_uses(plan: Plan) -> dict[Axis, int]:
             uses = plan.uses.get(edge.outputs[0].wire, 0)
             found[edge.degree[0]] = found.get(edge.degree[0], 0) + uses
     return found
+
+
+def told(plan: Plan, wire: Wire) -> str:
+    """An argument that names an input which is read once, so that this read can check its bound."""
+    once = wire in plan.graph.inputs and plan.uses.get(wire) == 1
+    if not once or wire in plan.graph.outputs or plan.other is not None:
+        return ""
+    return f"below=({quoted(plan.diagram.name)}, {quoted(wire.name)})"
 
 
 def names_of(axes: Axes) -> str:

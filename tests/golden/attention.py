@@ -9,24 +9,32 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def _axes(spec: str) -> list[str]:
+    """The axes of "N[n m]"; commas stand between them where some have parts."""
+    inner = spec[spec.index("[") + 1 : -1]
+    return inner.split(", ") if "(" in inner else inner.split()
+
+
 def _check(name: str, sizes: dict[str, int], *arrays: tuple[str, Tensor, str]) -> None:
     """Check trailing axes and kind of every array: ("tok", tok, "N[n]"). Batch axes may lead."""
-    seen = {axis: (size, "the module") for axis, size in sizes.items()}
+    known = dict(sizes)
     for wire, array, spec in arrays:
-        kind, _, inner = spec[:-1].partition("[")
-        axes = inner.split(", ") if "(" in inner else inner.split()
-        shape = array.shape
-        if len(shape) < len(axes):
+        axes, shape = _axes(spec), array.shape
+        lead = len(shape) - len(axes)
+        if lead < 0:
             raise ValueError(f"{name}: {wire} is {spec}, but its shape is {tuple(shape)}")
-        for axis, size in zip(axes, shape[len(shape) - len(axes) :], strict=True):
-            known, where = seen.setdefault(axis, (size, wire))
-            if known != size:
-                raise ValueError(f"{name}: axis {axis} is {known} in {where} but {size} in {wire}")
+        for dim, axis in enumerate(axes, lead):
+            size = known.setdefault(axis, shape[dim])
+            if size != shape[dim]:
+                found = (other for other, _, its in arrays if axis in _axes(its))
+                where = "the module" if axis in sizes else next(found)
+                why = f"axis {axis} is {size} in {where} but {shape[dim]} in {wire}"
+                raise ValueError(f"{name}: {why}")
         if array.is_floating_point():
-            found = ""
+            kind = ""
         else:
-            found = "C" if array.is_complex() else "B" if array.dtype == torch.bool else "N"
-        if found != kind:
+            kind = "C" if array.is_complex() else "B" if array.dtype == torch.bool else "N"
+        if not spec.startswith(f"{kind}["):
             raise TypeError(f"{name}: {wire} is {spec}, but its dtype is {array.dtype}")
 
 
