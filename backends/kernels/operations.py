@@ -89,24 +89,16 @@ class Operation:
 
     def text(self) -> list[str]:
         """The lines of the operation."""
-<<<<<<< HEAD
         shared = [
             comment(f"# {self.label}"),
             *(comment(f"# the same for {o}") for o in self.others),
         ]
         lines = shared if self.others else []
         lines += [*self._empty(), "", "", *self._eager(), "", "", *self._registered(), "", ""]
-        lines += [f"{self.name}.register_fake(_{self.name}_empty)"]
-||||||| 0e56b1c
-        lines = [*self._empty(), "", "", *self._eager(), "", "", *self._registered(), "", ""]
-        lines += [f"{self.name}.register_fake(_{self.name}_empty)"]
-=======
-        lines = [*self._empty(), "", "", *self._eager(), "", "", *self._registered(), "", ""]
         room = f"_{self.name}_empty"
         if len(self.outputs) == 1:  # the operation makes an array then, and no tuple of one
             room = f"lambda *given: {room}(*given)[0]"
         lines += [f"{self.name}.register_fake({room})"]
->>>>>>> main
         if self.backward is not None:
             lines += ["", "", *_Gradient(self, self.backward).text()]
         return lines
