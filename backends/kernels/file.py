@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ncdlang.analysis.associate import MARGIN
+from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.plan import RESIDENT
 from ncdlang.analysis.steps import Step, arrays_of
 from ncdlang.analysis.terms import Array
@@ -230,6 +231,7 @@ class _Forward:
         self.plan = writer.runner.plan
         taken = {operation.name for operation in writer.operations.values()}
         self.function = Function(writer.sizes, frozenset(taken))
+        self.function.module = lambda path: self._module(path)[0]
         self.inputs = {
             array: self.function.scope.claim(plain(array.name)) for array in self.plan.opened.inputs
         }
@@ -237,13 +239,18 @@ class _Forward:
 
     def _path(self, array: Array) -> str:
         """How a module reads one of its parameters."""
+        module, diagram = self._module(array.path)
+        return f"{module}.{attribute_names(diagram)[array.name]}"
+
+    def _module(self, path: tuple[str, ...]) -> tuple[str, CheckedDiagram]:
+        """How a module reads one of those in it, and the diagram of that."""
         diagram, text = self.diagram, "self"
-        for name in array.path:
+        for name in path:
             stem, *rest = name.split(".")
             places = (part if part.isdigit() else f'"{part}"' for part in rest)
             text += f".{attribute_names(diagram)[stem]}" + "".join(f"[{p}]" for p in places)
             diagram = next(i.callee for i in diagram.instances if i.name == name)
-        return f"{text}.{attribute_names(diagram)[array.name]}"
+        return text, diagram
 
     def text(self, name: str) -> list[str]:
         listed = "".join(f", {each}: Tensor" for each in self.inputs.values())
@@ -390,6 +397,11 @@ class _Forward:
         lines = [f"lead = _lead({ranks})", "if lead is None:", "    return None"]
         if not self.inputs:
             lines = ["lead = ()"]
+        if any(isinstance(step, Foreign) and step.path for step in self.plan.steps):
+            lines += [
+                "if lead:",
+                "    return None  # it calls modules, for which nothing leads",
+            ]
         for array, name in (*self.inputs.items(), *self.parameters.items()):
             variable = self.function.array(array)
             lines.append(f"{variable} = _lifted({name}, {len(array.axes)}, lead)")

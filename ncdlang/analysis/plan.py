@@ -14,7 +14,7 @@ from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.gathers import Gathered, is_gather
 from ncdlang.analysis.grouped import grouped, inner_product
 from ncdlang.analysis.keeping import Kept
-from ncdlang.analysis.opening import Opened
+from ncdlang.analysis.opened import Opened
 from ncdlang.analysis.proof import agrees, grows
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.roles import (
