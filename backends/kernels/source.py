@@ -12,12 +12,11 @@ from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.terms import Term, added, is_number, number_kind, subterms
 from ncdlang.analysis.visible import certain
-from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis
 
 from ..pytorch.names import comment
 from . import scalars
-from .expressions import Argument, Arguments, Expressions, uses_in
+from .expressions import Argument, Arguments, Expressions, listed, uses_in
 from .products import Products, Summand, common
 from .tiles import Dim, Names, Scope, Value, joined, shaped
 from .visits import Visits
@@ -171,20 +170,7 @@ class _Writer:
         start = f"{tile} * {dim.block} + " if tile else ""
         scope.write(f"{dim.offset} = {start}tl.arange(0, {dim.block})")
         scope.write(f"{dim.valid} = {dim.offset} < {dim.length}")
-        self._indices(scope, dim)
-
-    def _indices(self, scope: Scope, dim: Dim) -> None:
-        """The index along each axis of a flattened dimension."""
-        if len(dim.axes) < 2:
-            return
-        for position, axis in enumerate(dim.axes):
-            name, text = dim.indices[axis], dim.offset
-            if position < len(dim.axes) - 1:
-                later = product(a.size for a in dim.axes[position + 1 :])
-                text = f"{text} // {self.arguments.size(later, 'n_rest')}"
-            if position:
-                text = f"({text}) % {self.arguments.size(axis.size)}"
-            scope.write(f"{name} = {text}")
+        self.arguments.split(scope, dim)
 
     # ---- accumulators ----------------------------------------------------------------------------
 
@@ -288,7 +274,7 @@ class _Writer:
         scope.write(f"{dim.offset} = start + tl.arange(0, {dim.block})")
         if not is_whole:
             scope.write(f"{dim.valid} = {dim.offset} < {dim.length}")
-        self._indices(scope, dim)
+        self.arguments.split(scope, dim)
 
     def _extremum(self, fold: Term, body: Term, scope: Scope) -> None:
         value = self._body(body, fold, scope)
@@ -470,29 +456,17 @@ class _Writer:
     def _header(self) -> list[str]:
         """What the kernel makes, and the role of every axis."""
         region = self.region
-        made = ", ".join(f"{o.array}[{_listed(o.array.axes)}]" for o in region.outputs)
+        made = ", ".join(f"{o.array}[{listed(o.array.axes)}]" for o in region.outputs)
         roles = [("batch", region.batch), ("rows", region.rows)]
         roles += [("columns", dim.axes) for dim in self.columns]
         roles += [("streams", region.stream)]
         roles += [("inside", dim.axes) for dim in self.products.dims.values()]
-        told = "; ".join(f"{role} {_listed(axes)}" for role, axes in roles if axes)
+        told = "; ".join(f"{role} {listed(axes)}" for role, axes in roles if axes)
         return [comment(f"# {made}"), comment(f"# {told}")]
 
     def _signature(self) -> list[str]:
-        lines = [
-            ", ".join((argument.pointer, *argument.strides, argument.batch))
-            for argument in self.arguments.arrays.values()
-        ]
-        if self.arguments.sizes:
-            lines.append(", ".join(self.arguments.sizes.values()))
-        blocks = [d.block for d in (self.rows, self.stream, *self.columns) if d.axes]
-        blocks += [d.block for d in self.products.dims.values()]
-        lines.append(", ".join(f"{name}: tl.constexpr" for name in (*blocks, "PRECISION")))
-        return lines
-
-
-def _listed(axes: tuple[Axis, ...]) -> str:
-    return " ".join(axis.name for axis in axes)
+        inner = self.products.dims.values()
+        return self.arguments.signature((self.rows, self.stream, *self.columns, *inner))
 
 
 def _count_uses(region: Region, folds: Iterable[Term]) -> dict[Term, int]:

@@ -9,15 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ncdlang.analysis.associate import associate
+from ncdlang.analysis.associate import Association, associate
 from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.gathers import Gathered, is_gather
 from ncdlang.analysis.grouped import grouped, inner_product
 from ncdlang.analysis.keeping import Kept
-from ncdlang.analysis.opening import Opened
+from ncdlang.analysis.opened import Opened
 from ncdlang.analysis.proof import agrees, grows
 from ncdlang.analysis.recurrences import Recurrence
-from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics, summands
+from ncdlang.analysis.roles import (
+    Roles,
+    factors,
+    find_roles,
+    inner_folds,
+    statistics,
+    streams_apart,
+    summands,
+)
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.separate import Refusal, Separation, under_condition
 from ncdlang.analysis.shifted import shifted
@@ -101,11 +109,14 @@ class Planner:
         # A piece is planned anew with every try of what it is in; its own try fails once.
         self._refused: dict[Term, Refusal | None] = {}
         self._arrays: dict[Term, Array] = {}
+        self._orders: dict[Term, Association | None] = {}
 
     def make(self, array: Array) -> None:
         """An array that is made of a term of its own, before all that reads it."""
         assert array.made is not None
-        self._root(array, under_condition(self.terms, array.made))
+        term = under_condition(self.terms, array.made)
+        self._root(array, term)
+        self.made[term] = array
 
     def run(self, roots: list[Root], partial: frozenset[str] = frozenset()) -> tuple[Array, ...]:
         """The arrays of the roots, each over its axes in order; `partial` ones are pieces too."""
@@ -155,8 +166,7 @@ class Planner:
     def _root(self, array: Array, term: Term) -> None:
         """Make an array, of sums in another order where that is cheaper."""
         term = self.terms.map(term, lambda now: self._read(now) if now in self.made else None)
-        is_fixed = self.order == "written"
-        found = None if is_fixed else associate(self.terms, term, self.sizes)
+        found = self._association(term)
         if found is not None:
             taken = self.order == "other" or found.pays(self.sizes)
             self.choices.append(Choice(array, found, taken))
@@ -167,6 +177,14 @@ class Planner:
                     self._make(other, other.made)
                 term = found.term
         self._make(array, term)
+
+    def _association(self, term: Term) -> Association | None:
+        """Another order of the sums in a term, found once."""
+        if self.order == "written":
+            return None
+        if term not in self._orders:
+            self._orders[term] = associate(self.terms, term, self.sizes)
+        return self._orders[term]
 
     def _make(self, array: Array, term: Term) -> None:
         # A region would read the matrix of a group anew for each of its rows.
@@ -288,7 +306,8 @@ class Planner:
         waiting = statistics(own, streamed)
         inner = [f for fold in every for f in inner_folds(fold.args[0], streamed)]
         roles = find_roles(own, waiting, inner, streamed, array.axes)
-        term = hoisted(self.terms, self._inside(term, streamed, roles), streamed)
+        apart = streams_apart(every, streamed, roles.rows)
+        term = hoisted(self.terms, self._inside(term, streamed, roles, apart), streamed)
         separation = Separation(self.terms, streamed)
         normal = separation.normalised(term)
         if separation.has_several:
@@ -324,13 +343,18 @@ class Planner:
         pieces = pieces_round(term, others, lambda piece: not _has_fold(piece, streamed))
         return self._replaced(term, pieces, lambda body: body)
 
-    def _inside(self, term: Term, streamed: frozenset[Axis], roles: Roles) -> Term:
-        """Make the inner products first that every tile of rows would work out anew."""
+    def _inside(
+        self, term: Term, streamed: frozenset[Axis], roles: Roles, apart: frozenset[Term]
+    ) -> Term:
+        """Make the inner products first that every tile of rows would work out anew.
+
+        Those of `apart` stream by themselves.
+        """
 
         def stays(fold: Term, is_inner: bool) -> bool:
             if frozenset(fold.bound) == streamed:
                 return True
-            return not is_inner and self._fuses(fold, streamed, roles)
+            return not is_inner and fold not in apart and self._fuses(fold, streamed, roles)
 
         def visit(body: Term, is_inner: bool = False) -> Term:
             def is_free(piece: Term) -> bool:

@@ -88,6 +88,44 @@ def shared_sides(fold: Term, streamed: Axes, outer: Axes) -> Axes:
     return frozenset(still & moving)
 
 
+LINEAR = ("add", "sub", "mul", "neg", "real", "cast")
+
+
+def streams_apart(folds: Iterable[Term], streamed: Axes, rows: Axes) -> frozenset[Term]:
+    """The inner folds of plain sums over the streamed axes that stream better by themselves.
+
+    Inside, what they sum over would be written to memory for all rows: the scores of an attention
+    before its projection. They are those that only sums follow, and those with a running extremum.
+    """
+    found: set[Term] = set()
+    every = tuple(folds)
+    if any(fold.kind != "sum" or _waits(fold, streamed) for fold in every):
+        return frozenset()
+    for fold in every:
+        plain = _linear(fold.args[0])
+        for inner in inner_folds(fold.args[0], streamed):
+            deeper = [t for t in subterms(inner.args[0]) if t.op == "fold"]
+            is_chained = any(t.axes & rows and t.axes & frozenset(inner.bound) for t in deeper)
+            is_maximal = any(t.kind in ("max", "min") and t.bound == inner.bound for t in deeper)
+            if is_chained and (inner in plain or is_maximal):
+                found.add(inner)
+    return frozenset(found)
+
+
+def _waits(fold: Term, streamed: Axes) -> bool:
+    """Whether a fold reads another one over the same axes."""
+    return any(t.op == "fold" and frozenset(t.bound) == streamed for t in subterms(fold.args[0]))
+
+
+def _linear(term: Term) -> set[Term]:
+    """The terms in which a term is linear, each for itself."""
+    if term.op == "div":
+        return {term} | _linear(term.args[0])
+    if term.op not in LINEAR:
+        return {term}
+    return {term}.union(*map(_linear, term.args))
+
+
 def find_roles(
     folds: list[Term], waiting: Axes, inner: list[Term], streamed: Axes, order: tuple[Axis, ...]
 ) -> Roles:

@@ -8,7 +8,7 @@ from ncdlang.analysis.associate import Association
 from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.grouped import Grouped
-from ncdlang.analysis.opening import Opened
+from ncdlang.analysis.opened import Opened
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.separate import Refusal
