@@ -171,6 +171,13 @@ class Products:
             outside = [f for f in outside if f.axes & set(column.axes)]
         return Summand(outside, left, right)
 
+    def scaled(self, value: Value, by: list[Term], scope: Scope, dims: Dims) -> Value:
+        """A matrix times factors of its rows, its columns, or of neither."""
+        for factor in by:
+            scale = self.code.value(factor, scope, dims)
+            value = Value(f"{value.text} * {shaped(scale, value.dims)}", value.dims)
+        return value
+
     # ---- matrices --------------------------------------------------------------------------------
 
     def factor(self, terms: list[Term], scope: Scope, dims: Dims, along: Dim) -> Value:

@@ -22,8 +22,6 @@ from .tiles import Dim, Names, Scope, Value, joined, shaped
 from .visits import Visits
 
 IDENTITY = {"sum": "0.0", "max": 'float("-inf")', "min": 'float("inf")'}
-
-
 TAKEN = ("pid", "lift", "start", "at", "full_first", "full_last", "PRECISION")
 TAKEN += ("row_tile", "row_tiles", "column_tile", "column_tiles")
 
@@ -210,11 +208,7 @@ class _Writer:
         rest = Scope([], 2, env, (before,))
         self._share(sure.rests if sure else {})
         if sure is None:
-            self._loop(rest, {})
-            if any(len(state.dims) == 2 for state in self.states.values()):
-                # A path past the loop would set what its last product is still adding to.
-                last = f"tl.maximum({last}, {1 if first == '0' else f'{first} + 1'})"
-            return [f"    for start in range({first}, {last}, {stream.block}):", *rest.lines]
+            return self._only_loop(rest, first, last)
         self._relabel(sure.rests)
         full, start, stop = Scope([], 2, env, (before,)), "full_first", "full_last"
         visits.certain(before, sure.span, (first, stream.length), start, stop)
@@ -228,6 +222,20 @@ class _Writer:
             rest.write(f"start = at + tl.where(at < {start}, 0, {skipped})")
         self._loop(rest, {})
         return [*lines, *rest.lines]
+
+    def _only_loop(self, scope: Scope, first: str, last: str) -> list[str]:
+        """The loop over all tiles from `first` up to `last`; over matrices it runs at least once.
+
+        A path past such a loop would set what its last product is still adding to.
+        """
+        name = "start"
+        if any(len(state.dims) == 2 for state in self.states.values()):
+            if first != "0":
+                scope.write(f"start = {first} + at")
+                name, first, last = "at", "0", f"{last} - {first}"
+            last = f"tl.maximum({last}, 1)"
+        self._loop(scope, {})
+        return [f"    for {name} in range({first}, {last}, {self.stream.block}):", *scope.lines]
 
     def _loop(self, scope: Scope, rests: Mapping[Term, Term], is_whole: bool = False) -> None:
         """One step: the extrema first, then the corrections, then the sums.
@@ -348,19 +356,9 @@ class _Writer:
         column = state.dims[1]
         first = self.products.factor(summand.left, scope, (self.rows, self.stream), self.stream)
         second = self.products.factor(summand.right, scope, (self.stream, column), self.stream)
-        if not summand.outside:
-            value = self.products.dot(first, second, state.text)
-            scope.write(f"{state.text} = {value.text}")
-            return
-        value = self.products.dot(first, second, "")
-        value = self._scaled(value, summand.outside, scope, state.dims)
-        scope.write(f"{state.text} += {value.text}")
-
-    def _scaled(self, value: Value, by: list[Term], scope: Scope, dims: tuple[Dim, ...]) -> Value:
-        for factor in by:
-            scale = self.code.value(factor, scope, (self.rows, dims[1]))
-            value = Value(f"{value.text} * {shaped(scale, dims)}", dims)
-        return value
+        value = self.products.dot(first, second, "" if summand.outside else state.text)
+        value = self.products.scaled(value, summand.outside, scope, (self.rows, column))
+        scope.write(f"{state.text} {'+=' if summand.outside else '='} {value.text}")
 
     def _share(self, rests: Mapping[Term, Term]) -> None:
         """Find what every product of a sum is multiplied by, to do that after the loop."""
@@ -368,14 +366,14 @@ class _Writer:
             if len(state.dims) == 2:
                 bodies = dict.fromkeys((fold.args[0], self._summand(fold, rests)))
                 every = [each for body in bodies for each in self._summands(body, state)]
-                found = [f for f in common(every) if not any(t in self.states for t in subterms(f))]
-                self.shared[state.text] = found
+                loose = (f for f in common(every) if self.states.keys().isdisjoint(subterms(f)))
+                self.shared[state.text] = list(loose)
 
     def _finished(self, scope: Scope) -> dict[Term, Value]:
         """The accumulators after the loop."""
         for state in self.states.values():
             if shared := self.shared.get(state.text):
-                value = self._scaled(state, shared, scope, state.dims)
+                value = self.products.scaled(state, shared, scope, (self.rows, state.dims[1]))
                 scope.write(f"{state.text} = {value.text}")
         return dict(self.states)
 
