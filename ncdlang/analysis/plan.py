@@ -261,11 +261,15 @@ class Planner:
                 )
         return None
 
-    def _cut_folds(self, whole: Term) -> Term:
-        """A term of no region, with the regions in it made before."""
-        pieces = pieces_round(whole, outermost(whole, is_fold), lambda piece: piece is not whole)
-        chosen = {p for p in pieces if p is not whole and self._main(p) is not None}
-        return self._replaced(whole, chosen, self._cut_folds)
+    def _cut_folds(self, whole: Term, is_body: bool = False) -> Term:
+        """A term of no region, or what a fold in it sums up, with the regions in it made before."""
+
+        def is_other(piece: Term) -> bool:
+            return is_body or piece is not whole
+
+        pieces = pieces_round(whole, outermost(whole, is_fold), is_other)
+        chosen = {p for p in pieces if is_other(p) and self._main(p) is not None}
+        return self._replaced(whole, chosen, lambda body: self._cut_folds(body, True))
 
     def _replaced(self, whole: Term, pieces: set[Term], inside: Callable[[Term], Term]) -> Term:
         """Read the pieces, and all that was made before, as arrays; go on inside other folds."""
