@@ -33,7 +33,7 @@ SIZES = dict(
         "qxhgrketmfnv", (4096, 4096, 16, 4, 4, 128, 128, 4096, 4096, 4096, 8192, 32768), strict=True
     )
 )
-# Programs of which the kernels in parts are compiled, too.
+# Programs of the tests of which the kernels in parts are compiled, too.
 PARTED = ("causal",)
 
 
@@ -62,12 +62,12 @@ def manner(kernel: Kernel) -> str:
     return ", sorted" if is_ordered(kernel) else ""
 
 
-def measured(name: str, diagram: CheckedDiagram, seen: set[str]) -> None:
+def measured(name: str, diagram: CheckedDiagram, seen: set[str], with_parts: bool) -> None:
     """Compile the kernels of a diagram that no other one had before."""
     sizes = {symbol: SIZES.get(symbol.name, 64) for symbol in diagram.unknowns}
     plan = make_plan(open_diagram(diagram), sizes, "written")
     runner = Runner(plan, sizes)
-    parts = in_parts(runner) if name in PARTED else []
+    parts = in_parts(runner) if with_parts else []
     sizes[PARTS] = 8
     for direction, kernel in (*kernels(runner), *parts):
         text = kernel.text.replace(kernel.name, "kernel")
@@ -104,10 +104,11 @@ def main(names: list[str]) -> None:
         if name.endswith(".ncd"):
             for diagram in ncdlang.load(name).program.diagrams:
                 with suppress(Opaque):
-                    measured(diagram.name, diagram, seen)
+                    measured(diagram.name, diagram, seen, with_parts=True)
             continue
         found = (library.program.diagram(name) for library in libraries)
-        measured(name, next(each for each in found if each is not None), seen)
+        diagram = next(each for each in found if each is not None)
+        measured(name, diagram, seen, with_parts=name in PARTED)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 The cost model ranks tiles by the bytes that they move; a tile survives where the kernel neither
 spills nor leaves the limits of the GPU (`ahead.faults`), and the first few that all kernels of
 one kind survive are those that tuning tries (`backends/kernels/survivors.py`, which `--write`
-makes anew). The exit status is 1 where a default tile of a kernel does not survive, or one of
-those that tuning would try. What was compiled is kept in `.cache/kernels.json`, by the text of the
-kernel, the schedule, the GPU and the version of Triton.
+makes anew). The exit status is 1 where the default tiles of a kernel do not survive, by the Triton
+that runs this. The others are told, and counted: they are listed for all kernels of a kind and for
+all versions of Triton, and tuning measures each before it takes one. What was compiled is kept in
+`.cache/kernels.json`, by the text of the kernel, the schedule, the GPU and the version of Triton.
 """
 
 from __future__ import annotations
@@ -231,9 +232,24 @@ def kept(rows: dict[tuple[str, int, int, int], tuple[Row, ...]]) -> None:
     Path(survivors.__file__).write_text("\n".join([*lines, "}"]) + "\n", encoding="utf-8")
 
 
-def checked(library: ncdlang.Library, name: str, cache: Cache, every: bool) -> bool:
-    """Whether the default tiles of all kernels of a program, or `every` one, are without faults."""
-    right = True
+@dataclass(slots=True)
+class Count:
+    """How many sets of tiles there were, and how many have faults: default ones, and others."""
+
+    rows: int = 0
+    wrong: int = 0
+    spare: int = 0
+
+    def add(self, other: Count) -> None:
+        """Count more."""
+        self.rows += other.rows
+        self.wrong += other.wrong
+        self.spare += other.spare
+
+
+def checked(library: ncdlang.Library, name: str, cache: Cache, every: bool) -> Count:
+    """Compile all kernels of a program with their default tiles, or with `every` set of them."""
+    found = Count()
     every_case = [c for n in LENGTHS for c in cases(library, name, n) if c.longest == n]
     for case, target in product(every_case, TARGETS):
         rows = rows_of(case.kernel, target, case.longest)
@@ -241,12 +257,15 @@ def checked(library: ncdlang.Library, name: str, cache: Cache, every: bool) -> b
             wrong = cache.of_target(case, target, row)
             # Where axes are long there may be no tiles that do not spill, but they have to run.
             is_long = case.longest > LENGTHS[0]
-            right = right and not [w for w in wrong if not is_long or "spilled" not in w]
+            is_wrong = bool([w for w in wrong if not is_long or "spilled" not in w])
+            is_default = row == rows[0]
+            found.add(Count(1, is_wrong and is_default, is_wrong and not is_default))
             tiles = "x".join(map(str, row[:3]))
             told = f"{case.name} {target} {tiles} {row[3]} warps {row[4]} stages"
-            sys.stdout.write(f"{told}: {'; '.join(wrong) or 'survives'}\n")
+            kind = "" if is_default else " (only for tuning)"
+            sys.stdout.write(f"{told}: {'; '.join(wrong) or 'survives'}{kind}\n")
             sys.stdout.flush()
-    return right
+    return found
 
 
 def main() -> int:
@@ -263,8 +282,12 @@ def main() -> int:
         write(library, options.programs or list(SWEPT), cache)
         return 0
     names = options.programs or library.diagrams
-    right = [checked(library, name, cache, not options.defaults) for name in names]
-    return 0 if all(right) else 1
+    total = Count()
+    for name in names:
+        total.add(checked(library, name, cache, not options.defaults))
+    told = f"{total.wrong} of the default ones have faults, {total.spare} of those for tuning"
+    sys.stdout.write(f"{total.rows} sets of tiles: {told}\n")
+    return 1 if total.wrong else 0
 
 
 if __name__ == "__main__":

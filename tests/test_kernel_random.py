@@ -24,7 +24,7 @@ import ncdlang
 
 COUNT = 400 if os.environ.get("NCDLANG_FULL") else 12
 TOLERANCE = {"f32": 2e-6, "bf16": 8e-3, "f16": 2e-3}
-SMALL = ((16, 16, 16, 4, 2), (16, 16, 16, 4, 2))
+SMALL = ((16, 16, 16, 4, 2),) * 3
 # How many of the programs have to run through kernels.
 SHARE = 0.8
 # A norm of entries below this part of 1 is rounding.
@@ -50,7 +50,7 @@ def small_tiles() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for target in schedule.TILES:
             patch.setitem(schedule.TILES, target, SMALL)
-        patch.setattr(schedule, "SCANNED", {"step": 16, "lane": 16})
+        patch.setattr(schedule, "SCANNED", {"step": 16, "meeting": 16, "lane": 16})
         yield
 
 

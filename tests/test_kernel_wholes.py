@@ -15,16 +15,16 @@ from ncdlang.analysis.steps import Region, arrays_of
 # that it ends with are allowed.
 PROGRAMS = {
     "low-rank keys": (
-        """diagram f(X: [t m], D: [c m], Uk: [h k c], Uv: [h e c], W: [h k m], Wo: [m h e]) -> [t m] {
+        """diagram f(X: [t m], D: [c m], U: [h k c], Uv: [h e c], W: [h k m], Y: [m h e]) -> [t m] {
   C[t c] = X[t m] * D[c m]
   axis x = size(t)
   Q[t h k] = X[t m] * W[h k m]
-  K[x h k] = C[x c] * Uk[h k c]
+  K[x h k] = C[x c] * U[h k c]
   V[x h e] = C[x c] * Uv[h e c]
   S[h t x] = Q[t h k] * K[x h k] / sqrt(size(k))
   P = softmax[x](where(x <= t, S, -inf))
   O[t h e] = P[h t x] * V[x h e]
-  return Y[t m] = O[t h e] * Wo[m h e]
+  return Z[t m] = O[t h e] * Y[m h e]
 }""",
         {"t": 17, "m": 12, "c": 5, "h": 2, "k": 4, "e": 3},
         3,

@@ -1,8 +1,10 @@
-"""Makes Triton's interpreter compute with bfloat16 as a GPU does, and scan in good time.
+"""Makes Triton's interpreter compute as a GPU does, and scan in good time.
 
 Upstream (3.3 to 3.9) keeps bfloat16 as the 16 bits of an integer: products of matrices and
 elementwise operations then work on the bits, and rounding to bfloat16 cuts off. Here operands are
-widened to float32 and results rounded to the nearest even.
+widened to float32 and results rounded to the nearest even. Products of matrices of float32 add up
+in order, as Triton's do on a GPU: what is transposed is then the same to the last bit, which a
+kernel that works scores out again relies on, and a BLAS is not bound to.
 """
 
 from __future__ import annotations
@@ -27,6 +29,16 @@ def rounded(values: Any) -> Any:
     return np.where(np.isnan(values), np.uint16(0x7FC0), made)
 
 
+def in_order(left: Any, right: Any, onto: Any) -> Any:
+    """A product of float32 matrices added to another one, by one fused operation after another."""
+    total = np.array(onto, dtype=np.float32)
+    columns, rows = left.astype(np.float64), right.astype(np.float64)
+    for k in range(columns.shape[-1]):
+        # Products of float32 are exact in float64.
+        total = (total + columns[..., :, k, None] * rows[..., k, None, :]).astype(np.float32)
+    return total
+
+
 def install() -> None:
     """Correct the interpreter of this process, once."""
     if _installed:
@@ -47,6 +59,8 @@ def install() -> None:
         return handle(widened(value.data), tl.float32) if is_short(value) else value
 
     def create_dot(self: Any, a: Any, b: Any, d: Any, *rest: Any) -> Any:
+        if a.dtype.scalar == b.dtype.scalar == d.dtype.scalar == tl.float32:
+            return handle(in_order(a.data, b.data, d.data), tl.float32)
         return dot(self, wide(a), wide(b), d, *rest)
 
     def binary_op(self: Any, left: Any, right: Any, op: Any) -> Any:

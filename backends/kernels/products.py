@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import and_
 
-from ncdlang.analysis.terms import Term, Terms, parts
+from ncdlang.analysis.terms import Term, Terms, is_number, parts
 from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis
 
 from .expressions import Dims, Expressions, Unsupported, sides
 from .tiles import Dim, Scope, Value, joined, shaped, within
+
+
+@dataclass(frozen=True, slots=True)
+class Summand:
+    """A product of matrices: the factors on its left, on its right, and those of its result."""
+
+    outside: list[Term]
+    left: list[Term]
+    right: list[Term]
+
+    def without(self, shared: list[Term]) -> Summand:
+        """What is left where the sum of all products has the `shared` factors."""
+        rest = list(self.outside)
+        for factor in shared:
+            rest.remove(factor)
+        return Summand(rest, self.left, self.right)
+
+
+def common(summands: list[Summand]) -> list[Term]:
+    """The factors of the results of all products, as often as each has them."""
+    counts = [Counter(summand.outside) for summand in summands]
+    return list(reduce(and_, counts).elements()) if counts else []
+
+
+def guarded(terms: Terms, factors: list[Term]) -> list[Term]:
+    """Factors that are 0 under one condition are one, which evaluates it once."""
+    found: dict[object, Term] = {}
+    for factor in factors:
+        zero = next(
+            (i for i in (1, 2) if factor.op == "select" and is_number(factor.args[i], 0)), 0
+        )
+        key = (factor.args[0], zero) if zero else len(found)
+        if key in found:
+            args = list(factor.args)
+            args[3 - zero] = terms.apply("mul", found[key].args[3 - zero], args[3 - zero])
+            factor = terms.apply("select", *args)
+        found[key] = factor
+    return list(found.values())
 
 
 @dataclass(eq=False, slots=True)
@@ -113,6 +154,23 @@ class Products:
             body.write(f"{name} += {value.text}")
         return Value(name, over, "real", True)
 
+    def summand(self, body: Term, rows: Dim, stream: Dim, column: Dim) -> Summand:
+        """The sides of a product over the streamed axes."""
+        outside, left, right = sides(
+            parts(self.terms, body),
+            frozenset(stream.axes),
+            frozenset(rows.axes),
+            frozenset(column.axes),
+        )
+        outside = [f for f in outside if not is_number(f, 1)]
+        if not any(f.axes & set(rows.axes) for f in (*left, *outside)):
+            raise Unsupported("a product of matrices without rows")
+        # A computed tile takes the factors of its rows, so that the product adds up in place.
+        if any(factor.op != "load" for factor in left):
+            left += [f for f in outside if not f.axes & set(column.axes)]
+            outside = [f for f in outside if f.axes & set(column.axes)]
+        return Summand(outside, left, right)
+
     # ---- matrices --------------------------------------------------------------------------------
 
     def factor(self, terms: list[Term], scope: Scope, dims: Dims, along: Dim) -> Value:
@@ -121,7 +179,7 @@ class Products:
             ones = f"tl.full([{dims[0].block}, {dims[1].block}], 1.0, tl.float32)"
             value = Value(ones, dims, "real", True)
         else:
-            values = [self.code.value(term, scope, dims) for term in terms]
+            values = [self.code.value(t, scope, dims) for t in guarded(self.terms, terms)]
             value = values[0]
             for other in values[1:]:
                 over = joined(dims, value, other)

@@ -55,7 +55,8 @@ def _tanh(x):
     z = x * x
     near = ((-5.70498872745e-3 * z + 2.06390887954e-2) * z - 5.37397155531e-2) * z
     near = ((near + 1.33314422036e-1) * z - 3.33332819422e-1) * z * x + x
-    return tl.where(tl.abs(x) < 0.625, near, 2.0 * tl.sigmoid(2.0 * x) - 1.0)
+    far = 1.0 - 2.0 * tl.sigmoid(-2.0 * tl.abs(x))
+    return tl.where(tl.abs(x) < 0.625, near, tl.where(x < 0.0, -far, far))
 
 
 """,

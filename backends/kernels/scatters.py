@@ -105,6 +105,7 @@ class _Writer:
 
     def write_sorted(self) -> Kernel:
         scattered, sources, lanes = self.scattered, self.sources, self.lanes
+        sources.role = "meeting"
         places = Dim("batch", tuple(axis for axis, _ in scattered.keys))
         order, starts = (self.arguments.array(array) for array in order_of(scattered))
         scope = Scope([], 1, self._env())

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from ncdlang.analysis.plan import Region
 from ncdlang.analysis.roles import inner_folds
+from ncdlang.analysis.terms import subterms
 from ncdlang.semantics.size import Symbol, product
 
+from .scalars import CALLS
 from .source import Kernel
 from .survivors import ROWS
 from .tiles import Dim
@@ -19,19 +21,19 @@ WIDE_INNER = 64
 Row = tuple[int, int, int, int, int]
 """Rows, streamed indices, columns, warps and stages."""
 
-# What kernels take that keep one matrix of accumulators, and those that keep several.
-TILES: dict[str, tuple[Row, Row]] = {
-    "sm_90": ((128, 64, 128, 8, 2), (128, 32, 128, 8, 2)),
-    "sm_80": ((64, 64, 128, 8, 2), (64, 32, 128, 8, 2)),
-    "f32": ((64, 32, 64, 4, 2), (32, 32, 64, 4, 2)),
+# What kernels take by how many registers they need (`needs`).
+TILES: dict[str, tuple[Row, Row, Row]] = {
+    "sm_90": ((128, 64, 128, 8, 2), (128, 32, 128, 8, 2), (128, 16, 128, 8, 2)),
+    "sm_80": ((64, 64, 128, 8, 2), (64, 32, 128, 8, 2), (64, 16, 128, 8, 2)),
+    "f32": ((64, 32, 64, 4, 2), (32, 32, 64, 4, 2), (32, 32, 64, 4, 2)),
 }
 
 # The tiles of a kernel depend on the longest axis that one tile holds whole: up to which length.
 LENGTHS = (128, 256)
 
 
-# Steps or sources, and lanes, of recurrences and scatters.
-SCANNED = {"step": 64, "lane": 64}
+# Steps or sources, and lanes, of recurrences and scatters. Those that meet at one place are few.
+SCANNED = {"step": 64, "meeting": 32, "lane": 64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def choose(
     """
     lengths = [power(length(dim, sizes)) for dim in whole(kernel)]
     longest = LENGTHS[0] if max(lengths, default=0) <= LENGTHS[0] else LENGTHS[1]
-    found = row or (rows_of(kernel, target, longest) or (TILES[target][needs_more(kernel)],))[0]
+    found = row or (rows_of(kernel, target, longest) or (TILES[target][needs(kernel)],))[0]
     rows, streamed, columns, warps, stages = found
     most = {"row": rows, "stream": streamed, "column": columns, "wide": WIDE_INNER, **SCANNED}
     most |= limits or {}
@@ -94,15 +96,29 @@ def kind_of(kernel: Kernel) -> tuple[int, int] | None:
     return sum(1 for f in folds if f.axes & rows and f.axes & columns), len(inner)
 
 
-def needs_more(kernel: Kernel) -> bool:
-    """Whether a kernel needs more registers than others, so that its tiles have to be small.
+def needs(kernel: Kernel) -> int:
+    """How many more registers a kernel needs than others, so that its tiles have to be smaller.
 
-    It keeps several matrices, has several inner products, or reads many arrays for each tile.
+    1 where it keeps several matrices, has several inner products, or reads many arrays for each
+    tile. 2 where it keeps more than two matrices; or two beside inner products, and more is worked
+    out for each of their entries than one function, or is read, or from indices of several axes.
     """
     kind = kind_of(kernel)
     if kind is None:
-        return False
-    return kind[0] > 1 or len(kernel.inner) > 1 or _tiled(kernel) > MOST_TILED
+        return 0
+    has_more = _tiled(kernel) or len(kernel.stream.axes) > 1 or _functions(kernel) > 1
+    if kind[0] > 2 or (kind[0] == 2 and kind[1] and has_more):
+        return 2
+    return int(kind[0] > 1 or len(kernel.inner) > 1 or _tiled(kernel) > MOST_TILED)
+
+
+def _functions(kernel: Kernel) -> int:
+    """How many functions, such as exp, are taken of entries of tiles."""
+    region = kernel.region
+    assert isinstance(region, Region)
+    rows, streamed = frozenset(kernel.rows.axes), frozenset(region.stream)
+    every = subterms(*(fold.args[0] for fold in region.folds))
+    return len({t.op for t in every if t.op in CALLS and t.axes & rows and t.axes & streamed})
 
 
 def _tiled(kernel: Kernel) -> int:
@@ -121,7 +137,7 @@ def rows_of(kernel: Kernel, target: str, longest: int) -> tuple[Row, ...]:
     `longest` is one of `LENGTHS`: up to the first one the default always survives, for more there
     may be none. A kind of kernel that was not compiled has the tiles of the next larger one.
     """
-    default, kind = TILES[target][needs_more(kernel)], kind_of(kernel)
+    default, kind = TILES[target][needs(kernel)], kind_of(kernel)
     known = [
         (matrices, inner)
         for name, matrices, inner, length in ROWS

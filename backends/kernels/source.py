@@ -10,14 +10,14 @@ from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.plan import Output, Region
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
-from ncdlang.analysis.terms import Term, added, is_number, number_kind, parts, subterms
+from ncdlang.analysis.terms import Term, added, is_number, number_kind, subterms
 from ncdlang.analysis.visible import certain
 from ncdlang.semantics.types import Axis
 
 from ..pytorch.names import comment
 from . import scalars
-from .expressions import Argument, Arguments, Expressions, Unsupported, listed, sides
-from .products import Products
+from .expressions import Argument, Arguments, Expressions, listed, uses_in
+from .products import Products, Summand, common
 from .tiles import Dim, Names, Scope, Value, joined, shaped
 from .visits import Visits
 
@@ -84,6 +84,7 @@ class _Writer:
     products: Products = field(init=False)
     code: Expressions = field(init=False)
     states: dict[Term, Value] = field(default_factory=dict[Term, Value])
+    shared: dict[str, list[Term]] = field(default_factory=dict[str, list[Term]])
 
     def __post_init__(self) -> None:
         region = self.region
@@ -117,7 +118,7 @@ class _Writer:
         self.products.root = before
         opening = self._start()
         loops = self._loops(before)
-        after.folds = dict(self.states)
+        after.folds = self._finished(after)
         outputs = [self._store(output, after) for output in region.outputs]
         text = self._text(before, opening, loops, after)
         inner = tuple(self.products.dims.values())
@@ -203,16 +204,20 @@ class _Writer:
         first, last = visits.range(before)
         if self.part is not None:
             first, last = visits.share(before, self.part, first, last)
-        sure = certain(self.region)
+        # Parts are for few rows, where a mask is little of the work: one loop will do.
+        sure = certain(self.region) if self.part is None else None
         env = {**before.env, **dict.fromkeys(self.region.stream, stream)}
         rest = Scope([], 2, env, (before,))
+        self._share(sure.rests if sure else {})
         if sure is None:
             self._loop(rest, {})
+            if any(len(state.dims) == 2 for state in self.states.values()):
+                # A path past the loop would set what its last product is still adding to.
+                last = f"tl.maximum({last}, {1 if first == '0' else f'{first} + 1'})"
             return [f"    for start in range({first}, {last}, {stream.block}):", *rest.lines]
         self._relabel(sure.rests)
         full, start, stop = Scope([], 2, env, (before,)), "full_first", "full_last"
-        end = stream.length if self.part is None else last
-        visits.certain(before, sure.span, (first, end), start, stop)
+        visits.certain(before, sure.span, (first, stream.length), start, stop)
         self._loop(full, sure.rests, is_whole=True)
         lines = [f"    for start in range({start}, {stop}, {stream.block}):", *full.lines]
         if sure.span.start is None:
@@ -331,36 +336,48 @@ class _Writer:
         """A sum of rows times columns: a product of matrices for each summand."""
         if before != state.text:
             scope.write(f"{state.text} = {before}")
-        for summand in added(self.region.terms, body):
-            self._matrices(summand, scope, state)
+        shared = self.shared.get(state.text, [])
+        for summand in self._summands(body, state):
+            self._matrices(summand.without(shared), scope, state)
 
-    def _matrices(self, body: Term, scope: Scope, state: Value) -> None:
+    def _summands(self, body: Term, state: Value) -> list[Summand]:
+        sums = added(self.region.terms, body)
+        return [self.products.summand(each, self.rows, self.stream, state.dims[1]) for each in sums]
+
+    def _matrices(self, summand: Summand, scope: Scope, state: Value) -> None:
         column = state.dims[1]
-        outside, left, right = sides(
-            parts(self.region.terms, body),
-            frozenset(self.stream.axes),
-            frozenset(self.rows.axes),
-            frozenset(column.axes),
-        )
-        if not any(f.axes & set(self.rows.axes) for f in left):
-            outside_rows = [f for f in outside if f.axes & set(self.rows.axes)]
-            if not outside_rows:
-                raise Unsupported("a product of matrices without rows")
-        # A computed tile takes the factors of its rows, so that the product adds up in place.
-        if any(factor.op != "load" for factor in left):
-            left += [f for f in outside if not f.axes & set(column.axes) and not is_number(f, 1)]
-            outside = [f for f in outside if f.axes & set(column.axes)]
-        first = self.products.factor(left, scope, (self.rows, self.stream), self.stream)
-        second = self.products.factor(right, scope, (self.stream, column), self.stream)
-        if outside:
-            value = self.products.dot(first, second, "")
-            for factor in outside:
-                scale = self.code.value(factor, scope, (self.rows, column))
-                value = Value(f"{value.text} * {shaped(scale, state.dims)}", state.dims)
-            scope.write(f"{state.text} += {value.text}")
-        else:
+        first = self.products.factor(summand.left, scope, (self.rows, self.stream), self.stream)
+        second = self.products.factor(summand.right, scope, (self.stream, column), self.stream)
+        if not summand.outside:
             value = self.products.dot(first, second, state.text)
             scope.write(f"{state.text} = {value.text}")
+            return
+        value = self.products.dot(first, second, "")
+        value = self._scaled(value, summand.outside, scope, state.dims)
+        scope.write(f"{state.text} += {value.text}")
+
+    def _scaled(self, value: Value, by: list[Term], scope: Scope, dims: tuple[Dim, ...]) -> Value:
+        for factor in by:
+            scale = self.code.value(factor, scope, (self.rows, dims[1]))
+            value = Value(f"{value.text} * {shaped(scale, dims)}", dims)
+        return value
+
+    def _share(self, rests: Mapping[Term, Term]) -> None:
+        """Find what every product of a sum is multiplied by, to do that after the loop."""
+        for fold, state in self.states.items():
+            if len(state.dims) == 2:
+                bodies = dict.fromkeys((fold.args[0], self._summand(fold, rests)))
+                every = [each for body in bodies for each in self._summands(body, state)]
+                found = [f for f in common(every) if not any(t in self.states for t in subterms(f))]
+                self.shared[state.text] = found
+
+    def _finished(self, scope: Scope) -> dict[Term, Value]:
+        """The accumulators after the loop."""
+        for state in self.states.values():
+            if shared := self.shared.get(state.text):
+                value = self._scaled(state, shared, scope, state.dims)
+                scope.write(f"{state.text} = {value.text}")
+        return dict(self.states)
 
     # ---- corrections -----------------------------------------------------------------------------
 
@@ -453,9 +470,4 @@ class _Writer:
 
 
 def _count_uses(region: Region, folds: Iterable[Term]) -> dict[Term, int]:
-    found: dict[Term, int] = {}
-    roots = [*(o.term for o in region.outputs), *folds, *region.growth.values()]
-    for term in subterms(*roots):
-        for arg in term.args:
-            found[arg] = found.get(arg, 0) + 1
-    return found
+    return uses_in(*(o.term for o in region.outputs), *folds, *region.growth.values())

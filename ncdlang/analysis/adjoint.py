@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
-from functools import partial, reduce
 from typing import Any
 
+from ncdlang.analysis.centred import Rows, centred
 from ncdlang.analysis.derivatives import derivative
-from ncdlang.analysis.factored import inward, spread
+from ncdlang.analysis.factored import exchanged, inward, spread
 from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.plan import Output, Region
@@ -30,11 +30,11 @@ from ncdlang.analysis.terms import (
     is_number,
     number_kind,
     ordered,
-    parts,
+    outermost,
     reads,
     subterms,
 )
-from ncdlang.records import record
+from ncdlang.records import record, replace
 from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis
 
@@ -178,6 +178,7 @@ class _Reverse:
         self.zero = terms.number(0.0)
         self.saved: dict[Term, Array] = {}
         self.statistics: dict[Term, Array | None] = {}
+        self.coefficients: dict[Term, Array] = {}
         if region is not None:
             self.region = region
             self.cotangents = tuple(
@@ -204,12 +205,9 @@ class _Reverse:
                     self.add(adjoint, term.args[0], found)
             elif term.op not in ("number", "size", "index"):
                 self.through(adjoint, term, found)
-        pieces = tuple(
-            self._root(leaf, part, given)
-            for leaf, found in leaves.items()
-            for part in (added(self.terms, found) if self._is_short(leaf) else [found])
-        )
+        pieces = tuple(self._roots(leaves, given))
         made = tuple(array for array in self.statistics.values() if array is not None)
+        made += tuple(self.coefficients.values())
         roots = [*(piece.term for piece in pieces), *(a.made for a in made if a.made is not None)]
         used = set(reads(*roots))
         outputs = tuple(
@@ -376,34 +374,80 @@ class _Reverse:
         is_diagonal = len(set(found)) != len(found)
         return (leaf.data.axes, leaf) if is_diagonal else (tuple(found), None)
 
-    def _statistic(self, fold: Term, images: Mapping[Term, Term]) -> Term:
-        """A read of a sum over the streamed axes that is made before, with its rows."""
-        if self.statistics[fold] is None:
-            term = spread(self.terms, self.terms.replace(fold, images))
-            axes = tuple(a for a in self._all_axes() if a in fold.axes)
-            name = f"rows_{len(self.statistics)}"
-            self.statistics[fold] = Array(name, axes, STATISTIC, (), "made", term)
-        array = self.statistics[fold]
-        assert array is not None
-        return self.terms.load(array, tuple(map(self.terms.index, array.axes)))
+    def _made(self, images: Mapping[Term, Term]) -> dict[Term, Term]:
+        """Reads of the sums over the streamed axes that are made before, with their rows."""
+        found: dict[Term, Term] = {}
+        for fold, array in self.statistics.items():
+            if array is None:
+                term = spread(self.terms, self.terms.replace(fold, images))
+                axes = tuple(a for a in self._all_axes() if a in fold.axes)
+                count = sum(each is not None for each in self.statistics.values())
+                array = Array(f"rows_{count + 1}", axes, STATISTIC, (), "made", term)
+                self.statistics[fold] = array
+            found[fold] = self.terms.load(array, tuple(map(self.terms.index, array.axes)))
+        return found
 
     def _is_short(self, leaf: Term) -> bool:
-        """Whether the gradient of an array is a plain sum of those of scores, over whole rows.
-
-        Such sums cancel: a statistic made of a rounded result is too coarse for them.
-        """
+        """Whether the gradient of an array is a plain sum of those of scores, over whole rows."""
         rows = self.region.rows
         is_whole = leaf.axes.isdisjoint((*rows, *self.region.stream))
         return is_whole or leaf.axes <= {*self.region.batch, *rows}
 
+    def _is_score(self, leaf: Term) -> bool:
+        """Whether the gradient of an array is that of scores themselves, which are products."""
+        whole = frozenset((*self.region.rows, *self.region.stream))
+        if not leaf.axes >= whole:
+            return False
+        bodies = (fold.args[0] for fold in self.region.folds)
+        return any(t.kind == "sum" and t.axes >= whole for t in subterms(*bodies))
+
+    def _roots(self, leaves: Mapping[Term, Term], images: Mapping[Term, Term]) -> list[Root]:
+        """The parts of the gradients of arrays.
+
+        Gradients of scores, and sums of them over whole rows, cancel: a statistic made of a rounded
+        result is too coarse for them. Where there are such, all have a finer one.
+        """
+        if not any(self._is_short(leaf) or self._is_score(leaf) for leaf in leaves):
+            return [self._root(leaf, found, images) for leaf, found in leaves.items()]
+        streamed = frozenset(self.region.stream)
+        others = frozenset((*self.region.batch, *self.region.rows))
+        given = frozenset(self.cotangents)
+        rows = Rows(self.terms, self.region.stream, others, given, self.statistics)
+        roots: list[Root] = []
+        for leaf, found in leaves.items():
+            is_short = self._is_short(leaf)
+            for part in added(self.terms, found) if is_short else [found]:
+                part = exchanged(self.terms, spread(self.terms, part), streamed, self.statistics)
+                made = [part]
+                if is_short:
+                    made = added(self.terms, centred(rows, inward(self.terms, part)))
+                images = {**images, **self._made(images)}
+                roots += [self._root(leaf, each, images) for each in made]
+        return [replace(root, term=self._with_rows(root.term)) for root in roots]
+
+    def _with_rows(self, term: Term) -> Term:
+        """A gradient that reads what it has of each row as one array, which is made before."""
+        rows = frozenset((*self.region.batch, *self.region.rows))
+        made = {array for array in self.statistics.values() if array is not None}
+
+        def is_row(now: Term) -> bool:
+            if now.op in ("load", "number") or not now.axes <= rows or now is term:
+                return False
+            return not made.isdisjoint(reads(now))
+
+        images: dict[Term, Term] = {}
+        for found in outermost(term, is_row):
+            array = self.coefficients.get(found)
+            if array is None:
+                name = f"row_{len(self.coefficients) + 1}"
+                array = Array(name, ordered(found), STATISTIC, (), "made", found)
+                self.coefficients[found] = array
+            images[found] = self.terms.load(array, tuple(map(self.terms.index, array.axes)))
+        return self.terms.replace(term, images)
+
     def _root(self, leaf: Term, found: Term, images: Mapping[Term, Term]) -> Root:
         axes, read = self.read_along(leaf)
         streamed = frozenset(self.region.stream)
-        if self._is_short(leaf):
-            found = exchanged(self.terms, spread(self.terms, found), streamed, self.statistics)
-            for fold in self.statistics.keys() - images.keys():
-                images = {**images, fold: self._statistic(fold, images)}
-            found = inward(self.terms, found)
         term = spread(self.terms, self.terms.replace(found, images))
         rest: tuple[Axis, ...] = ()
         if read is not None:
@@ -415,51 +459,3 @@ class _Reverse:
                 term = self.terms.fold("sum", inner, term.args[0])
                 rest = others
         return Root(leaf.data, rest, axes, term)
-
-
-def exchanged(
-    terms: Terms, term: Term, streamed: frozenset[Axis], made: dict[Term, Array | None]
-) -> Term:
-    """Sums of an accumulator times something as sums over the streamed axes of such sums.
-
-    These are added to `made`, if they are not there.
-    """
-    memo: dict[Term, Term] = {}
-
-    def visit(now: Term) -> Term:
-        if now not in memo:
-            inner = now.kind == "sum" and streamed.isdisjoint(now.bound)
-            memo[now] = (inner and swapped(now)) or terms.rebuilt(now, tuple(map(visit, now.args)))
-        return memo[now]
-
-    def times(factors: list[Term]) -> Term:
-        return reduce(partial(terms.apply, "mul"), factors, terms.number(1.0))
-
-    def guarded(factor: Term) -> list[Term]:
-        """A chosen accumulator as the accumulator and the choice."""
-        if factor.op != "select" or not any(is_number(arg, 0) for arg in factor.args[1:]):
-            return [factor]
-        condition, *branches = factor.args
-        at = 0 if is_number(branches[1], 0) else 1
-        if branches[at].op != "fold":
-            return [factor]
-        units = [terms.number(float(i == at)) for i in range(2)]
-        return [branches[at], terms.apply("select", condition, *units)]
-
-    def swapped(now: Term) -> Term | None:
-        factors = [g for f in parts(terms, now.args[0]) for g in guarded(f)]
-        folds = [f for f in factors if f.kind == "sum" and frozenset(f.bound) == streamed]
-        if len(folds) != 1:
-            return None
-        others = [f for f in factors if f is not folds[0]]
-        inside = parts(terms, folds[0].args[0])
-        bound = frozenset(now.bound)
-        mixed = [f for f in (*inside, *others) if not f.axes.isdisjoint(bound)]
-        along = [f for f in inside if f.axes.isdisjoint(bound)]
-        outside = [f for f in others if f.axes.isdisjoint(bound)]
-        body = times([*along, terms.fold("sum", now.bound, times(mixed))])
-        fold = terms.fold("sum", folds[0].bound, body)
-        made.setdefault(fold, None)
-        return times([*outside, fold])
-
-    return visit(term)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial, reduce
 
-from ncdlang.analysis.terms import Term, Terms, is_number, parts, subterms
+from ncdlang.analysis.terms import Array, Term, Terms, is_number, parts, subterms
+from ncdlang.semantics.types import Axis
 
 
 def inward(terms: Terms, term: Term) -> Term:
@@ -54,3 +55,51 @@ def _spread(terms: Terms, term: Term) -> Term:
         made = factor if made is None else terms.apply("mul", made, factor)
     assert made is not None
     return made
+
+
+def exchanged(
+    terms: Terms, term: Term, streamed: frozenset[Axis], made: dict[Term, Array | None]
+) -> Term:
+    """Sums of an accumulator times something as sums over the streamed axes of such sums.
+
+    These are added to `made`, if they are not there.
+    """
+    memo: dict[Term, Term] = {}
+
+    def visit(now: Term) -> Term:
+        if now not in memo:
+            inner = now.kind == "sum" and streamed.isdisjoint((*now.bound, *now.axes))
+            memo[now] = (inner and swapped(now)) or terms.rebuilt(now, tuple(map(visit, now.args)))
+        return memo[now]
+
+    def times(factors: list[Term]) -> Term:
+        return reduce(partial(terms.apply, "mul"), factors, terms.number(1.0))
+
+    def guarded(factor: Term) -> list[Term]:
+        """A chosen accumulator as the accumulator and the choice."""
+        if factor.op != "select" or not any(is_number(arg, 0) for arg in factor.args[1:]):
+            return [factor]
+        condition, *branches = factor.args
+        at = 0 if is_number(branches[1], 0) else 1
+        if branches[at].op != "fold":
+            return [factor]
+        units = [terms.number(float(i == at)) for i in range(2)]
+        return [branches[at], terms.apply("select", condition, *units)]
+
+    def swapped(now: Term) -> Term | None:
+        factors = [g for f in parts(terms, now.args[0]) for g in guarded(f)]
+        folds = [f for f in factors if f.kind == "sum" and frozenset(f.bound) == streamed]
+        if len(folds) != 1:
+            return None
+        others = [f for f in factors if f is not folds[0]]
+        inside = parts(terms, folds[0].args[0])
+        bound = frozenset(now.bound)
+        mixed = [f for f in (*inside, *others) if not f.axes.isdisjoint(bound)]
+        along = [f for f in inside if f.axes.isdisjoint(bound)]
+        outside = [f for f in others if f.axes.isdisjoint(bound)]
+        body = times([*along, terms.fold("sum", now.bound, times(mixed))])
+        fold = terms.fold("sum", folds[0].bound, body)
+        made.setdefault(fold, None)
+        return times([*outside, fold])
+
+    return visit(term)
