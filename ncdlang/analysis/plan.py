@@ -261,11 +261,15 @@ class Planner:
                 )
         return None
 
-    def _cut_folds(self, whole: Term) -> Term:
-        """A term of no region, with the regions in it made before."""
-        pieces = pieces_round(whole, outermost(whole, is_fold), lambda piece: piece is not whole)
-        chosen = {p for p in pieces if p is not whole and self._main(p) is not None}
-        return self._replaced(whole, chosen, self._cut_folds)
+    def _cut_folds(self, whole: Term, is_body: bool = False) -> Term:
+        """A term of no region, or what a fold in it sums up, with the regions in it made before."""
+
+        def is_other(piece: Term) -> bool:
+            return is_body or piece is not whole
+
+        pieces = pieces_round(whole, outermost(whole, is_fold), is_other)
+        chosen = {p for p in pieces if is_other(p) and self._main(p) is not None}
+        return self._replaced(whole, chosen, lambda body: self._cut_folds(body, True))
 
     def _replaced(self, whole: Term, pieces: set[Term], inside: Callable[[Term], Term]) -> Term:
         """Read the pieces, and all that was made before, as arrays; go on inside other folds."""
@@ -379,7 +383,7 @@ class Planner:
         """Whether an inner fold stays in the tile: it has the rows and varies with the stream."""
         if fold.kind != "sum" or fold.axes.isdisjoint(streamed) or not roles.rows <= fold.axes:
             return False
-        if not all(self._is_resident(axis) for axis in roles.columns):
+        if not self._is_resident(*roles.columns):
             return False
         still: set[Axis] = set()
         moving: set[Axis] = set()
@@ -391,16 +395,12 @@ class Planner:
 
     def _holds_columns(self, region: Region) -> bool:
         """Whether a tile holds all columns of a region whole."""
-        return all(
-            self._is_resident(Axis("columns", product(a.size for a in output.columns)))
-            for output in region.outputs
-        )
+        return all(self._is_resident(*output.columns) for output in region.outputs)
 
-    def _is_resident(self, axis: Axis) -> bool:
-        """Whether a tile holds an axis whole; one of unknown size is taken to be short."""
-        if not axis.size.symbols() <= self.sizes.keys():
-            return True
-        return axis.size.evaluate(self.sizes) <= RESIDENT
+    def _is_resident(self, *axes: Axis) -> bool:
+        """Whether a tile holds some axes whole; those of unknown size are taken to be short."""
+        known = [axis.size for axis in axes if axis.size.symbols() <= self.sizes.keys()]
+        return product(known).evaluate(self.sizes) <= RESIDENT
 
     def _check(self, folds: list[Term], roles: Roles, streamed: frozenset[Axis]) -> None:
         """Every summand has to be a product of a tile of rows and one of columns."""

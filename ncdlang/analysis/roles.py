@@ -99,15 +99,17 @@ def streams_apart(folds: Iterable[Term], streamed: Axes, rows: Axes) -> frozense
     """
     found: set[Term] = set()
     every = tuple(folds)
-    if any(fold.kind != "sum" or _waits(fold, streamed) for fold in every):
+    if any(_waits(fold, streamed) for fold in every):
         return frozenset()
     for fold in every:
-        plain = _linear(fold.args[0])
+        plain = _linear(fold.args[0]) if all(f.kind == "sum" for f in every) else set[Term]()
         for inner in inner_folds(fold.args[0], streamed):
+            bound = frozenset(inner.bound)
             deeper = [t for t in subterms(inner.args[0]) if t.op == "fold"]
-            is_chained = any(t.axes & rows and t.axes & frozenset(inner.bound) for t in deeper)
+            long = [t for t in deeper if t.axes & bound and t.axes & (rows | streamed)]
             is_maximal = any(t.kind in ("max", "min") and t.bound == inner.bound for t in deeper)
-            if is_chained and (inner in plain or is_maximal):
+            is_linear = inner in plain and any(t.axes & rows for t in long)
+            if long and (is_linear or is_maximal):
                 found.add(inner)
     return frozenset(found)
 

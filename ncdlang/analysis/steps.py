@@ -125,7 +125,7 @@ def merged(steps: list[Step], holds: Callable[[Region], bool]) -> list[Step]:
             if not (isinstance(old, Region) and isinstance(step, Region) and _alike(old, step)):
                 continue
             kinds = {o.columns for o in (*old.outputs, *step.outputs) if o.columns}
-            if len(kinds) > 1 and not (holds(old) and holds(step)):
+            if len(kinds) > 1 and not (holds(old) and holds(step) and _are_apart(kinds)):
                 continue
             if _waits(step, kept[place:]):
                 # What was made earlier may still be made later, if nothing has read it.
@@ -139,6 +139,12 @@ def merged(steps: list[Step], holds: Callable[[Region], bool]) -> list[Step]:
         else:
             kept.append(step)
     return kept
+
+
+def _are_apart(kinds: set[tuple[Axis, ...]]) -> bool:
+    """Whether no axis is in columns of two kinds: a tile has one dimension for each kind."""
+    axes = [axis for columns in kinds for axis in columns]
+    return len(axes) == len(set(axes))
 
 
 def _together(old: Region, new: Region) -> Region:
