@@ -8,7 +8,9 @@ import ncdlang
 from ncdlang.analysis.keeping import MAX_COPIED, Kept
 from ncdlang.analysis.opening import Opened, open_diagram
 from ncdlang.analysis.plan import Plan, make_plan
-from ncdlang.analysis.terms import subterms
+from ncdlang.analysis.terms import Array, Term, Terms, subterms
+from ncdlang.semantics.size import Size, Symbol
+from ncdlang.semantics.types import Axis
 
 TEXT = (Path(__file__).parent.parent / "examples" / "transformer.ncd").read_text(encoding="utf-8")
 
@@ -62,3 +64,28 @@ def test_norms_of_norms_are_separated_in_time_for_each() -> None:
     """Twice for each was twice the time for each more: 40 took minutes."""
     source = ncdlang.loads(norms(40)).source("deep")
     assert source.count("layer_norm") >= 40
+
+
+class Counting(Terms):
+    """Terms that count how many are rebuilt."""
+
+    count = 0
+
+    def rebuilt(self, term: Term, args: tuple[Term, ...]) -> Term:
+        self.count += 1
+        return super().rebuilt(term, args)
+
+
+def test_what_nested_sums_share_is_substituted_once() -> None:
+    """Sums in sums that all read one term: their number may not double with each of them."""
+    terms, row = Counting(), Axis("q", Size.of(Symbol("q", 1)))
+    term = terms.load(Array("A", (row,)), (terms.index(row),))
+    for depth in range(12):
+        inner = Axis(f"x{depth}", Size.of(Symbol(f"x{depth}", depth + 2)))
+        once = terms.apply("mul", term, terms.apply("real", terms.index(inner)))
+        twice = terms.apply("add", terms.fold("sum", (inner,), once), term)
+        term = terms.apply("mul", twice, terms.fold("max", (inner,), once))
+    moved = Axis("t", row.size)
+    made = terms.substitute(term, {row: terms.apply("add", terms.index(moved), terms.number(1))})
+    assert made.axes == {moved}
+    assert terms.count <= len(list(subterms(term)))

@@ -117,13 +117,3 @@ def test_dropout_is_drawn_once_and_only_in_training() -> None:
     assert module.last_run
     assert 0.2 < kept.float().mean() < 0.8
     assert torch.allclose(dropped[kept], 2 * exact[kept], atol=1e-5)
-
-
-def test_what_keeps_a_state_is_left_to_pytorch() -> None:
-    text = (
-        "use std.nn.{batch_norm}\ndiagram f(Q: [b q k], K: [x k], V: [x e]) -> [b q e] {\n"
-        "  S[b q x] = Q[b q k] * K[x k]\n  P = softmax[x](S)\n"
-        "  O[b q e] = P[b q x] * V[x e]\n  return batch_norm[b q -> e](O)\n}"
-    )
-    module = ncdlang.loads(text).module("f", sizes={"e": 7}, backend="triton")
-    assert module.kernels == ()

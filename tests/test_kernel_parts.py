@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import types
 from functools import cache
 from pathlib import Path
@@ -198,3 +199,60 @@ def test_odd_regions(what) -> None:
     with torch.no_grad():
         exact = fused.__mro__[1]().double()(*(t.double() for t in tensors))
         assert error(fused()(*tensors), exact) < TOLERANCE[torch.float32]
+
+
+MASKS = {
+    "x <= q and x > q - 100": lambda q, x, n, m: x <= q and x > q - 100,
+    "x // 16 == q // 16": lambda q, x, n, m: x // 16 == q // 16,
+    "x <= q + size(x) - size(q)": lambda q, x, n, m: x <= q + m - n,
+    "x >= 7 and x < q": lambda q, x, n, m: x >= 7 and x < q,
+}
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_tiles_that_masks_hide_are_not_counted(mask: str) -> None:
+    """What the emitted rule counts as visited holds all that some row of a tile sees."""
+    text = f"""diagram f(Q: [q k], K: [x k], V: [x e]) -> [q e] {{
+  S[q x] = Q[q k] * K[x k]
+  P = softmax[x](where({mask}, S, -inf))
+  return O[q e] = P[q x] * V[x e]
+}}"""
+    source = ncdlang.loads(text).source("f", backend="triton")
+    (found,) = re.findall(r"seen=(lambda first, last: .*),$", source, re.MULTILINE)
+    for n, m in ((40, 300), (300, 300), (5, 1)):
+        seen = eval(found, {"n_q": n, "n_x": m})
+        for first in range(0, n, 8):
+            rows = range(first, min(first + 8, n))
+            shown = [x for x in range(m) if any(MASKS[mask](q, x, n, m) for q in rows)]
+            low, high = seen(rows[0], rows[-1])
+            assert all(low <= x < high for x in shown)
+            if shown:
+                assert min(high, m) - max(low, 0) <= shown[-1] - shown[0] + 1 + 16
+
+
+def test_the_rule_under_a_mask(monkeypatch) -> None:
+    """A window of 100 gives work for no second part, however long the axis is."""
+    module, _ = program("softmax_dense")
+    table = {("f32", 128): ((64, 32, 64, 4, 2),)}
+    like = types.SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32)
+    properties = types.SimpleNamespace(multi_processor_count=132)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+
+    def parts(window: int, rows: int) -> int:
+        cut = {"BLOCK_Q": rows, "BLOCK_X": 65536, "BLOCK_E": 64}
+        programs = lambda BLOCK_Q, **_: -(-rows // BLOCK_Q)  # noqa: E731
+        return module._parts(
+            table,
+            programs,
+            cut,
+            {},
+            "BLOCK_X",
+            like,
+            "BLOCK_Q",
+            lambda first, last: (first - window, last + 1),
+        )
+
+    assert parts(100, 1) == 1
+    assert parts(100, 200) == 1
+    assert parts(65536, 1) == 1
+    assert parts(65536, 640) == 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ncdlang.analysis.terms import Array, Term, number_kind, ordered, subterms
@@ -58,6 +58,28 @@ class Arguments:
             name = f"n_{single}" if single.isidentifier() else hint
             self.sizes[size] = self.names.claim(name)
         return self.sizes[size]
+
+    def signature(self, dims: Iterable[Dim]) -> list[str]:
+        """The parameters, those of an array on one line; tiles of `dims` are constants."""
+        lines = [", ".join((a.pointer, *a.strides, a.batch)) for a in self.arrays.values()]
+        if self.sizes:
+            lines.append(", ".join(self.sizes.values()))
+        constants = (*(dim.block for dim in dims if dim.axes), "PRECISION")
+        lines.append(", ".join(f"{name}: tl.constexpr" for name in constants))
+        return lines
+
+    def split(self, scope: Scope, dim: Dim) -> None:
+        """The index along each axis of a flattened dimension, where that has a name of its own."""
+        for position, axis in enumerate(dim.axes):
+            later = product(a.size for a in dim.axes[position + 1 :])
+            text = dim.offset
+            if dim.indices[axis] == text:
+                continue
+            if later.value != 1:
+                text = f"{text} // {self.size(later, 'n_rest')}"
+            if position:
+                text = f"{text if text.isidentifier() else f'({text})'} % {self.size(axis.size)}"
+            scope.write(f"{dim.indices[axis]} = {text}")
 
     def dim(self, role: str, axes: tuple[Axis, ...]) -> Dim:
         """The dimension of tiles that some axes make, with the names of its variables."""
@@ -318,3 +340,8 @@ def sides(
         else:
             (second if factor.axes & right else first).append(factor)
     return outside, first, second
+
+
+def listed(axes: tuple[Axis, ...]) -> str:
+    """The names of axes, for a comment."""
+    return " ".join(axis.name for axis in axes)

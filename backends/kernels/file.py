@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ncdlang.analysis.associate import MARGIN
+from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.plan import RESIDENT
 from ncdlang.analysis.steps import Step, arrays_of
 from ncdlang.analysis.terms import Array
@@ -28,6 +29,7 @@ from .launching import Launch
 from .operations import Operation
 from .runner import label
 from .schedule import LENGTHS
+from .sharing import share_kernels, share_operations
 from .splits import Parts, parts_of
 from .steps import library_lines
 from .training import Runner, kernels_of
@@ -40,12 +42,12 @@ _PLACEHOLDER = "\N{REPLACEMENT CHARACTER}"
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """The text, its class and its function that run kernels, and what each kernel makes."""
+    """The text, its class and its function that run kernels, and which kernels make what."""
 
     text: str
     class_name: str
     function: str
-    labels: Mapping[str, str]
+    labels: Mapping[str, list[str]]
 
 
 def write_file(request: Request, runner: Runner, suffix: str = "") -> File:
@@ -87,6 +89,7 @@ class _Writer:
                 self.names.claim(name)
         for step in self.runner.plan.steps:
             self._operation(step)
+        self._share()
         name = self.names.claim_numbered(f"{self.eager.class_name}Fused")
         helper = self.names.claim_numbered(f"_{plain(self.diagram.name)}_fused")
         body = self._body(name, helper)
@@ -104,18 +107,24 @@ class _Writer:
             self.names.claim(f"_{name}_{further}")
         backward, parts = self.runner.backward(step), self._parts(step)
         taken = frozenset({name, f"{name}_backward", self.eager.class_name})
-        own = [*kernels_of(launcher, backward), *(parts.kernels if parts else ())]
-        kernels = Launch.tables(own)
         self.operations[step] = Operation(
             name,
             label(launcher.region),
             launcher,
             backward,
             self.sizes,
-            taken | kernels,
+            taken,
             _PLACEHOLDER,
             parts,
         )
+
+    def _share(self) -> None:
+        """Write kernels and operations once that are the same up to names."""
+        operations = list(self.operations.values())
+        share_kernels([kernel for each in operations for kernel in each.kernels()], self.sizes)
+        for operation in operations:
+            operation.taken |= Launch.tables(operation.kernels())
+        share_operations(operations)
 
     def _kernels(self) -> dict[str, str]:
         """The text of every kernel by its name."""
@@ -134,15 +143,15 @@ class _Writer:
             self.parts[step] = parts_of(launcher, self.runner.sizes)
         return self.parts[step]
 
-    def _labels(self) -> dict[str, str]:
-        """What the kernels of the forward pass make, by their names."""
-        found: dict[str, str] = {}
+    def _labels(self) -> dict[str, list[str]]:
+        """What the kernels of the forward pass make, by the names of those who make it."""
+        found: dict[str, list[str]] = {}
         for operation in self.operations.values():
             kernels = [*operation.launcher.kernels]
             kernels += operation.parts.kernels if operation.parts is not None else []
             if operation.backward is not None:
                 kernels += operation.backward.forward.kernels
-            found |= {kernel.name: operation.label for kernel in kernels}
+            found.setdefault(operation.label, []).extend(kernel.name for kernel in kernels)
         return found
 
     # ---- the text --------------------------------------------------------------------------------
@@ -160,14 +169,17 @@ class _Writer:
             "# Whether Triton interprets kernels on the CPU (TRITON_INTERPRET=1).\n"
             f"INTERPRETED = not isinstance({first}, triton.JITFunction)"
         )
-        tables = [line for kernel in kernels for line in Launch(kernel, self.sizes).tiles()]
+        distinct = {kernel.name: kernel for kernel in reversed(kernels)}
+        tables = [
+            line for k in reversed(distinct.values()) for line in Launch(k, self.sizes).tiles()
+        ]
         sections.append(
             "# The largest tiles of each kernel by GPU or format and the longest axis that a tile\n"
             "# holds whole: first the default ones, then those that tuning tries as well.\n"
             + "\n".join(tables)
         )
         sections.append(default_text(self.runner, choice(self.request), tunes(self.request)))
-        sections += ["\n".join(operation.text()) for operation in operations]
+        sections += ["\n".join(each.text()) for each in operations if each.called == each.name]
         mine = "\n\n\n".join([*sections, fused])
         parts = [*used(mine), mine]
         for constant in CONSTANTS & self.defined:
@@ -219,6 +231,7 @@ class _Forward:
         self.plan = writer.runner.plan
         taken = {operation.name for operation in writer.operations.values()}
         self.function = Function(writer.sizes, frozenset(taken))
+        self.function.module = lambda path: self._module(path)[0]
         self.inputs = {
             array: self.function.scope.claim(plain(array.name)) for array in self.plan.opened.inputs
         }
@@ -226,13 +239,18 @@ class _Forward:
 
     def _path(self, array: Array) -> str:
         """How a module reads one of its parameters."""
+        module, diagram = self._module(array.path)
+        return f"{module}.{attribute_names(diagram)[array.name]}"
+
+    def _module(self, path: tuple[str, ...]) -> tuple[str, CheckedDiagram]:
+        """How a module reads one of those in it, and the diagram of that."""
         diagram, text = self.diagram, "self"
-        for name in array.path:
+        for name in path:
             stem, *rest = name.split(".")
             places = (part if part.isdigit() else f'"{part}"' for part in rest)
             text += f".{attribute_names(diagram)[stem]}" + "".join(f"[{p}]" for p in places)
             diagram = next(i.callee for i in diagram.instances if i.name == name)
-        return f"{text}.{attribute_names(diagram)[array.name]}"
+        return text, diagram
 
     def text(self, name: str) -> list[str]:
         listed = "".join(f", {each}: Tensor" for each in self.inputs.values())
@@ -379,6 +397,11 @@ class _Forward:
         lines = [f"lead = _lead({ranks})", "if lead is None:", "    return None"]
         if not self.inputs:
             lines = ["lead = ()"]
+        if any(isinstance(step, Foreign) and step.path for step in self.plan.steps):
+            lines += [
+                "if lead:",
+                "    return None  # it calls modules, for which nothing leads",
+            ]
         for array, name in (*self.inputs.items(), *self.parameters.items()):
             variable = self.function.array(array)
             lines.append(f"{variable} = _lifted({name}, {len(array.axes)}, lead)")
@@ -416,10 +439,10 @@ class _Forward:
         arguments = ", ".join([*given, *operation.size_names(), keep])
         made = [self.function.array(array) for array in operation.results]
         if len(operation.outputs) == 1:
-            return [f"{made[0]} = {operation.name}({arguments})"]
+            return [f"{made[0]} = {operation.called}({arguments})"]
         if len(operation.outputs) == len(made):
-            return [f"{', '.join(made)} = {operation.name}({arguments})"]
-        return [f"{', '.join(made)}, *_ = {operation.name}({arguments})"]
+            return [f"{', '.join(made)} = {operation.called}({arguments})"]
+        return [f"{', '.join(made)}, *_ = {operation.called}({arguments})"]
 
     def _results(self) -> list[str]:
         made: list[str] = []

@@ -19,6 +19,9 @@ from .variables import Function
 def called(step: Foreign, given: list[str], function: Function) -> str:
     """The call with its arguments, whose lifted axes lead. Raises Unsupported."""
     callee = step.callee
+    if step.path:
+        # All arrays have a leading dimension, which has one index here.
+        return f"{function.module(step.path)}({', '.join(f'{each}.squeeze(0)' for each in given)})"
     simple = FUNCTIONS.get((callee.library, callee.name))
     if simple is not None:
         name = simple.name.replace("F.", "torch.nn.functional.", 1)
@@ -44,7 +47,7 @@ def class_of(callee: CheckedDiagram) -> str:
 
 def class_text(step: Step) -> str:
     """The text of the class that a step needs, "" where it needs none."""
-    if not isinstance(step, Foreign):
+    if not isinstance(step, Foreign) or step.path:
         return ""
     callee = step.callee
     if (callee.library, callee.name) in FUNCTIONS or ready_made(callee) is None:

@@ -17,7 +17,7 @@ from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis
 
 from ..pytorch.names import comment
-from .expressions import Argument, Arguments, Expressions, uses_in
+from .expressions import Argument, Arguments, Expressions, listed, uses_in
 from .products import Products
 from .scatters import order_of
 from .source import Kernel
@@ -52,8 +52,8 @@ def matrices(step: Scattered) -> Sides | None:
     lanes = [axis for axis, _ in step.lanes]
     if step.op != "+=" or not step.collides or len(lanes) < 2:
         return None
-    listed = set(step.listed)
-    moving = [f for f in parts(step.terms, step.source) if not f.axes.isdisjoint(listed)]
+    sources = set(step.listed)
+    moving = [f for f in parts(step.terms, step.source) if not f.axes.isdisjoint(sources)]
     first = {lanes[0]}
     while True:
         more = [f.axes & set(lanes) for f in moving if not f.axes.isdisjoint(first)]
@@ -104,19 +104,6 @@ class _Tiles:
         )
         return _Tiles(terms, name, names, arguments, code, made, *dims)
 
-    def split(self, scope: Scope, dim: Dim, lone: bool = False) -> None:
-        """The index along each axis of a flattened dimension."""
-        if len(dim.axes) < 2 and not lone:
-            return
-        for position, axis in enumerate(dim.axes):
-            later = product(a.size for a in dim.axes[position + 1 :])
-            text = dim.offset
-            if later.value != 1:
-                text = f"({text} // {self.arguments.size(later, 'n_rest')})"
-            if position:
-                text = f"{text} % {self.arguments.size(axis.size)}"
-            scope.write(f"{dim.indices[axis]} = {text}")
-
     def programs(self, scope: Scope, dim: Dim, offset: str, valid: str) -> None:
         """The tile of a dimension that a program has."""
         tiles = self.names.claim(f"{dim.role}_tiles")
@@ -124,17 +111,6 @@ class _Tiles:
         scope.write(f"{offset} = pid % {tiles} * {dim.block} + tl.arange(0, {dim.block})")
         scope.write(f"{valid} = {offset} < {dim.length}")
         scope.write(f"pid = pid // {tiles}")
-
-    def signature(self) -> list[str]:
-        lines = [
-            ", ".join((argument.pointer, *argument.strides, argument.batch))
-            for argument in self.arguments.arrays.values()
-        ]
-        if self.arguments.sizes:
-            lines.append(", ".join(self.arguments.sizes.values()))
-        blocks = [dim.block for dim in (self.rows, self.stream, self.columns)]
-        lines.append(", ".join(f"{name}: tl.constexpr" for name in (*blocks, "PRECISION")))
-        return [f"    {line}," for line in lines]
 
     def kernel(
         self,
@@ -145,7 +121,8 @@ class _Tiles:
         output: Argument,
     ) -> Kernel:
         text = [*map(comment, told), "@triton.jit", f"def {self.name}("]
-        text += [*self.signature(), "):", *lines]
+        constants = (self.rows, self.stream, self.columns)
+        text += [*(f"    {line}," for line in self.arguments.signature(constants)), "):", *lines]
         return Kernel(
             self.name,
             "\n".join(text) + "\n",
@@ -192,14 +169,14 @@ class _Rows:
         scope.write("pid = tl.program_id(0)")
         tiles.programs(scope, rows, "at", "at_ok")
         tiles.programs(scope, columns, columns.offset, columns.valid)
-        tiles.split(scope, columns)
+        tiles.arguments.split(scope, columns)
         scope.write("lift = pid.to(tl.int64)")
         scope.env = dict.fromkeys(rows.axes, rows) | dict.fromkeys(columns.axes, columns)
         rows.valid = "at_ok"
         order = tiles.arguments.array(order_of(step)[0])
-        listed = f"{order.pointer} + lift * {order.batch} + at * {order.strides[0]}"
-        scope.write(f"{rows.offset} = tl.load({listed}, mask=at_ok, other=0)")
-        tiles.split(scope, rows)
+        sorted_at = f"{order.pointer} + lift * {order.batch} + at * {order.strides[0]}"
+        scope.write(f"{rows.offset} = tl.load({sorted_at}, mask=at_ok, other=0)")
+        tiles.arguments.split(scope, rows)
         self._keys(scope)
         self._known(scope)
         scope.write(f"total = tl.zeros([{rows.block}, {columns.block}], tl.float32)")
@@ -211,9 +188,9 @@ class _Rows:
         scope.write(
             f"tl.store({address}, total.to({output.pointer}.dtype.element_ty), mask={mask})"
         )
-        rest = f"columns {_listed(columns.axes)}; streams {_listed(step.bound)}"
-        told = f"# rows {_listed(rows.axes)}, sorted by {_listed(self.groups.axes)}; {rest}"
-        head = [f"# {step.array}[{_listed(step.array.axes)}]", told]
+        rest = f"columns {listed(columns.axes)}; streams {listed(step.bound)}"
+        told = f"# rows {listed(rows.axes)}, sorted by {listed(self.groups.axes)}; {rest}"
+        head = [f"# {step.array}[{listed(step.array.axes)}]", told]
         return tiles.kernel(step, head, scope.lines, (), output)
 
     def _keys(self, scope: Scope) -> None:
@@ -246,13 +223,13 @@ class _Rows:
         visit = Scope([], 2, env, (before,))
         visit.write("mine = key == group")
         visit.write(f"stop = tl.where(tl.sum(mine.to(tl.int32)) > 0, {stream.length}, 0)")
-        tiles.split(visit, groups, lone=True)
+        tiles.arguments.split(visit, groups)
         for axis in groups.axes:
             visit.write(f"{groups.indices[axis]} = {groups.indices[axis]}.to(tl.int64)")
         inner = Scope([], 3, env | dict.fromkeys(stream.axes, stream), (visit, before))
         inner.write(f"{stream.offset} = start + tl.arange(0, {stream.block})")
         inner.write(f"{stream.valid} = {stream.offset} < {stream.length}")
-        tiles.split(inner, stream)
+        tiles.arguments.split(inner, stream)
         rows.valid = "mine"
         left = tiles.products.factor([step.left], inner, (rows, stream), stream)
         if left.kind != "raw":
@@ -298,11 +275,11 @@ class _Places:
         scope.write("pid = tl.program_id(0)")
         for dim in (rows, columns):
             tiles.programs(scope, dim, dim.offset, dim.valid)
-            tiles.split(scope, dim)
+            tiles.arguments.split(scope, dim)
         count = tiles.arguments.size(product(axis.size for axis in places.axes), "n_places")
         scope.write(f"place = (pid % {count}).to(tl.int64)")
         scope.write(f"lift = (pid // {count}).to(tl.int64)")
-        tiles.split(scope, places, lone=True)
+        tiles.arguments.split(scope, places)
         scope.env = dict.fromkeys(places.axes, places)
         for axis, covered in step.lanes:
             dim = rows if axis in self.left else columns
@@ -314,9 +291,9 @@ class _Places:
         loop = Scope([], 2, scope.env | dict.fromkeys(stream.axes, stream), (scope,))
         loop.write(f"at = start + tl.arange(0, {stream.block})")
         loop.write(f"{stream.valid} = at < last")
-        listed = f"{order.pointer} + lift * {order.batch} + at * {order.strides[0]}"
-        loop.write(f"{stream.offset} = tl.load({listed}, mask={stream.valid}, other=0)")
-        tiles.split(loop, stream)
+        sorted_at = f"{order.pointer} + lift * {order.batch} + at * {order.strides[0]}"
+        loop.write(f"{stream.offset} = tl.load({sorted_at}, mask={stream.valid}, other=0)")
+        tiles.arguments.split(loop, stream)
         factors = parts(step.terms, step.source)
         moving = [f for f in factors if not f.axes.isdisjoint(stream.axes)]
         second = [f for f in moving if not f.axes.isdisjoint(self.right)]
@@ -328,11 +305,11 @@ class _Places:
         scope.lines += loop.lines
         outside = [f for f in factors if f.axes.isdisjoint(stream.axes)]
         output = self._finish(scope, outside)
-        made = f"{step.array}[{_listed(step.array.axes)}]"
-        sides = f"# rows {_listed(self.left)}; columns {_listed(self.right)}"
+        made = f"{step.array}[{listed(step.array.axes)}]"
+        sides = f"# rows {listed(self.left)}; columns {listed(self.right)}"
         head = [
             f"# {made} {step.op}, for each place a product of matrices",
-            f"{sides}; streams the sources of a place, of {_listed(stream.axes)}",
+            f"{sides}; streams the sources of a place, of {listed(stream.axes)}",
         ]
         return tiles.kernel(step, head, scope.lines, places.axes, output)
 
@@ -353,7 +330,3 @@ class _Places:
         made = f"({value.text}).to({output.pointer}.dtype.element_ty)"
         scope.write(f"tl.store({address}, {made}, mask={mask})")
         return output
-
-
-def _listed(axes: tuple[Axis, ...]) -> str:
-    return " ".join(axis.name for axis in axes)

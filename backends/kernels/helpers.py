@@ -271,18 +271,28 @@ def _parts(
     whole: dict[str, int],
     stream: str,
     like: Tensor,
+    rows: str = "",
+    seen: Any = None,
 ) -> int:
     """Into how many parts a kernel cuts its streamed axis: PARTS, or as many as a GPU has room for.
 
     Where the programs of the kernel are busy on half of the processors it is not cut, nor into
-    parts of less than 4 tiles, since what they find has to be written and merged.
+    parts of less than 4 tiles, since what they find has to be written and merged. Tiles that masks
+    hide do not count: `seen` are the two ends of what a tile from one row to another one visits.
     """
     if PARTS is not None or like.device.type != "cuda":
         return PARTS or 1
     tiles, _, _ = _tiles(table, cut, whole, like)
-    count, steps = programs(**tiles), -(-cut[stream] // tiles[stream])
+    count, length, step = programs(**tiles), cut[stream], tiles[stream]
     processors = torch.cuda.get_device_properties(like.device).multi_processor_count
-    return 1 if 2 * count > processors else max(min(processors // max(count, 1), steps // 4), 1)
+    if 2 * count > processors:
+        return 1
+    longest = length
+    if seen is not None:
+        firsts = range(0, cut[rows], tiles[rows])
+        ends = [seen(first, min(first + tiles[rows], cut[rows]) - 1) for first in firsts]
+        longest = max((min(high, length) - max(low, 0) for low, high in ends), default=0)
+    return max(min(processors // max(count, 1), -(-longest // step) // 4), 1)
 '''
 
 SOURCES["_tiles"] = '''

@@ -82,7 +82,10 @@ class _Written:
         """The results, None where the eager class has to make them, and what ran."""
         with recorded() as ran:
             made = self.fused(module, *inputs)
-        return made, tuple(dict.fromkeys(self.labels[name] for name in ran))
+        found = set(ran)
+        return made, tuple(
+            label for label, names in self.labels.items() if not found.isdisjoint(names)
+        )
 
 
 class _Stepwise:

@@ -7,7 +7,7 @@ the same terms, with what `torch.compile` and `torch.export` have to know of it,
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ncdlang.analysis.adjoint import Root
 from ncdlang.analysis.grouped import Grouped
@@ -30,7 +30,11 @@ from .variables import Function, Sizes, anchor, format_of, room_for
 
 @dataclass(eq=False, slots=True)
 class Operation:
-    """One step: its operation, and that of its gradient where that is derived."""
+    """One step: its operation, and that of its gradient where that is derived.
+
+    It is `called` by the name of an earlier one where both are the same up to names; `others` are
+    the labels of those that are called by its name.
+    """
 
     name: str
     label: str
@@ -40,6 +44,11 @@ class Operation:
     taken: frozenset[str]
     namespace: str
     parts: Parts | None = None
+    called: str = field(init=False)
+    others: list[str] = field(default_factory=list[str])
+
+    def __post_init__(self) -> None:
+        self.called = self.name
 
     @property
     def region(self) -> Kerneled:
@@ -74,15 +83,20 @@ class Operation:
             for step in self.backward.program.steps:
                 terms += terms_of(step)
                 arrays += [*arrays_of(step), *reads(*terms_of(step))]
-        found = sizes_of(*terms) | {axis.size for array in arrays for axis in array.axes}
-        for kernel in self.kernels():
-            found |= set(kernel.arguments.sizes)
+        found = [axis.size for array in arrays for axis in array.axes]
+        rest = sizes_of(*terms).union(*(kernel.arguments.sizes for kernel in self.kernels()))
         # How many parts there are is for the operation to say.
-        return self.sizes.listed(size for size in found if PARTS not in size.symbols())
+        known = ([size for size in each if PARTS not in size.symbols()] for each in (found, rest))
+        return self.sizes.listed(*known)
 
     def text(self) -> list[str]:
         """The lines of the operation."""
-        lines = [*self._empty(), "", "", *self._eager(), "", "", *self._registered(), "", ""]
+        shared = [
+            comment(f"# {self.label}"),
+            *(comment(f"# the same for {o}") for o in self.others),
+        ]
+        lines = shared if self.others else []
+        lines += [*self._empty(), "", "", *self._eager(), "", "", *self._registered(), "", ""]
         room = f"_{self.name}_empty"
         if len(self.outputs) == 1:  # the operation makes an array then, and no tuple of one
             room = f"lambda *given: {room}(*given)[0]"

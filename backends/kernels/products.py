@@ -107,15 +107,7 @@ class Products:
     def _offsets(self, dim: Dim, scope: Scope, start: str) -> None:
         scope.write(f"{dim.offset} = {start}")
         scope.write(f"{dim.valid} = {dim.offset} < {dim.length}")
-        if len(dim.axes) < 2:
-            return
-        for position, axis in enumerate(dim.axes):
-            later = product(a.size for a in dim.axes[position + 1 :])
-            text = dim.offset
-            if later.value != 1:
-                text = f"({text} // {self.code.arguments.size(later, 'n_rest')})"
-            size = self.code.arguments.size(axis.size)
-            scope.write(f"{dim.indices[axis]} = {text} % {size}")
+        self.code.arguments.split(scope, dim)
 
     def _whole(
         self, dim: Dim, first: list[Term], second: list[Term], scope: Scope, dims: Dims
@@ -178,6 +170,13 @@ class Products:
             left += [f for f in outside if not f.axes & set(column.axes)]
             outside = [f for f in outside if f.axes & set(column.axes)]
         return Summand(outside, left, right)
+
+    def scaled(self, value: Value, by: list[Term], scope: Scope, dims: Dims) -> Value:
+        """A matrix times factors of its rows, its columns, or of neither."""
+        for factor in by:
+            scale = self.code.value(factor, scope, dims)
+            value = Value(f"{value.text} * {shaped(scale, value.dims)}", value.dims)
+        return value
 
     # ---- matrices --------------------------------------------------------------------------------
 

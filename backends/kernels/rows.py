@@ -148,7 +148,7 @@ class _Held(_Rows):
         stream.role = HELD
         scope.write(f"{stream.offset} = tl.arange(0, {stream.block})")
         scope.write(f"{stream.valid} = {stream.offset} < {stream.length}")
-        self._indices(scope, stream)
+        self.arguments.split(scope, stream)
         scope.env |= dict.fromkeys(self.step.barrier, stream)
         part = self.step.part
         if part is None:

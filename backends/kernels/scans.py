@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ncdlang.analysis.recurrences import Recurrence
-from ncdlang.semantics.size import product
-from ncdlang.semantics.types import Axis
 
 from ..pytorch.names import comment
-from .expressions import Argument, Arguments, Expressions, uses_in
+from .expressions import Argument, Arguments, Expressions, listed, uses_in
 from .source import Kernel
 from .tiles import Dim, Names, Scope, Value, shaped
 
@@ -74,11 +72,11 @@ class _Writer:
         loop.write(f"last = tl.arange(0, {steps.block}) == {end}")
         loop.write("state = tl.sum(tl.where(last[:, None], made, 0.0), axis=0)")
         lines = [
-            comment(f"# {recurrence.array}[{_listed(recurrence.array.axes)}]"),
-            comment(f"# grouped {_listed(lanes.axes)}; an associative scan along {steps.offset}"),
+            comment(f"# {recurrence.array}[{listed(recurrence.array.axes)}]"),
+            comment(f"# grouped {listed(lanes.axes)}; an associative scan along {steps.offset}"),
             "@triton.jit",
             f"def {self.name}(",
-            *self._signature(),
+            *(f"    {line}," for line in self.arguments.signature((self.lanes, self.steps))),
             "):",
             *before.lines,
             f"    state = tl.zeros([{lanes.block}], tl.float32)",
@@ -115,14 +113,7 @@ class _Writer:
             start = "0"
         scope.write(f"{lanes.offset} = {start} + tl.arange(0, {lanes.block})")
         scope.write(f"{lanes.valid} = {lanes.offset} < {lanes.length}")
-        if len(lanes.axes) < 2:
-            return
-        for position, axis in enumerate(lanes.axes):
-            later = product(a.size for a in lanes.axes[position + 1 :])
-            text = lanes.offset
-            if later.value != 1:
-                text = f"({text} // {self.arguments.size(later, 'n_rest')})"
-            scope.write(f"{lanes.indices[axis]} = {text} % {self.arguments.size(axis.size)}")
+        self.arguments.split(scope, lanes)
 
     def _tile(self, scope: Scope) -> str:
         """The head of the loop; the last tile comes first where the recurrence is reversed."""
@@ -155,18 +146,3 @@ class _Writer:
         made = f"made.to({argument.pointer}.dtype.element_ty)"
         scope.write(f"tl.store({address}, {made}, mask={mask})")
         return argument
-
-    def _signature(self) -> list[str]:
-        lines = [
-            ", ".join((argument.pointer, *argument.strides, argument.batch))
-            for argument in self.arguments.arrays.values()
-        ]
-        if self.arguments.sizes:
-            lines.append(", ".join(self.arguments.sizes.values()))
-        blocks = [dim.block for dim in (self.lanes, self.steps) if dim.axes]
-        lines.append(", ".join(f"{name}: tl.constexpr" for name in (*blocks, "PRECISION")))
-        return [f"    {line}," for line in lines]
-
-
-def _listed(axes: tuple[Axis, ...]) -> str:
-    return " ".join(axis.name for axis in axes)

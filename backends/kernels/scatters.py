@@ -17,7 +17,7 @@ from ncdlang.semantics.size import product
 from ncdlang.semantics.types import INTEGER, Axis
 
 from ..pytorch.names import comment
-from .expressions import Argument, Arguments, Expressions, Unsupported, uses_in
+from .expressions import Argument, Arguments, Expressions, Unsupported, listed, uses_in
 from .source import Kernel
 from .tiles import Dim, Names, Scope, Value, shaped
 
@@ -119,7 +119,7 @@ class _Writer:
         places.offset = place
         for axis in places.axes:
             places.indices[axis] = self.names.claim(axis.name)
-        self._split(scope, places)
+        self.arguments.split(scope, places)
         at = f"{starts.pointer} + lift * {starts.batch} + {place} * {starts.strides[0]}"
         scope.write(f"first = tl.load({at})")
         scope.write(f"last = tl.load({at} + {starts.strides[0]})")
@@ -130,7 +130,7 @@ class _Writer:
         loop.write(f"{sources.valid} = at < last")
         listed = f"{order.pointer} + lift * {order.batch} + at * {order.strides[0]}"
         loop.write(f"{sources.offset} = tl.load({listed}, mask={sources.valid}, other=0)")
-        self._split(loop, sources)
+        self.arguments.split(loop, sources)
         # What a source is worked out from is not the same for two tiles of them.
         dims = (sources, lanes)
         loop.outer = ()
@@ -183,20 +183,7 @@ class _Writer:
         scope.write(f"{dim.offset} = {start} + tl.arange(0, {dim.block})")
         scope.write(f"{dim.valid} = {dim.offset} < {dim.length}")
         scope.write(f"pid = pid // {tiles}")
-        self._split(scope, dim)
-
-    def _split(self, scope: Scope, dim: Dim) -> None:
-        """The index along each axis of a flattened dimension."""
-        for position, axis in enumerate(dim.axes):
-            later = product(a.size for a in dim.axes[position + 1 :])
-            text = dim.offset
-            if dim.indices[axis] == text:
-                continue
-            if later.value != 1:
-                text = f"({text} // {self.arguments.size(later, 'n_rest')})"
-            if position:
-                text = f"{text} % {self.arguments.size(axis.size)}"
-            scope.write(f"{dim.indices[axis]} = {text}")
+        self.arguments.split(scope, dim)
 
     def _full(self, value: Value, dims: tuple[Dim, Dim]) -> str:
         text = shaped(value, dims)
@@ -215,11 +202,11 @@ class _Writer:
         scattered, lanes = self.scattered, self.lanes
         told = "" if rows.axes else ", the sources of a place one after another"
         lines = [
-            comment(f"# {scattered.array}[{_listed(scattered.array.axes)}] {scattered.op}{told}"),
-            comment(f"# sources {_listed(self.sources.axes)}; slices {_listed(lanes.axes)}"),
+            comment(f"# {scattered.array}[{listed(scattered.array.axes)}] {scattered.op}{told}"),
+            comment(f"# sources {listed(self.sources.axes)}; slices {listed(lanes.axes)}"),
             "@triton.jit",
             f"def {self.name}(",
-            *self._signature(),
+            *(f"    {line}," for line in self.arguments.signature((self.sources, self.lanes))),
             "):",
             *scope.lines,
         ]
@@ -239,18 +226,3 @@ class _Writer:
             outputs,
             frozenset(),
         )
-
-    def _signature(self) -> list[str]:
-        lines = [
-            ", ".join((argument.pointer, *argument.strides, argument.batch))
-            for argument in self.arguments.arrays.values()
-        ]
-        if self.arguments.sizes:
-            lines.append(", ".join(self.arguments.sizes.values()))
-        blocks = [dim.block for dim in (self.sources, self.lanes) if dim.axes]
-        lines.append(", ".join(f"{name}: tl.constexpr" for name in (*blocks, "PRECISION")))
-        return [f"    {line}," for line in lines]
-
-
-def _listed(axes: tuple[Axis, ...]) -> str:
-    return " ".join(axis.name for axis in axes)

@@ -12,12 +12,11 @@ from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.steps import Output, Region, Rows
 from ncdlang.analysis.terms import Term, added, is_number, number_kind, subterms
 from ncdlang.analysis.visible import certain
-from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis
 
 from ..pytorch.names import comment
 from . import scalars
-from .expressions import Argument, Arguments, Expressions, uses_in
+from .expressions import Argument, Arguments, Expressions, listed, uses_in
 from .products import Products, Summand, common
 from .tiles import Dim, Names, Scope, Value, joined, shaped
 from .visits import Visits
@@ -172,20 +171,7 @@ class Writer:
         start = f"{tile} * {dim.block} + " if tile else ""
         scope.write(f"{dim.offset} = {start}tl.arange(0, {dim.block})")
         scope.write(f"{dim.valid} = {dim.offset} < {dim.length}")
-        self._indices(scope, dim)
-
-    def _indices(self, scope: Scope, dim: Dim) -> None:
-        """The index along each axis of a flattened dimension."""
-        if len(dim.axes) < 2:
-            return
-        for position, axis in enumerate(dim.axes):
-            name, text = dim.indices[axis], dim.offset
-            if position < len(dim.axes) - 1:
-                later = product(a.size for a in dim.axes[position + 1 :])
-                text = f"{text} // {self.arguments.size(later, 'n_rest')}"
-            if position:
-                text = f"({text}) % {self.arguments.size(axis.size)}"
-            scope.write(f"{name} = {text}")
+        self.arguments.split(scope, dim)
 
     # ---- accumulators ----------------------------------------------------------------------------
 
@@ -225,11 +211,7 @@ class Writer:
         rest = Scope([], 2, env, (before,))
         self._share(sure.rests if sure else {})
         if sure is None:
-            self._loop(rest, {})
-            if any(len(state.dims) == 2 for state in self.states.values()):
-                # A path past the loop would set what its last product is still adding to.
-                last = f"tl.maximum({last}, {1 if first == '0' else f'{first} + 1'})"
-            return [f"    for start in range({first}, {last}, {stream.block}):", *rest.lines]
+            return self._only_loop(rest, first, last)
         self._relabel(sure.rests)
         full, start, stop = Scope([], 2, env, (before,)), "full_first", "full_last"
         visits.certain(before, sure.span, (first, stream.length), start, stop)
@@ -243,6 +225,20 @@ class Writer:
             rest.write(f"start = at + tl.where(at < {start}, 0, {skipped})")
         self._loop(rest, {})
         return [*lines, *rest.lines]
+
+    def _only_loop(self, scope: Scope, first: str, last: str) -> list[str]:
+        """The loop over all tiles from `first` up to `last`; over matrices it runs at least once.
+
+        A path past such a loop would set what its last product is still adding to.
+        """
+        name = "start"
+        if any(len(state.dims) == 2 for state in self.states.values()):
+            if first != "0":
+                scope.write(f"start = {first} + at")
+                name, first, last = "at", "0", f"{last} - {first}"
+            last = f"tl.maximum({last}, 1)"
+        self._loop(scope, {})
+        return [f"    for {name} in range({first}, {last}, {self.stream.block}):", *scope.lines]
 
     def _loop(self, scope: Scope, rests: Mapping[Term, Term], is_whole: bool = False) -> None:
         """One step: the extrema first, then the corrections, then the sums.
@@ -289,7 +285,7 @@ class Writer:
         scope.write(f"{dim.offset} = start + tl.arange(0, {dim.block})")
         if not is_whole:
             scope.write(f"{dim.valid} = {dim.offset} < {dim.length}")
-        self._indices(scope, dim)
+        self.arguments.split(scope, dim)
 
     def _extremum(self, fold: Term, body: Term, scope: Scope) -> None:
         value = self._body(body, fold, scope)
@@ -363,19 +359,9 @@ class Writer:
         column = state.dims[1]
         first = self.products.factor(summand.left, scope, (self.rows, self.stream), self.stream)
         second = self.products.factor(summand.right, scope, (self.stream, column), self.stream)
-        if not summand.outside:
-            value = self.products.dot(first, second, state.text)
-            scope.write(f"{state.text} = {value.text}")
-            return
-        value = self.products.dot(first, second, "")
-        value = self._scaled(value, summand.outside, scope, state.dims)
-        scope.write(f"{state.text} += {value.text}")
-
-    def _scaled(self, value: Value, by: list[Term], scope: Scope, dims: tuple[Dim, ...]) -> Value:
-        for factor in by:
-            scale = self.code.value(factor, scope, (self.rows, dims[1]))
-            value = Value(f"{value.text} * {shaped(scale, dims)}", dims)
-        return value
+        value = self.products.dot(first, second, "" if summand.outside else state.text)
+        value = self.products.scaled(value, summand.outside, scope, (self.rows, column))
+        scope.write(f"{state.text} {'+=' if summand.outside else '='} {value.text}")
 
     def _share(self, rests: Mapping[Term, Term]) -> None:
         """Find what every product of a sum is multiplied by, to do that after the loop."""
@@ -383,14 +369,14 @@ class Writer:
             if len(state.dims) == 2:
                 bodies = dict.fromkeys((fold.args[0], self._summand(fold, rests)))
                 every = [each for body in bodies for each in self._summands(body, state)]
-                found = [f for f in common(every) if not any(t in self.states for t in subterms(f))]
-                self.shared[state.text] = found
+                loose = (f for f in common(every) if self.states.keys().isdisjoint(subterms(f)))
+                self.shared[state.text] = list(loose)
 
     def _finished(self, scope: Scope) -> dict[Term, Value]:
         """The accumulators after the loop."""
         for state in self.states.values():
             if shared := self.shared.get(state.text):
-                value = self._scaled(state, shared, scope, state.dims)
+                value = self.products.scaled(state, shared, scope, (self.rows, state.dims[1]))
                 scope.write(f"{state.text} = {value.text}")
         return dict(self.states)
 
@@ -471,29 +457,17 @@ class Writer:
     def _header(self) -> list[str]:
         """What the kernel makes, and the role of every axis."""
         region = self.region
-        made = ", ".join(f"{o.array}[{_listed(o.array.axes)}]" for o in region.outputs)
+        made = ", ".join(f"{o.array}[{listed(o.array.axes)}]" for o in region.outputs)
         roles = [("batch", region.batch), ("rows", region.rows)]
         roles += [("columns", dim.axes) for dim in self.columns]
         roles += [("streams", region.stream)]
         roles += [("inside", dim.axes) for dim in self.products.dims.values()]
-        told = "; ".join(f"{role} {_listed(axes)}" for role, axes in roles if axes)
+        told = "; ".join(f"{role} {listed(axes)}" for role, axes in roles if axes)
         return [comment(f"# {made}"), comment(f"# {told}")]
 
     def _signature(self) -> list[str]:
-        lines = [
-            ", ".join((argument.pointer, *argument.strides, argument.batch))
-            for argument in self.arguments.arrays.values()
-        ]
-        if self.arguments.sizes:
-            lines.append(", ".join(self.arguments.sizes.values()))
-        blocks = [d.block for d in (self.rows, self.stream, *self.columns) if d.axes]
-        blocks += [d.block for d in self.products.dims.values()]
-        lines.append(", ".join(f"{name}: tl.constexpr" for name in (*blocks, "PRECISION")))
-        return lines
-
-
-def _listed(axes: tuple[Axis, ...]) -> str:
-    return " ".join(axis.name for axis in axes)
+        inner = self.products.dims.values()
+        return self.arguments.signature((self.rows, self.stream, *self.columns, *inner))
 
 
 def _count_uses(region: Region, folds: Iterable[Term]) -> dict[Term, int]:

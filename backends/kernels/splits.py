@@ -10,8 +10,10 @@ from ncdlang.analysis.plan import Planner
 from ncdlang.analysis.recurrences import STATISTIC
 from ncdlang.analysis.split import PARTS, Split, split
 from ncdlang.analysis.steps import Region, arrays_of
-from ncdlang.analysis.terms import Array
-from ncdlang.semantics.size import Symbol
+from ncdlang.analysis.terms import Array, Term, is_number
+from ncdlang.analysis.visible import visible
+from ncdlang.semantics.size import Symbol, product
+from ncdlang.semantics.types import Axis
 
 from ..pytorch.names import comment
 from .expressions import Unsupported
@@ -20,7 +22,7 @@ from .runner import Launcher, Program, wide_axes
 from .schedule import choose, grid
 from .source import Kernel, write_kernel
 from .steps import library_lines
-from .variables import Function, room_for
+from .variables import Function, Sizes, room_for
 
 
 @dataclass(eq=False, slots=True)
@@ -85,6 +87,7 @@ def split_lines(
         f"    whole={launch.lengths_whole()},",
         f'    stream="{whole.stream.block}",',
         f"    like={like},",
+        *(f"    {line}," for line in _seen(whole, sizes)),
         ")",
         f"if {count} > 1:  {comment(f'# few rows: {stream} in parts, whose states are merged')}",
     ]
@@ -106,3 +109,53 @@ def split_lines(
     own = f"_owned(({', '.join(made)},), {given})"
     body.append(f"return {own}[0]" if len(made) == 1 else f"return {own}")
     return [*lines, *(f"    {line}" for line in body)]
+
+
+def _seen(whole: Kernel, sizes: Sizes) -> list[str]:
+    """The arguments that tell what a tile of rows visits, none where it is the whole axis."""
+    region = whole.region
+    found = visible(region) if isinstance(region, Region) and len(whole.rows.axes) == 1 else None
+    if found is None:
+        return []
+    (row,), length = whole.rows.axes, product(axis.size for axis in whole.stream.axes)
+    try:
+        low = _ends(found.start, row, sizes)[0] if found.start else "0"
+        high = _ends(found.stop, row, sizes)[1] if found.stop else sizes.text(length)
+    except Unsupported:
+        return []
+    return [f'rows="{whole.rows.block}"', f"seen=lambda first, last: ({low}, {high})"]
+
+
+def _ends(term: Term, row: Axis, sizes: Sizes) -> tuple[str, str]:
+    """The least and the greatest value of a term over the rows from `first` to `last`.
+
+    Of a batch it is that of the first index. Raises Unsupported for what only data tell.
+    """
+    match term.op:
+        case "number":
+            return (text := str(int(term.data))), text
+        case "size":
+            return (text := f"({sizes.text(term.data)})"), text
+        case "index":
+            return ("first", "last") if term.data is row else ("0", "0")
+        case "fold" if term.kind in ("max", "min"):
+            ends = _ends(term.args[0], row, sizes)
+            return (ends[1], ends[1]) if term.kind == "max" else (ends[0], ends[0])
+        case "real":
+            return _ends(term.args[0], row, sizes)
+        case "neg":
+            low, high = _ends(term.args[0], row, sizes)
+            return f"-{high}", f"-{low}"
+        case "add" | "sub" | "max" | "min":
+            (low, high), (least, most) = (_ends(arg, row, sizes) for arg in term.args)
+            if term.op == "add":
+                return f"({low} + {least})", f"({high} + {most})"
+            if term.op == "sub":
+                return f"({low} - {most})", f"({high} - {least})"
+            return f"{term.op}({low}, {least})", f"{term.op}({high}, {most})"
+        case "mul" | "floordiv" if is_number(term.args[1]) and term.args[1].data > 0:
+            sign = "*" if term.op == "mul" else "//"
+            low, high = _ends(term.args[0], row, sizes)
+            return f"({low} {sign} {term.args[1].data})", f"({high} {sign} {term.args[1].data})"
+        case _:
+            raise Unsupported(f"{term.op} has no bounds")

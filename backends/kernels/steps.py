@@ -14,6 +14,7 @@ from ncdlang.analysis.terms import Array
 from ncdlang.semantics.types import Axis
 
 from ..pytorch.code import number
+from ..pytorch.names import comment
 from .foreign import called
 from .launching import Launch
 from .row_launching import limit, one_part, room_lines, rows_launch
@@ -107,7 +108,9 @@ def _call(step: Foreign, writer: TorchWriter, function: Function) -> None:
         given.append(writer.whole(term, (*step.lifted, *axes), dtype))
     named = [function.array(array) for array in step.arrays]
     made = called(step, given, function)
-    writer.lines.append(f"{', '.join(named)} = {made}")
+    writer.lines.append(f"{', '.join(named)} = {made}  {comment(f'# {step.reason}')}")
+    if step.path:
+        writer.lines += [f"{name} = {name}[None]" for name in named]
 
 
 def _scan(step: Recurrence, writer: TorchWriter, function: Function) -> None:

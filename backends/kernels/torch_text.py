@@ -16,6 +16,7 @@ from ncdlang.semantics.types import Axis
 
 from ..pytorch.code import number
 from ..pytorch.names import comment
+from .expressions import listed
 
 INFIX = {
     "add": "+",
@@ -114,7 +115,7 @@ class TorchWriter:
             label = self.terms.names.get(term)
             if not made.plain and (label or term.op not in ("load", "number", "size")):
                 name = self.claim(label or {"index": "i", "fold": "total"}.get(term.op, "t"))
-                told = f"  {comment(f'# [{_listed(made.axes)}]')}" if made.axes else ""
+                told = f"  {comment(f'# [{listed(made.axes)}]')}" if made.axes else ""
                 self.lines.append(f"{name} = {made.text}{told}")
                 made = Named(name, made.axes, False, True, made.wide)
             self.memo[term] = made
@@ -227,8 +228,8 @@ class TorchWriter:
         if own and len(set(plain)) == len(term.args):
             return Named(name, tuple(plain), False, True)
         indices, axes = self._joined([self.value(arg) for arg in term.args])
-        listed = ", ".join(index.text for index in indices)
-        return Named(f"_taken({name}, {listed})", axes, False, True)
+        places = ", ".join(index.text for index in indices)
+        return Named(f"_taken({name}, {places})", axes, False, True)
 
     # ---- folds -----------------------------------------------------------------------------------
 
@@ -304,7 +305,3 @@ def sizes_of(*terms: Term) -> set[Size]:
         elif term.op == "fold":
             found |= {axis.size for axis in term.bound}
     return found
-
-
-def _listed(axes: tuple[Axis, ...]) -> str:
-    return " ".join(axis.name for axis in axes)

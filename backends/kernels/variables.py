@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ncdlang.analysis.terms import Array, Terms
@@ -11,6 +11,7 @@ from ncdlang.semantics.size import Size, Symbol
 
 from ..pytorch.names import Scope, local_scope
 from ..pytorch.sizes import Code, size_code
+from .expressions import Unsupported
 from .helpers import NAMES
 from .torch_text import TorchWriter
 
@@ -40,19 +41,29 @@ class Sizes:
         """A size as an expression."""
         return size_code(size, lambda symbol: Code(self.name(symbol))).text
 
-    def listed(self, sizes: Iterable[Size]) -> list[str]:
-        """The variables that some sizes are made of, in order."""
-        found = {symbol for size in sizes for symbol in size.symbols()}
-        return [self.name(s) for s in sorted(found, key=lambda s: s.uid)]
+    def listed(self, first: Iterable[Size], rest: Iterable[Size]) -> list[str]:
+        """The variables that sizes are made of: the first ones as they stand, then in order."""
+        found = [symbol for size in first for symbol in _in_order(size.symbols())]
+        found += _in_order(symbol for size in rest for symbol in size.symbols())
+        return [self.name(symbol) for symbol in dict.fromkeys(found)]
+
+
+def _in_order(symbols: Iterable[Symbol]) -> list[Symbol]:
+    return sorted(symbols, key=lambda symbol: symbol.uid)
+
+
+def _no_module(path: tuple[str, ...]) -> str:
+    raise Unsupported(f"{path[-1]} is called inside of an operation")
 
 
 @dataclass(eq=False, slots=True)
 class Function:
-    """The variables of one function."""
+    """The variables of one function; `module` writes how it reads a module by its instances."""
 
     sizes: Sizes
     taken: frozenset[str]
     arrays: dict[Array, str] = field(default_factory=dict[Array, str])
+    module: Callable[[tuple[str, ...]], str] = field(default=_no_module)
     scope: Scope = field(init=False)
 
     def __post_init__(self) -> None:

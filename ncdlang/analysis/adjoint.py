@@ -433,7 +433,9 @@ class Reverse:
         made = {array for array in self.statistics.values() if array is not None}
 
         def is_row(now: Term) -> bool:
-            if now.op in ("load", "number") or not now.axes <= rows or now is term:
+            if now.op == "load" or now is term or not now.axes <= rows:
+                return False
+            if number_kind(now) != "real":
                 return False
             return not made.isdisjoint(reads(now))
 

@@ -216,10 +216,10 @@ class _Builder:
         images = {fold: new for fold, new in images.items() if new is not None}
         if not images:
             return None
-        made = self.terms.replace(normal, images)
-        if not agrees(normal, made):
+        made = self._association(normal, self.terms.replace(normal, images), (), False)
+        if not _is_smaller(self.extents, normal, made):
             return None
-        return self._association(normal, made, (), False)
+        return made if all(agrees(fold, new) for fold, new in images.items()) else None
 
     def _rebuilt(self, fold: Term) -> Term | None:
         """A fold in another order; None where it has no inner products to open."""

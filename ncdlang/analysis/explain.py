@@ -65,7 +65,7 @@ def explain(
         elif isinstance(step, Foreign):
             made = ", ".join(_typed(str(array), array.axes) for array in step.arrays)
             given = ", ".join(Wording(step.terms).of(term, True) for term in step.parts)
-            lines += [f"Call {made} = {step.callee.name}({given})"]
+            lines += [f"Call {made} = {step.callee.name}({given})", _line("refused", step.reason)]
         elif isinstance(step, Grouped):
             lines += _product(step)
         elif isinstance(step, Gathered):

@@ -20,7 +20,9 @@ class Foreign:
     """`arrays = callee(arguments)`, once for each index of the lifted axes, which lead.
 
     `arguments` are terms, each over `lifted` and the axes of its own that stand beside it, in the
-    order of the callee. `sizes` gives the sizes of the callee.
+    order of the callee. `sizes` gives the sizes of the callee. `path` names the instances on the
+    way to the module that is called, from the outside in, none for a function; `reason` says why
+    no kernel does it.
     """
 
     terms: Terms
@@ -29,6 +31,13 @@ class Foreign:
     lifted: tuple[Axis, ...]
     arguments: tuple[tuple[Term, tuple[Axis, ...]], ...]
     sizes: tuple[tuple[Symbol, Size], ...]
+    path: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def is_stateful(self) -> bool:
+        """Whether it moves buffers, so that it is called even where nothing reads its results."""
+        return self.callee.is_stateful
 
     @property
     def inputs(self) -> tuple[Array, ...]:

@@ -7,16 +7,27 @@ layers, copies of copies would be without end, and so would be the work that the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
 
 from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
-from ncdlang.analysis.terms import Array, Term, Terms, kind_of, ordered, reads, subterms
+from ncdlang.analysis.terms import (
+    Array,
+    Term,
+    Terms,
+    is_fold,
+    kind_of,
+    ordered,
+    outermost,
+    reads,
+    subterms,
+)
 from ncdlang.records import record
 from ncdlang.semantics.types import Axis
 
 MAX_COPIED = 32
+# Sums in sums in sums: an attention is deeper, a norm and a projection are not.
+MAX_NESTED = 3
 
 
 @record(eq=False)
@@ -50,7 +61,7 @@ class Keeping:
 
     def at(self, name: str, term: Term, images: Mapping[Axis, Term]) -> Term:
         """A term with some axes replaced: a copy, or, of a long one, a read of what is kept."""
-        if _copies(term, images) > MAX_COPIED and _is_finished(term):
+        if _is_costly(term, images) and _is_finished(term):
             term = self._read(name, term)
         return self.terms.substitute(term, images)
 
@@ -64,13 +75,23 @@ class Keeping:
         return found
 
 
-def _copies(term: Term, images: Mapping[Axis, Term]) -> int:
-    """How many subterms a substitution makes anew, up to one more than may be."""
+def _is_costly(term: Term, images: Mapping[Axis, Term]) -> bool:
+    """Whether a substitution makes many subterms anew, or work over again that is deeply nested.
+
+    What still has the axis of a sum in it, as probabilities have, is not kept for that: it is
+    part of a longer sum that streams.
+    """
     changed = frozenset(a for a, i in images.items() if i.op != "index" or i.data is not a)
     if term.axes.isdisjoint(changed):
-        return 0
-    anew = (t for t in subterms(term) if not t.axes.isdisjoint(changed))
-    return sum(1 for _ in islice(anew, MAX_COPIED + 1))
+        return False
+    anew, nested = 0, dict[Term, int]()
+    for each in subterms(term):
+        anew += not each.axes.isdisjoint(changed)
+        inside = max((nested[arg] for arg in each.args), default=0)
+        nested[each] = inside + (each.op == "fold")
+    if anew > MAX_COPIED or nested[term] <= MAX_NESTED:
+        return anew > MAX_COPIED
+    return all(term.axes.isdisjoint(fold.bound) for fold in outermost(term, is_fold))
 
 
 def _is_finished(term: Term) -> bool:

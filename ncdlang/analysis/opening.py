@@ -12,6 +12,7 @@ from itertools import islice
 
 from ncdlang.analysis.foreign import Foreign, foreign
 from ncdlang.analysis.keeping import Keeping, Making
+from ncdlang.analysis.opened import Calls, Inside, Opaque, Opened
 from ncdlang.analysis.recurrences import NotLinear, solve
 from ncdlang.analysis.reductions import copied, real, reduced, renamed_parts, renaming
 from ncdlang.analysis.scatter import variator
@@ -32,51 +33,12 @@ from ncdlang.ir.diagram import (
     Scattering,
 )
 from ncdlang.ir.lower import lower
-from ncdlang.records import record
+from ncdlang.records import replace
 from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.size import ONE, Size, Symbol, product
 from ncdlang.semantics.types import Affine, Axis, Floor, Gathered, Mod, Wire
-from ncdlang.source import Span
 
 MAX_SUBTERMS = 300
-
-
-@record(eq=False)
-class Opened:
-    """A diagram as terms: one for each result, over the axes of the result's wire.
-
-    `inputs` are in the order of the signature; `parameters` are those that are read.
-    `made` are arrays that no single expression is, in order; later ones and the results read them.
-    """
-
-    terms: Terms
-    results: tuple[tuple[Wire, Term], ...]
-    inputs: tuple[Array, ...]
-    parameters: tuple[Array, ...]
-    inside: Mapping[Calls, Inside]
-    made: tuple[Making, ...]
-
-
-@record(eq=False)
-class Inside:
-    """One graph as it was opened: its wires that have terms, and what its axes stand for."""
-
-    graph: Graph
-    wires: Mapping[Wire, Term]
-    axes: Mapping[Axis, Axis]
-
-
-Calls = tuple[Wire, ...]
-"""A way into calls, from the outside in, each by the first wire that it makes."""
-
-
-class Opaque(Exception):
-    """An operation that has no equations here."""
-
-    def __init__(self, what: str, span: Span) -> None:
-        super().__init__(what)
-        self.what = what
-        self.span = span
 
 
 def open_diagram(
@@ -97,10 +59,11 @@ def open_diagram(
     made: list[Making] = []
     for step in reversed(keeping.steps):
         arrays = step.arrays if isinstance(step, Foreign) else (step.array,)
-        if not needed.isdisjoint(arrays):
+        moves = isinstance(step, Foreign) and step.is_stateful
+        if moves or not needed.isdisjoint(arrays):
             made.insert(0, step)
             needed.update(step.inputs)
-    parameters = tuple(opening.parameters.values())
+    parameters = tuple(array for array in opening.parameters.values() if array in needed)
     return Opened(terms, results, inputs, parameters, inside, tuple(made))
 
 
@@ -177,6 +140,11 @@ class _Opening:
                     self.terms.names.setdefault(term, result.wire.name)
         known = {wire: term for wire, term in self.wires.items() if isinstance(term, Term)}
         self.inside[self.calls] = Inside(self.graph, known, self.axes)
+
+    @property
+    def is_opaque(self) -> bool:
+        """Whether some result has no term."""
+        return any(isinstance(self.wires[wire], Opaque) for wire in self.graph.outputs)
 
     def declare(self, wire: Wire, role: str) -> Array:
         """An array from outside, and the term that reads it whole."""
@@ -401,15 +369,9 @@ class _Opening:
         callee = library.callee
         if self.is_closed:
             raise Opaque(f"{callee.name} is a call", edge.span)
-        if callee.is_stateful:
-            raise Opaque(f"{callee.name} keeps a state", edge.span)
         if callee.primitive:
-            given = [self.operand(operand) for operand in edge.inputs]
-            call = foreign(self.terms, edge, library, self.axis, given, self.sizes)
-            if call is None:
-                raise Opaque(f"{callee.name} has no equations", edge.span)
-            self.keeping.steps.append(call)
-            return call.values
+            reason = "keeps a state" if callee.is_stateful else "has no equations"
+            return self._outside(edge, library, Opaque(f"{callee.name} {reason}", edge.span))
         sizes = {s: v.substitute(self.sizes) for s, v in library.binding}
         axes = self._bound_axes(edge, library)
         name = (library.instance.name,) if library.instance else ()
@@ -431,6 +393,11 @@ class _Opening:
             inner.wires[wire] = self._argument(wire.name, operand, formals, axes)
         inner.run()
         self.terms.span = edge.span
+        opaque = next((m for m in inner.wires.values() if isinstance(m, Opaque)), None)
+        if opaque is not None and library.instance and (callee.is_stateful or inner.is_opaque):
+            if callee.is_stateful:
+                opaque = Opaque(f"{callee.name} keeps a state", edge.span)
+            return self._outside(edge, library, opaque)
         return tuple(
             self._result(inner, wire, result.wire, result.weave, formals)
             for wire, result, formals in zip(
@@ -438,17 +405,35 @@ class _Opening:
             )
         )
 
+    def _outside(self, edge: Edge, library: Library, why: Opaque) -> tuple[Term, ...]:
+        """A call that PyTorch carries out, of a function or of a module. Raises `why`."""
+        path = (*self.path, library.instance.name) if library.instance else ()
+        if library.callee.is_stateful and not path:
+            raise why
+        given = [self.operand(operand) for operand in edge.inputs]
+        call = foreign(self.terms, edge, library, self.axis, given, self.sizes)
+        if call is None or (path and not given) or (call.is_stateful and call.lifted):
+            raise why
+        call = replace(call, path=path, reason=why.what)
+        self.keeping.steps.append(call)
+        return call.values
+
     def _bound_axes(self, edge: Edge, library: Library) -> dict[Axis, Axis]:
-        """The caller's axis for each formal one that an argument binds; the first has it."""
+        """The caller's axis for each formal one that an argument binds; the first has it.
+
+        An axis that only a result has is taken: sums over it inside would be copied for it later.
+        """
         axes: dict[Axis, Axis] = {}
+        bound = {formal for formals in library.input_targets for formal in formals}
+        results = {
+            self.axis(axis)
+            for result, formals in zip(edge.outputs, library.output_targets, strict=True)
+            for axis, formal in zip(_targets(result.wire, result.weave), formals, strict=True)
+            if formal not in bound
+        }
         for operand, formals in zip(edge.inputs, library.input_targets, strict=True):
-            targets = [
-                self.axis(axis)
-                for axis, target in zip(operand.wire.type.axes, operand.weave, strict=True)
-                if target
-            ]
-            taken = set(axes.values())
-            for formal, actual in zip(formals, targets, strict=True):
+            taken, targets = {*axes.values(), *results}, _targets(operand.wire, operand.weave)
+            for formal, actual in zip(formals, map(self.axis, targets), strict=True):
                 # One axis of the caller may be bound to two formal ones, which stay distinct.
                 distinct = actual if actual not in taken else copied(actual)
                 axes.setdefault(formal, distinct)
@@ -463,11 +448,7 @@ class _Opening:
             term = self.operand(operand)
         except Opaque as opaque:
             return opaque
-        targets = [
-            self.axis(axis)
-            for axis, target in zip(operand.wire.type.axes, operand.weave, strict=True)
-            if target
-        ]
+        targets = [self.axis(axis) for axis in _targets(operand.wire, operand.weave)]
         images: dict[Axis, Term] = {}
         for formal, actual in zip(formals, targets, strict=True):
             images |= renaming(self.terms, actual, axes[formal])
@@ -482,13 +463,18 @@ class _Opening:
         formals: tuple[Axis, ...],
     ) -> Term:
         term = inner.meaning(wire)
-        targets = [a for a, target in zip(outer.type.axes, weave, strict=True) if target]
+        targets = _targets(outer, weave)
         images: dict[Axis, Term] = {}
         for formal, actual in zip(formals, targets, strict=True):
             images |= renaming(self.terms, inner.axis(formal), self.axis(actual))
             parts = tuple(map(inner.axis, formal.parts))
             images |= renamed_parts(self.terms, term, parts, self.axis(actual).parts)
         return self.terms.substitute(term, images)
+
+
+def _targets(wire: Wire, weave: tuple[bool, ...]) -> list[Axis]:
+    """The axes of a wire that an operation sees."""
+    return [axis for axis, target in zip(wire.type.axes, weave, strict=True) if target]
 
 
 def _is_long(term: Term) -> bool:

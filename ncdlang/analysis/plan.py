@@ -10,16 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ncdlang.analysis.aligned import aligned
-from ncdlang.analysis.associate import associate
+from ncdlang.analysis.associate import Association, associate
 from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.gathers import Gathered, is_gather
 from ncdlang.analysis.grouped import grouped, inner_product
 from ncdlang.analysis.keeping import Kept
-from ncdlang.analysis.opening import Opened
+from ncdlang.analysis.opened import Opened
 from ncdlang.analysis.pieces import covers, has_fold, outer_folds, pieces_round
 from ncdlang.analysis.proof import agrees, grows
 from ncdlang.analysis.recurrences import Recurrence
-from ncdlang.analysis.roles import Roles, factors, find_roles, inner_folds, statistics, summands
+from ncdlang.analysis.roles import (
+    Roles,
+    factors,
+    find_roles,
+    inner_folds,
+    statistics,
+    streams_apart,
+    summands,
+)
 from ncdlang.analysis.rows import (
     barrier_of,
     others_in,
@@ -112,11 +120,14 @@ class Planner:
         self._refused: dict[Term, Refusal | None] = {}
         self._arrays: dict[Term, Array] = {}
         self._inner: set[Array] = set()
+        self._orders: dict[Term, Association | None] = {}
 
     def make(self, array: Array) -> None:
         """An array that is made of a term of its own, before all that reads it."""
         assert array.made is not None
-        self._root(array, under_condition(self.terms, array.made))
+        term = under_condition(self.terms, array.made)
+        self._root(array, term)
+        self.made[term] = array
 
     def run(self, roots: list[Root], partial: frozenset[str] = frozenset()) -> tuple[Array, ...]:
         """The arrays of the roots, each over its axes in order; `partial` ones are pieces too."""
@@ -173,8 +184,7 @@ class Planner:
     def _root(self, array: Array, term: Term) -> None:
         """Make an array, of sums in another order where that is cheaper."""
         term = self.terms.map(term, lambda now: self._read(now) if now in self.made else None)
-        is_fixed = self.order == "written"
-        found = None if is_fixed else associate(self.terms, term, self.sizes)
+        found = self._association(term)
         if found is not None:
             taken = self.order == "other" or found.pays(self.sizes)
             self.choices.append(Choice(array, found, taken))
@@ -185,6 +195,14 @@ class Planner:
                     self._make(other, other.made)
                 term = found.term
         self._make(array, term)
+
+    def _association(self, term: Term) -> Association | None:
+        """Another order of the sums in a term, found once."""
+        if self.order == "written":
+            return None
+        if term not in self._orders:
+            self._orders[term] = associate(self.terms, term, self.sizes)
+        return self._orders[term]
 
     def _make(self, array: Array, term: Term) -> None:
         # A region would read the matrix of a group anew for each of its rows.
@@ -293,15 +311,19 @@ class Planner:
             term, lambda now: self._read(now) if now in others or now in self.made else None
         )
 
-    def _cut_folds(self, whole: Term, is_inside: bool = False) -> Term:
-        """A term of no region, with the regions in it made before."""
-        rows = set(row_pieces(whole, is_inside))
-        if is_inside:
+    def _cut_folds(self, whole: Term, is_body: bool = False) -> Term:
+        """A term of no region, or what a fold in it sums up, with the regions in it made before."""
+        rows = set(row_pieces(whole, is_body))
+        if is_body:
             # The fold round them says why it does not stream.
             self._inner |= {self._arrays.get(piece) or self._array(piece) for piece in rows}
         whole = self.terms.map(whole, lambda now: self._read(now) if now in rows else None)
-        pieces = pieces_round(whole, outermost(whole, is_fold), lambda piece: piece is not whole)
-        chosen = {p for p in pieces if p is not whole and self._main(p) is not None}
+
+        def is_other(piece: Term) -> bool:
+            return is_body or piece is not whole
+
+        pieces = pieces_round(whole, outermost(whole, is_fold), is_other)
+        chosen = {p for p in pieces if is_other(p) and self._main(p) is not None}
         return self._replaced(whole, chosen, lambda body: self._cut_folds(body, True))
 
     def _replaced(self, whole: Term, pieces: set[Term], inside: Callable[[Term], Term]) -> Term:
@@ -346,7 +368,8 @@ class Planner:
         waiting = statistics(own, streamed)
         inner = [f for fold in every for f in inner_folds(fold.args[0], streamed)]
         roles = find_roles(own, waiting, inner, streamed, array.axes)
-        term = hoisted(self.terms, self._inside(term, streamed, roles), streamed)
+        apart = streams_apart(every, streamed, roles.rows)
+        term = hoisted(self.terms, self._inside(term, streamed, roles, apart), streamed)
         separation = Separation(self.terms, streamed)
         normal = separation.normalised(term)
         if separation.has_several:
@@ -382,13 +405,18 @@ class Planner:
         pieces = pieces_round(term, others, lambda piece: not has_fold(piece, streamed))
         return self._replaced(term, pieces, lambda body: body)
 
-    def _inside(self, term: Term, streamed: frozenset[Axis], roles: Roles) -> Term:
-        """Make the inner products first that every tile of rows would work out anew."""
+    def _inside(
+        self, term: Term, streamed: frozenset[Axis], roles: Roles, apart: frozenset[Term]
+    ) -> Term:
+        """Make the inner products first that every tile of rows would work out anew.
+
+        Those of `apart` stream by themselves.
+        """
 
         def stays(fold: Term, is_inner: bool) -> bool:
             if frozenset(fold.bound) == streamed:
                 return True
-            return not is_inner and self._fuses(fold, streamed, roles)
+            return not is_inner and fold not in apart and self._fuses(fold, streamed, roles)
 
         def visit(body: Term, is_inner: bool = False) -> Term:
             def is_free(piece: Term) -> bool:
@@ -413,7 +441,7 @@ class Planner:
         """Whether an inner fold stays in the tile: it has the rows and varies with the stream."""
         if fold.kind != "sum" or fold.axes.isdisjoint(streamed) or not roles.rows <= fold.axes:
             return False
-        if not all(self._is_resident(axis) for axis in roles.columns):
+        if not self._is_resident(*roles.columns):
             return False
         still: set[Axis] = set()
         moving: set[Axis] = set()
@@ -425,16 +453,12 @@ class Planner:
 
     def _holds_columns(self, region: Region) -> bool:
         """Whether a tile holds all columns of a region whole."""
-        return all(
-            self._is_resident(Axis("columns", product(a.size for a in output.columns)))
-            for output in region.outputs
-        )
+        return all(self._is_resident(*output.columns) for output in region.outputs)
 
-    def _is_resident(self, axis: Axis) -> bool:
-        """Whether a tile holds an axis whole; one of unknown size is taken to be short."""
-        if not axis.size.symbols() <= self.sizes.keys():
-            return True
-        return axis.size.evaluate(self.sizes) <= RESIDENT
+    def _is_resident(self, *axes: Axis) -> bool:
+        """Whether a tile holds some axes whole; those of unknown size are taken to be short."""
+        known = [axis.size for axis in axes if axis.size.symbols() <= self.sizes.keys()]
+        return product(known).evaluate(self.sizes) <= RESIDENT
 
     def _check(self, folds: list[Term], roles: Roles, streamed: frozenset[Axis]) -> None:
         """Every summand has to be a product of a tile of rows and one of columns."""

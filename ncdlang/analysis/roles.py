@@ -88,6 +88,46 @@ def shared_sides(fold: Term, streamed: Axes, outer: Axes) -> Axes:
     return frozenset(still & moving)
 
 
+LINEAR = ("add", "sub", "mul", "neg", "real", "cast")
+
+
+def streams_apart(folds: Iterable[Term], streamed: Axes, rows: Axes) -> frozenset[Term]:
+    """The inner folds of plain sums over the streamed axes that stream better by themselves.
+
+    Inside, what they sum over would be written to memory for all rows: the scores of an attention
+    before its projection. They are those that only sums follow, and those with a running extremum.
+    """
+    found: set[Term] = set()
+    every = tuple(folds)
+    if any(_waits(fold, streamed) for fold in every):
+        return frozenset()
+    for fold in every:
+        plain = _linear(fold.args[0]) if all(f.kind == "sum" for f in every) else set[Term]()
+        for inner in inner_folds(fold.args[0], streamed):
+            bound = frozenset(inner.bound)
+            deeper = [t for t in subterms(inner.args[0]) if t.op == "fold"]
+            long = [t for t in deeper if t.axes & bound and t.axes & (rows | streamed)]
+            is_maximal = any(t.kind in ("max", "min") and t.bound == inner.bound for t in deeper)
+            is_linear = inner in plain and any(t.axes & rows for t in long)
+            if long and (is_linear or is_maximal):
+                found.add(inner)
+    return frozenset(found)
+
+
+def _waits(fold: Term, streamed: Axes) -> bool:
+    """Whether a fold reads another one over the same axes."""
+    return any(t.op == "fold" and frozenset(t.bound) == streamed for t in subterms(fold.args[0]))
+
+
+def _linear(term: Term) -> set[Term]:
+    """The terms in which a term is linear, each for itself."""
+    if term.op == "div":
+        return {term} | _linear(term.args[0])
+    if term.op not in LINEAR:
+        return {term}
+    return {term}.union(*map(_linear, term.args))
+
+
 def find_roles(
     folds: list[Term], waiting: Axes, inner: list[Term], streamed: Axes, order: tuple[Axis, ...]
 ) -> Roles:

@@ -8,7 +8,7 @@ from ncdlang.analysis.associate import Association
 from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.grouped import Grouped
-from ncdlang.analysis.opening import Opened
+from ncdlang.analysis.opened import Opened
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.separate import Refusal
@@ -150,7 +150,7 @@ def merged(steps: list[Step], holds: Callable[[Region], bool]) -> list[Step]:
             if not (isinstance(old, Region) and isinstance(step, Region) and _alike(old, step)):
                 continue
             kinds = {o.columns for o in (*old.outputs, *step.outputs) if o.columns}
-            if len(kinds) > 1 and not (holds(old) and holds(step)):
+            if len(kinds) > 1 and not (holds(old) and holds(step) and _are_apart(kinds)):
                 continue
             if placed(kept, place, step, _together(old, step)):
                 break
@@ -171,6 +171,12 @@ def placed(kept: list[Step], place: int, step: Step, joint: Step) -> bool:
     else:
         kept[place] = joint
     return True
+
+
+def _are_apart(kinds: set[tuple[Axis, ...]]) -> bool:
+    """Whether no axis is in columns of two kinds: a tile has one dimension for each kind."""
+    axes = [axis for columns in kinds for axis in columns]
+    return len(axes) == len(set(axes))
 
 
 def _together(old: Region, new: Region) -> Region:

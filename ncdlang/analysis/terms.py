@@ -332,6 +332,9 @@ class _Substitution:
             return self.terms.rebuilt(term, tuple(self.of(arg) for arg in term.args))
         kind, bound = term.data
         incoming = NONE.union(*(i.axes for a, i in self.images.items() if a in term.axes))
+        if incoming.isdisjoint(bound) and self.images.keys().isdisjoint(bound):
+            # What several folds read is rebuilt once.
+            return self.terms.fold(kind, bound, self.of(term.args[0]))
         renamed = {a: Axis(f"{a.name}'", a.size) if a in incoming else a for a in bound}
         inner = {axis: image for axis, image in self.images.items() if axis not in bound}
         inner |= {old: self.terms.index(new) for old, new in renamed.items() if old is not new}
