@@ -81,6 +81,8 @@ diagram norm_linear(X: [t m], W: [f m]) -> [t f] {
 LIBRARY = ncdlang.loads(TEXT)
 LENGTHS = (5, 37, 3, 3, 7, 6, 4, 3, 2, 2, 9, 11, 2)
 SIZES = dict(zip("tmbyxqkehdnvg", LENGTHS, strict=True))
+FULL = bool(os.environ.get("NCDLANG_FULL"))
+SHORT = (torch.bfloat16, torch.float16)
 FEW = ("rows", "norm_affine", "residual", "shown")
 REST = ("logs", "unit", "across", "image", "causal", "masked", "wide", "post", "both_ways")
 REST += ("groups", "renamed", "entropy", "chosen", "numbers", "one_row", "looked_up", "columns")
@@ -174,7 +176,7 @@ def test_values_and_gradients(name: str) -> None:
     assert judged(TEXT, name, SIZES, torch.float32)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", SHORT if FULL else SHORT[:1])
 @pytest.mark.parametrize("name", FEW)
 def test_short_formats(name: str, dtype: torch.dtype) -> None:
     assert judged(TEXT, name, SIZES, dtype)
@@ -285,7 +287,7 @@ diagram masked(X: [h q x], B: [h x], M: [q x], s: [h]) -> [h q x] {
 def test_kernels_compile_for_ampere_and_hopper(tmp_path: Path) -> None:
     """The longest rows that are held whole, with sums over rows, and those that are swept."""
     file = tmp_path / "rows.ncd"
-    file.write_text(GATED + (MORE if os.environ.get("NCDLANG_FULL") else ""), encoding="utf-8")
+    file.write_text(GATED + (MORE if FULL else ""), encoding="utf-8")
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     command = [sys.executable, str(GATE), str(file)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
