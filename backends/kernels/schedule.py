@@ -11,7 +11,6 @@ from ncdlang.analysis.terms import subterms
 from ncdlang.semantics.size import Symbol, product
 
 from .row_tiles import tiles_for
-from .scalars import CALLS
 from .source import Kernel
 from .survivors import ROWS
 from .tiles import Dim
@@ -31,6 +30,9 @@ TILES: dict[str, tuple[Row, Row, Row]] = {
     "sm_80": ((64, 64, 128, 8, 2), (64, 32, 128, 8, 2), (64, 16, 128, 8, 2)),
     "f32": ((64, 32, 64, 4, 2), (32, 32, 64, 4, 2), (32, 32, 64, 4, 2)),
 }
+
+# What takes registers of its own for each entry of a tile.
+FUNCTIONS = ("exp", "log", "log1p", "expm1", "sin", "cos", "tan", "tanh", "sigmoid", "erf")
 
 # The tiles of a kernel depend on the longest axis that one tile holds whole: up to which length.
 LENGTHS = (128, 256)
@@ -137,7 +139,7 @@ def _functions(kernel: Kernel) -> int:
     assert isinstance(region, Region)
     rows, streamed = frozenset(kernel.rows.axes), frozenset(region.stream)
     every = subterms(*(fold.args[0] for fold in region.folds))
-    return len({t.op for t in every if t.op in CALLS and t.axes & rows and t.axes & streamed})
+    return len({t.op for t in every if t.op in FUNCTIONS and t.axes & rows and t.axes & streamed})
 
 
 def _tiled(kernel: Kernel) -> int:
