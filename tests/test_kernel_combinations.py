@@ -21,7 +21,7 @@ TOLERANCE = {"f32": 2e-6, "bf16": 8e-3}
 FORMATS = {"f32": torch.float32, "bf16": torch.bfloat16}
 SIZES = {"q": 21, "x": 21, "h": 2, "g": 2, "r": 2, "k": 12, "e": 10, "w": 42}
 SIZES |= {"n": 21, "v": 37, "m": 13}
-SMALL = ((16, 16, 16, 4, 2), (16, 16, 16, 4, 2))
+SMALL = ((16, 16, 16, 4, 2),) * 3
 HIDDEN = (0, 5, 20)
 
 # What a score is made of, by the names of the arrays that have a gradient.
