@@ -59,7 +59,7 @@ def two(first: str, second: str) -> str:
 
 
 def operations(text: str) -> list[str]:
-    return re.findall(r'"ncd_\w+::(\w+)"', text)
+    return re.findall(r'\{OPERATIONS\}::(\w+)"', text)
 
 
 def test_layers_add_no_kernels() -> None:

@@ -36,7 +36,7 @@ from .training import Runner, kernels_of
 from .variables import Function, Sizes, anchor, plain
 
 # What a class of the same name gets out of the way of.
-CONSTANTS = {"DERIVED", "INTERPRETED", "MEASURED", "PARTS", "TUNE"}
+CONSTANTS = {"DERIVED", "INTERPRETED", "MEASURED", "OPERATIONS", "PARTS", "TUNE"}
 _PLACEHOLDER = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -114,7 +114,6 @@ class _Writer:
             backward,
             self.sizes,
             taken,
-            _PLACEHOLDER,
             parts,
         )
 
@@ -179,6 +178,10 @@ class _Writer:
             + "\n".join(tables)
         )
         sections.append(default_text(self.runner, choice(self.request), tunes(self.request)))
+        sections.append(
+            "# The namespace of the operations.\n"
+            f'OPERATIONS = _namespace("{_PLACEHOLDER}", "{operations[0].called}")'
+        )
         sections += ["\n".join(each.text()) for each in operations if each.called == each.name]
         mine = "\n\n\n".join([*sections, fused])
         parts = [*used(mine), mine]

@@ -20,6 +20,19 @@ def _fits(*arrays: Tensor) -> bool:
     return device.type == "cuda" or (device.type == "cpu" and INTERPRETED)
 '''
 
+SOURCES["_namespace"] = '''
+def _namespace(name: str, operation: str) -> str:
+    """Where operations are registered: another place for each time that this file is loaded.
+
+    PyTorch would drop those of before, which modules may still call.
+    """
+    found, count = name, 1
+    while hasattr(getattr(torch.ops, found), operation):
+        count += 1
+        found = f"{name}_{count}"
+    return found
+'''
+
 SOURCES["_alike"] = '''
 def _alike(*arrays: Tensor) -> bool:
     """Whether the arrays are of one format, or autocast makes them so."""
@@ -452,6 +465,7 @@ def _no_second(gradient: Any) -> None:
 
 NAMES = frozenset(SOURCES) | {
     "INTERPRETED",
+    "OPERATIONS",
     "TUNE",
     "PARTS",
     "_TUNING",

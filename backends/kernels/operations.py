@@ -42,7 +42,6 @@ class Operation:
     backward: AnyBackward | None
     sizes: Sizes
     taken: frozenset[str]
-    namespace: str
     parts: Parts | None = None
     called: str = field(init=False)
     others: list[str] = field(default_factory=list[str])
@@ -236,7 +235,7 @@ class Operation:
         returned = "Tensor" if count == 1 else f"({', '.join(['Tensor'] * count)})"
         return [
             "@torch.library.custom_op(",
-            f'    "{self.namespace}::{name}",',
+            f'    f"{{OPERATIONS}}::{name}",',
             "    mutates_args=(),",
             f'    schema="({", ".join(arguments)}) -> {returned}",',
             ")",
