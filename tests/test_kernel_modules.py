@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 import torch
 
 import ncdlang
 from ncdlang.analysis.devices import DEVICES
 from ncdlang.analysis.explain import explain
-from ncdlang.analysis.opening import open_diagram
+from ncdlang.analysis.opening import Opaque, open_diagram
 from ncdlang.analysis.plan import make_plan
 
+ROOT = Path(__file__).parent.parent
+FILES = [
+    *ROOT.glob("examples/*.ncd"),
+    *ROOT.glob("stdlib/std/*.ncd"),
+    *ROOT.glob("tests/data/*.ncd"),
+]
 ATTENTION = """  S[b q x] = Q[b q k] * K[x k]
   P = softmax[x](S)
   O[b q e] = P[b q x] * V[x e]
@@ -108,3 +117,26 @@ def test_further_axes_are_left_to_the_eager_class() -> None:
     made, wanted = derived(*given), exact(*(t.double() for t in given))
     assert derived.last_run == ()
     torch.testing.assert_close(made.double(), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_diagram_opens_or_says_why(path: Path) -> None:
+    for diagram in ncdlang.load(path).program.diagrams:
+        with suppress(Opaque):
+            open_diagram(diagram)
+
+
+def test_what_a_step_writes_at_indices_is_no_scan() -> None:
+    text = """diagram turned(P: [s]) -> [s] {
+      R: [s]
+      R[size(s) - 1 - s] = P[s]
+      return R
+    }
+    diagram f(X: [t s]) -> [t s] {
+      P[t s] = where(t > 0, H[t - 1, s], 0.5)
+      R = turned(P)
+      return H[t s] = 0.5 * R[t s] + P[t s] + X[t s]
+    }"""
+    (diagram,) = (d for d in ncdlang.loads(text).program.diagrams if d.name == "f")
+    with pytest.raises(Opaque, match="no associative scan: a step makes an array of H"):
+        open_diagram(diagram)

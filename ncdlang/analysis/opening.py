@@ -317,11 +317,17 @@ class _Opening:
         if self.is_closed:
             raise Opaque("a recurrence is no single expression", edge.span)
         states = {r.wire: self.declare(r.wire, "state") for r in edge.outputs}
+        before = len(self.keeping.steps)
         for inner in scan.edges:
             for result, term in zip(inner.outputs, self._edge(inner), strict=True):
                 self.wires[result.wire] = term
                 if not result.wire.name.startswith("_"):
                     self.terms.names.setdefault(term, result.wire.name)
+        # An array that is made in each step is read by no factor and no offset of all steps.
+        held = {array for step in self.keeping.steps[before:] for array in step.inputs}
+        for state in held.intersection(states.values()):
+            told = f"a step makes an array of {state}, as scatters and calls without equations do"
+            raise Opaque(f"a recurrence is no associative scan: {told}", edge.span)
         steps = {states[r.wire]: self.meaning(r.wire) for r in edge.outputs}
         try:
             images, made = solve(self.terms, self.axis(scan.axis), steps)
