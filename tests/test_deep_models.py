@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ncdlang.backends.kernels.training import Runner
+
 import ncdlang
 from ncdlang.analysis.keeping import MAX_COPIED, Kept
 from ncdlang.analysis.opening import Opened, open_diagram
 from ncdlang.analysis.plan import Plan, make_plan
+from ncdlang.analysis.steps import terms_of
 from ncdlang.analysis.terms import Array, Term, Terms, subterms
+from ncdlang.semantics.program import CheckedDiagram
 from ncdlang.semantics.size import Size, Symbol
 from ncdlang.semantics.types import Axis
 
 TEXT = (Path(__file__).parent.parent / "examples" / "transformer.ncd").read_text(encoding="utf-8")
 
 
-def opened(layers: int) -> Opened:
+def diagram_of(layers: int) -> CheckedDiagram:
     text = TEXT.replace("layer[h, k, f]^6", f"layer[h, k, f]^{layers}")
     diagram = ncdlang.loads(text).program.diagram("transformer")
     assert diagram is not None
-    return open_diagram(diagram)
+    return diagram
+
+
+def opened(layers: int) -> Opened:
+    return open_diagram(diagram_of(layers))
 
 
 def planned(layers: int) -> Plan:
@@ -34,6 +42,21 @@ def test_every_layer_takes_as_many_steps_as_the_one_before() -> None:
 def test_every_layer_streams() -> None:
     regions = [len(planned(layers).regions) for layers in (1, 2, 3)]
     assert regions[2] - regions[1] == regions[1] - regions[0] >= 2
+
+
+def test_layers_of_known_sizes_are_derived_alike_both_ways() -> None:
+    """The terms of a region do not hold the layers before it, nor do its gradients."""
+    wide = {"x": 1024, "w": 50_000, "m": 512, "h": 8, "k": 64, "f": 2048}
+    longest: list[int] = []
+    for layers in (3, 5):
+        found = diagram_of(layers)
+        sizes = {symbol: wide[symbol.name] for symbol in found.unknowns}
+        runner = Runner(make_plan(open_diagram(found), sizes), sizes)
+        steps = list(runner.program.launchers)
+        assert len(steps) == 3 * layers
+        assert all(runner.backward(step) for step in steps)
+        longest.append(max(sum(1 for t in terms_of(s) for _ in subterms(t)) for s in steps))
+    assert longest[0] == longest[1]
 
 
 def test_keys_and_values_of_later_layers_are_kept() -> None:

@@ -441,7 +441,7 @@ class Planner:
         """Whether an inner fold stays in the tile: it has the rows and varies with the stream."""
         if fold.kind != "sum" or fold.axes.isdisjoint(streamed) or not roles.rows <= fold.axes:
             return False
-        if not self._is_resident(*roles.columns):
+        if not all(self._is_resident(axis) for axis in roles.columns):
             return False
         still: set[Axis] = set()
         moving: set[Axis] = set()
