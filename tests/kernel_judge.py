@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 import torch
+from ncdlang.backends.kernels import schedule
 
 import ncdlang
 
 TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 8e-3, torch.float16: 2e-3}
 SHORT = {torch.float32: "f32", torch.bfloat16: "bf16", torch.float16: "f16"}
+
+
+@contextmanager
+def small_tiles() -> Iterator[None]:
+    """Every dimension has several tiles, and products are exact in f32."""
+    torch.set_float32_matmul_precision("highest")
+    with pytest.MonkeyPatch.context() as patch:
+        for target in schedule.TILES:
+            patch.setitem(schedule.TILES, target, ((16, 16, 16, 4, 2),) * 3)
+        patch.setattr(schedule, "SCANNED", {"step": 16, "meeting": 16, "lane": 16})
+        yield
 
 
 def judged(

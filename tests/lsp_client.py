@@ -259,3 +259,8 @@ class File:
             start, end = (self._offset(edit["range"][side]) for side in ("start", "end"))
             text = text[:start] + edit["newText"] + text[end:]
         return text
+
+
+def edits_of(change: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The edits of a change of a workspace, by document."""
+    return {each["textDocument"]["uri"]: each["edits"] for each in change["documentChanges"]}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import time
+from collections.abc import Callable
 from random import Random
 
 import pytest
 from checked import program
+from clock import processor_seconds, within
 from hypothesis import given, settings
+from ncdlang.ir.diagram import Graph
 from random_graphs import Author, checked, random_diagram, same, sample, seeds
 
 from ncdlang.algebra.equal import Difference, difference
@@ -302,34 +304,26 @@ def long_program(lines: int) -> str:
     return f"diagram f(X: [a b], W: [b c], V: [c b]) -> [a b] {{\n{text}\n}}\n"
 
 
-def seconds(operations: int) -> float:
-    """The time of the normal form of a diagram with that many operations, the best of three."""
-    graph = lower(program(long_program(operations // 3 + 2)).diagrams[-1])
-    assert len(graph.edges) >= operations
-    best = float("inf")
-    for _ in range(3):
-        start = time.process_time()
-        normal_form(graph)
-        best = min(best, time.process_time() - start)
-    return best
+def long_sum(count: int) -> str:
+    lines = [f"  Y{i + 1} = Y{i} {'+-'[i % 2]} sin({i} * X)" for i in range(count)]
+    body = "\n".join(["  Y0 = X", *lines, f"  return Y{count}"])
+    return f"diagram f(X: [a]) -> [a] {{\n{body}\n}}"
 
 
-def test_the_normal_form_is_fast() -> None:
-    small, large = seconds(1000), seconds(4000)
-    assert small < 2
-    assert large < 4 * small * 1.8
+@pytest.mark.parametrize(
+    ("text", "size", "operations"), [(long_program, 336, 1000), (long_sum, 250, 500)]
+)
+def test_the_normal_form_is_fast(text: Callable[[int], str], size: int, operations: int) -> None:
+    """It takes at most two seconds, and four times the size at most eight times as long."""
+    small, large = (lower(program(text(n)).diagrams[-1]) for n in (size, 4 * size))
+    assert len(small.edges) >= operations
+    assert len(large.edges) > 3.9 * len(small.edges)
 
+    def taken(graph: Graph) -> float:
+        return min(processor_seconds(lambda: normal_form(graph)) for _ in range(3))
 
-def test_long_sums_take_no_longer_than_others() -> None:
-    def taken(count: int) -> float:
-        lines = [f"  Y{i + 1} = Y{i} {'+-'[i % 2]} sin({i} * X)" for i in range(count)]
-        body = "\n".join(["  Y0 = X", *lines, f"  return Y{count}"])
-        graph = lower(program(f"diagram f(X: [a]) -> [a] {{\n{body}\n}}").diagrams[-1])
-        start = time.process_time()
-        normal_form(graph)
-        return time.process_time() - start
-
-    taken(10)
-    small, large = (min(taken(count) for _ in range(2)) for count in (250, 1000))
-    assert small < 2
-    assert large < 4 * small * 1.8
+    normal_form(small)
+    passed, seen = within(2, lambda: taken(small))
+    assert passed, seen
+    passed, seen = within(8, lambda: taken(large) / taken(small))
+    assert passed, seen

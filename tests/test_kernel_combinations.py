@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from ncdlang.backends.kernels import schedule
+from kernel_judge import small_tiles
 
 import ncdlang
 from ncdlang.semantics.types import Wire
@@ -21,7 +21,6 @@ TOLERANCE = {"f32": 2e-6, "bf16": 8e-3}
 FORMATS = {"f32": torch.float32, "bf16": torch.bfloat16}
 SIZES = {"q": 21, "x": 21, "h": 2, "g": 2, "r": 2, "k": 12, "e": 10, "w": 42}
 SIZES |= {"n": 21, "v": 37, "m": 13}
-SMALL = ((16, 16, 16, 4, 2),) * 3
 HIDDEN = (0, 5, 20)
 
 # What a score is made of, by the names of the arrays that have a gradient.
@@ -174,11 +173,8 @@ NAMED = (
 
 
 @pytest.fixture(autouse=True, scope="module")
-def small_tiles() -> Iterator[None]:
-    torch.set_float32_matmul_precision("highest")
-    with pytest.MonkeyPatch.context() as patch:
-        for target in schedule.TILES:
-            patch.setitem(schedule.TILES, target, SMALL)
+def tiles() -> Iterator[None]:
+    with small_tiles():
         yield
 
 

@@ -17,14 +17,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from kernel_judge import small_tiles
 from kernel_programs import FORMATS, Drawn, arguments, drawn
-from ncdlang.backends.kernels import schedule
 
 import ncdlang
 
 COUNT = 400 if os.environ.get("NCDLANG_FULL") else 12
 TOLERANCE = {"f32": 2e-6, "bf16": 8e-3, "f16": 2e-3}
-SMALL = ((16, 16, 16, 4, 2),) * 3
 # How many of the programs have to run through kernels.
 SHARE = 0.8
 # A norm of entries below this part of 1 is rounding.
@@ -45,12 +44,8 @@ class Verdict:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def small_tiles() -> Iterator[None]:
-    torch.set_float32_matmul_precision("highest")
-    with pytest.MonkeyPatch.context() as patch:
-        for target in schedule.TILES:
-            patch.setitem(schedule.TILES, target, SMALL)
-        patch.setattr(schedule, "SCANNED", {"step": 16, "meeting": 16, "lane": 16})
+def tiles() -> Iterator[None]:
+    with small_tiles():
         yield
 
 

@@ -340,8 +340,3 @@ def sides(
         else:
             (second if factor.axes & right else first).append(factor)
     return outside, first, second
-
-
-def listed(axes: tuple[Axis, ...]) -> str:
-    """The names of axes, for a comment."""
-    return " ".join(axis.name for axis in axes)

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.terms import Term, Terms, parts, subterms
+from ncdlang.analysis.wording import names
 from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis
 
 from ..pytorch.names import comment
-from .expressions import Argument, Arguments, Expressions, listed, uses_in
+from .expressions import Argument, Arguments, Expressions, uses_in
 from .products import Products
 from .scatters import order_of
 from .source import Kernel
@@ -188,9 +189,9 @@ class _Rows:
         scope.write(
             f"tl.store({address}, total.to({output.pointer}.dtype.element_ty), mask={mask})"
         )
-        rest = f"columns {listed(columns.axes)}; streams {listed(step.bound)}"
-        told = f"# rows {listed(rows.axes)}, sorted by {listed(self.groups.axes)}; {rest}"
-        head = [f"# {step.array}[{listed(step.array.axes)}]", told]
+        rest = f"columns {names(columns.axes)}; streams {names(step.bound)}"
+        told = f"# rows {names(rows.axes)}, sorted by {names(self.groups.axes)}; {rest}"
+        head = [f"# {step.array}[{names(step.array.axes)}]", told]
         return tiles.kernel(step, head, scope.lines, (), output)
 
     def _keys(self, scope: Scope) -> None:
@@ -305,11 +306,11 @@ class _Places:
         scope.lines += loop.lines
         outside = [f for f in factors if f.axes.isdisjoint(stream.axes)]
         output = self._finish(scope, outside)
-        made = f"{step.array}[{listed(step.array.axes)}]"
-        sides = f"# rows {listed(self.left)}; columns {listed(self.right)}"
+        made = f"{step.array}[{names(step.array.axes)}]"
+        sides = f"# rows {names(self.left)}; columns {names(self.right)}"
         head = [
             f"# {made} {step.op}, for each place a product of matrices",
-            f"{sides}; streams the sources of a place, of {listed(stream.axes)}",
+            f"{sides}; streams the sources of a place, of {names(stream.axes)}",
         ]
         return tiles.kernel(step, head, scope.lines, places.axes, output)
 

@@ -245,6 +245,16 @@ def _target(x: Tensor) -> str:
     return "sm_90" if torch.cuda.get_device_capability(x.device)[0] >= 9 else "sm_80"
 '''
 
+SOURCES["_strided"] = '''
+def _strided(arrays: tuple[Tensor, ...]) -> list[Any]:
+    """Arrays as kernels take them: each with its strides, the one of what is lifted last."""
+    arguments: list[Any] = []
+    for array in arrays:
+        lead, *strides = array.stride()
+        arguments += [array, *strides, 0 if array.shape[0] == 1 else lead]
+    return arguments
+'''
+
 SOURCES["_launch"] = '''
 def _launch(
     kernel: Any,
@@ -263,10 +273,7 @@ def _launch(
     tiles, lengths, rows = _tiles(table, cut, whole, like)
     if not programs(**tiles):
         return
-    arguments: list[Any] = []
-    for array in arrays:
-        lead, *strides = array.stride()
-        arguments += [array, *strides, 0 if array.shape[0] == 1 else lead]
+    arguments = _strided(arrays)
     exact = torch.get_float32_matmul_precision() == "highest"
     fixed = {**lengths, "PRECISION": "ieee" if exact else "tf32"}
     with torch.cuda.device_of(arrays[0]):

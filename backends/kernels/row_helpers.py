@@ -24,10 +24,7 @@ def _launch_rows(
     tiles = {name: block, **{each: min(_power(n), count) for each, n in rows.items()}}
     if not programs(**tiles):
         return
-    arguments: list[Any] = []
-    for array in arrays:
-        lead, *strides = array.stride()
-        arguments += [array, *strides, 0 if array.shape[0] == 1 else lead]
+    arguments = _strided(arrays)
     options = {**tiles, "num_warps": warps, "num_stages": 1}
     with torch.cuda.device_of(arrays[0]):
         kernel[(programs(**tiles),)](*arguments, *sizes, PRECISION="ieee", **options)

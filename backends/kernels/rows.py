@@ -11,8 +11,8 @@ from __future__ import annotations
 from ncdlang.analysis.rows import swept
 from ncdlang.analysis.steps import Output, Region, Rows
 from ncdlang.analysis.terms import Term, number_kind
+from ncdlang.analysis.wording import names
 from ncdlang.records import replace
-from ncdlang.semantics.types import Axis
 
 from ..pytorch.names import comment
 from .expressions import Argument, Unsupported
@@ -56,13 +56,13 @@ class _Rows(Writer):
 
     def kernel(self, lines: list[str]) -> Kernel:
         """The kernel of some lines."""
-        made = ", ".join(f"{o.array}[{_listed(o.array.axes)}]" for o in self.region.outputs)
+        made = ", ".join(f"{o.array}[{names(o.array.axes)}]" for o in self.region.outputs)
         roles = [
             ("batch", self.step.batch),
             ("rows", self.step.rows),
             (self.told, self.step.barrier),
         ]
-        told = "; ".join(f"{role} {_listed(axes)}" for role, axes in roles if axes)
+        told = "; ".join(f"{role} {names(axes)}" for role, axes in roles if axes)
         head = [comment(f"# {made}"), comment(f"# {told}"), "@triton.jit", f"def {self.name}("]
         signature = [f"    {line}," for line in self._signature()]
         return Kernel(
@@ -231,7 +231,3 @@ class _Sweeps(_Rows):
             lines.append(f"    for start in range(0, {self.stream.length}, {block}):")
             lines += second.lines
         return self.kernel(lines)
-
-
-def _listed(axes: tuple[Axis, ...]) -> str:
-    return " ".join(axis.name for axis in axes)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ncdlang.analysis.recurrences import Recurrence
+from ncdlang.analysis.wording import names
 
 from ..pytorch.names import comment
-from .expressions import Argument, Arguments, Expressions, listed, uses_in
+from .expressions import Argument, Arguments, Expressions, uses_in
 from .source import Kernel
 from .tiles import Dim, Names, Scope, Value, shaped
 
@@ -72,8 +73,8 @@ class _Writer:
         loop.write(f"last = tl.arange(0, {steps.block}) == {end}")
         loop.write("state = tl.sum(tl.where(last[:, None], made, 0.0), axis=0)")
         lines = [
-            comment(f"# {recurrence.array}[{listed(recurrence.array.axes)}]"),
-            comment(f"# grouped {listed(lanes.axes)}; an associative scan along {steps.offset}"),
+            comment(f"# {recurrence.array}[{names(recurrence.array.axes)}]"),
+            comment(f"# grouped {names(lanes.axes)}; an associative scan along {steps.offset}"),
             "@triton.jit",
             f"def {self.name}(",
             *(f"    {line}," for line in self.arguments.signature((self.lanes, self.steps))),

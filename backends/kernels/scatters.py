@@ -13,11 +13,12 @@ from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.scatters import IDENTITY, Scattered
 from ncdlang.analysis.terms import Array
+from ncdlang.analysis.wording import names
 from ncdlang.semantics.size import product
 from ncdlang.semantics.types import INTEGER, Axis
 
 from ..pytorch.names import comment
-from .expressions import Argument, Arguments, Expressions, Unsupported, listed, uses_in
+from .expressions import Argument, Arguments, Expressions, Unsupported, uses_in
 from .source import Kernel
 from .tiles import Dim, Names, Scope, Value, shaped
 
@@ -128,8 +129,8 @@ class _Writer:
         loop = Scope([], 2, scope.env, (scope,))
         loop.write(f"at = start + tl.arange(0, {sources.block})")
         loop.write(f"{sources.valid} = at < last")
-        listed = f"{order.pointer} + lift * {order.batch} + at * {order.strides[0]}"
-        loop.write(f"{sources.offset} = tl.load({listed}, mask={sources.valid}, other=0)")
+        sorted_at = f"{order.pointer} + lift * {order.batch} + at * {order.strides[0]}"
+        loop.write(f"{sources.offset} = tl.load({sorted_at}, mask={sources.valid}, other=0)")
         self.arguments.split(loop, sources)
         # What a source is worked out from is not the same for two tiles of them.
         dims = (sources, lanes)
@@ -202,8 +203,8 @@ class _Writer:
         scattered, lanes = self.scattered, self.lanes
         told = "" if rows.axes else ", the sources of a place one after another"
         lines = [
-            comment(f"# {scattered.array}[{listed(scattered.array.axes)}] {scattered.op}{told}"),
-            comment(f"# sources {listed(self.sources.axes)}; slices {listed(lanes.axes)}"),
+            comment(f"# {scattered.array}[{names(scattered.array.axes)}] {scattered.op}{told}"),
+            comment(f"# sources {names(self.sources.axes)}; slices {names(lanes.axes)}"),
             "@triton.jit",
             f"def {self.name}(",
             *(f"    {line}," for line in self.arguments.signature((self.sources, self.lanes))),

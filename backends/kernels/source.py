@@ -12,11 +12,12 @@ from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.steps import Output, Region, Rows
 from ncdlang.analysis.terms import Term, added, is_number, number_kind, subterms
 from ncdlang.analysis.visible import certain
+from ncdlang.analysis.wording import names
 from ncdlang.semantics.types import Axis
 
 from ..pytorch.names import comment
 from . import scalars
-from .expressions import Argument, Arguments, Expressions, listed, uses_in
+from .expressions import Argument, Arguments, Expressions, uses_in
 from .products import Products, Summand, common
 from .tiles import Dim, Names, Scope, Value, joined, shaped
 from .visits import Visits
@@ -457,12 +458,12 @@ class Writer:
     def _header(self) -> list[str]:
         """What the kernel makes, and the role of every axis."""
         region = self.region
-        made = ", ".join(f"{o.array}[{listed(o.array.axes)}]" for o in region.outputs)
+        made = ", ".join(f"{o.array}[{names(o.array.axes)}]" for o in region.outputs)
         roles = [("batch", region.batch), ("rows", region.rows)]
         roles += [("columns", dim.axes) for dim in self.columns]
         roles += [("streams", region.stream)]
         roles += [("inside", dim.axes) for dim in self.products.dims.values()]
-        told = "; ".join(f"{role} {listed(axes)}" for role, axes in roles if axes)
+        told = "; ".join(f"{role} {names(axes)}" for role, axes in roles if axes)
         return [comment(f"# {made}"), comment(f"# {told}")]
 
     def _signature(self) -> list[str]:

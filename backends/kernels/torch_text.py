@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 from ncdlang.analysis.chosen import chosen
 from ncdlang.analysis.terms import Array, Term, Terms, number_kind, parts, subterms
+from ncdlang.analysis.wording import names
 from ncdlang.semantics.size import Size
 from ncdlang.semantics.types import Axis
 
 from ..pytorch.code import number
 from ..pytorch.names import comment
-from .expressions import listed
 
 INFIX = {
     "add": "+",
@@ -115,7 +115,7 @@ class TorchWriter:
             label = self.terms.names.get(term)
             if not made.plain and (label or term.op not in ("load", "number", "size")):
                 name = self.claim(label or {"index": "i", "fold": "total"}.get(term.op, "t"))
-                told = f"  {comment(f'# [{listed(made.axes)}]')}" if made.axes else ""
+                told = f"  {comment(f'# [{names(made.axes)}]')}" if made.axes else ""
                 self.lines.append(f"{name} = {made.text}{told}")
                 made = Named(name, made.axes, False, True, made.wide)
             self.memo[term] = made

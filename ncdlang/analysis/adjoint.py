@@ -13,7 +13,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from ncdlang.analysis.centred import Rows, centred
+from ncdlang.analysis.centred import Scores, centred
 from ncdlang.analysis.derivatives import derivative
 from ncdlang.analysis.factored import exchanged, inward, spread
 from ncdlang.analysis.gathers import Gathered
@@ -414,7 +414,7 @@ class Reverse:
         streamed = frozenset(self.region.stream)
         others = frozenset((*self.region.batch, *self.region.rows))
         given = frozenset(self.cotangents)
-        rows = Rows(self.terms, self.region.stream, others, given, self.statistics)
+        rows = Scores(self.terms, self.region.stream, others, given, self.statistics)
         roots: list[Root] = []
         for leaf, found in leaves.items():
             is_short = self._is_short(leaf)

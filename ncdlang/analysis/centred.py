@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable
-from functools import partial, reduce
 
 from ncdlang.analysis.factored import spread
 from ncdlang.analysis.proof import POINTS, TOLERANCE, Point, length_for
@@ -26,14 +24,16 @@ from ncdlang.analysis.terms import (
     ordered,
     outermost,
     parts,
+    plus,
     subterms,
+    times,
 )
 from ncdlang.records import record
 from ncdlang.semantics.types import BOOLEAN, Axis
 
 
 @record
-class Rows:
+class Scores:
     """The axes along which sums of a region run, and what gradients of its scores are made of.
 
     `streamed` are the axes of a row, `others` those that rows and batches have; `given` are the
@@ -48,19 +48,19 @@ class Rows:
     statistics: dict[Term, Array | None]
 
 
-def centred(rows: Rows, term: Term) -> Term:
+def centred(rows: Scores, term: Term) -> Term:
     """A gradient with its sums over whole rows taken from the mean, where these sums cancel."""
 
     def image(now: Term) -> Term | None:
         if now.kind != "sum" or not frozenset(rows.streamed) <= frozenset(now.bound):
             return None
         sums = (_centred(rows, *each) for each in _flattened(rows, now).items())
-        return _added(rows.terms, sums)
+        return plus(rows.terms, sums)
 
     return rows.terms.map(term, image)
 
 
-def _flattened(rows: Rows, fold: Term) -> dict[tuple[Axis, ...], list[list[Term]]]:
+def _flattened(rows: Scores, fold: Term) -> dict[tuple[Axis, ...], list[list[Term]]]:
     """The products that a sum adds up, by the axes they are summed over; no sums over rows in them.
 
     A sum over further rows, or heads, of what is shared by them is one sum over all of them.
@@ -77,14 +77,14 @@ def _flattened(rows: Rows, fold: Term) -> dict[tuple[Axis, ...], list[list[Term]
         assert shared is not None
         others = [f for f in factors if f is not inner]
         bound, body = shared
-        whole = _product(terms, [*others, spread(terms, body)])
+        whole = times(terms, [*others, spread(terms, body)])
         wider = terms.fold("sum", (*fold.bound, *bound), whole)
         for axes, products in _flattened(rows, wider).items():
             found.setdefault(axes, []).extend(products)
     return found
 
 
-def _shared(rows: Rows, factor: Term) -> tuple[tuple[Axis, ...], Term] | None:
+def _shared(rows: Scores, factor: Term) -> tuple[tuple[Axis, ...], Term] | None:
     """The axes and the summand of a factor that is a sum over rows, or that or 0 by a choice."""
     if factor.kind == "sum" and frozenset(factor.bound) <= rows.others:
         return factor.bound, factor.args[0]
@@ -102,7 +102,7 @@ def _shared(rows: Rows, factor: Term) -> tuple[tuple[Axis, ...], Term] | None:
     return inner[0], rows.terms.apply("select", condition, *branches)
 
 
-def _centred(rows: Rows, bound: tuple[Axis, ...], products: list[list[Term]]) -> Term:
+def _centred(rows: Scores, bound: tuple[Axis, ...], products: list[list[Term]]) -> Term:
     """A sum of products; those that have the gradient of the same score are one product."""
     terms = rows.terms
     groups: dict[frozenset[Term], list[list[Term]]] = {}
@@ -114,23 +114,22 @@ def _centred(rows: Rows, bound: tuple[Axis, ...], products: list[list[Term]]) ->
         # Factors in their order: how terms are written must not depend on addresses.
         gradient = [f for f in members[0] if f in own]
         others = [[f for f in factors if f not in own] for factors in members]
-        slope = _added(terms, (_product(terms, each) for each in others))
+        slope = plus(terms, (times(terms, each) for each in others))
         weights = [f for f in gradient if _is_weight(f)]
         # A mean for each feature of a product of scores would be a product of matrices itself.
         is_scalar = slope.axes <= rows.others.union(rows.streamed)
         is_known = is_scalar and len(gradient) == len(own) > len(weights) > 0
         if is_known and _cancels(rows, gradient):
             slope = terms.apply("sub", slope, _mean(rows, weights, slope))
-        bodies.append(_product(terms, [slope, *gradient]))
-    return terms.fold("sum", bound, _added(terms, bodies))
+        bodies.append(times(terms, [slope, *gradient]))
+    return terms.fold("sum", bound, plus(terms, bodies))
 
 
-def _mean(rows: Rows, weights: list[Term], value: Term) -> Term:
+def _mean(rows: Scores, weights: list[Term], value: Term) -> Term:
     """The mean of a value over a row by weights, of statistics; 0 where there are none."""
     terms = rows.terms
     total, moment = (
-        terms.fold("sum", rows.streamed, _product(terms, [*weights, *more]))
-        for more in ([], [value])
+        terms.fold("sum", rows.streamed, times(terms, [*weights, *more])) for more in ([], [value])
     )
     for fold in (total, moment):
         rows.statistics.setdefault(fold, None)
@@ -146,18 +145,18 @@ def _is_weight(factor: Term) -> bool:
     return factor.op == "exp"
 
 
-def _is_gradient(rows: Rows, factor: Term) -> bool:
+def _is_gradient(rows: Scores, factor: Term) -> bool:
     """Whether a factor is made of the cotangents of results."""
     return any(t.op == "load" and t.data in rows.given for t in subterms(factor))
 
 
-def _cancels(rows: Rows, gradient: list[Term]) -> bool:
+def _cancels(rows: Scores, gradient: list[Term]) -> bool:
     """Whether the gradient of a score is 0 when summed over a row, at random points."""
-    body = _product(rows.terms, gradient)
+    body = times(rows.terms, gradient)
     return any(_vanishes(rows, each) for each in (body, _unmasked(rows, body)))
 
 
-def _unmasked(rows: Rows, body: Term) -> Term:
+def _unmasked(rows: Scores, body: Term) -> Term:
     """A term with any masks in place of its own, which may hide all of a short row."""
     terms = rows.terms
     streamed = frozenset(rows.streamed)
@@ -173,7 +172,7 @@ def _unmasked(rows: Rows, body: Term) -> Term:
     return terms.replace(body, images)
 
 
-def _vanishes(rows: Rows, body: Term) -> bool:
+def _vanishes(rows: Scores, body: Term) -> bool:
     """Whether a sum over a row is 0 at random points, at some of them of numbers that are not."""
     terms = rows.terms
     total = terms.fold("sum", rows.streamed, body)
@@ -189,16 +188,3 @@ def _vanishes(rows: Rows, body: Term) -> bool:
             return False
         seen = seen or most > TOLERANCE
     return seen
-
-
-def _product(terms: Terms, factors: Iterable[Term]) -> Term:
-    return _joined(terms, "mul", 1.0, factors)
-
-
-def _added(terms: Terms, summands: Iterable[Term]) -> Term:
-    return _joined(terms, "add", 0.0, summands)
-
-
-def _joined(terms: Terms, op: str, unit: float, given: Iterable[Term]) -> Term:
-    join: Callable[[Term, Term], Term] = partial(terms.apply, op)
-    return reduce(join, given, terms.number(unit))

@@ -21,7 +21,7 @@ from ncdlang.analysis.split import LEAST_TILES
 from ncdlang.analysis.steps import Library, Plan, Region, Rows, Step, arrays_of
 from ncdlang.analysis.terms import Term, ordered, reads, subterms
 from ncdlang.analysis.visible import Range, certain, visible
-from ncdlang.analysis.wording import Wording, engineering, names
+from ncdlang.analysis.wording import Wording, engineering, free_name, names
 from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis
 from ncdlang.source import Span
@@ -155,12 +155,7 @@ def fold_names(region: Region) -> dict[Term, str]:
         own = region.terms.names.get(fold)
         letter = "o" if fold.axes & set(_columns(region)) else "r"
         wanted = own if own and own not in made else {"max": "m", "min": "l"}.get(fold.kind, letter)
-        name, count = wanted, 1
-        while name in taken:
-            count += 1
-            name = f"{wanted}{count}"
-        taken.add(name)
-        found[fold] = name
+        found[fold] = free_name(wanted, taken)
     return found
 
 
@@ -172,12 +167,7 @@ def _between(region: Region, labels: Mapping[Term, str]) -> dict[Term, str]:
     for term in subterms(*(fold.args[0] for fold in region.folds)):
         if term in labels or term not in known or term.op == "load":
             continue
-        name, count = known[term], 1
-        while name in taken:
-            count += 1
-            name = f"{known[term]}{count}"
-        taken.add(name)
-        found[term] = name
+        found[term] = free_name(known[term], taken)
     return found
 
 

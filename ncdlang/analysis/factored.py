@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial, reduce
 
-from ncdlang.analysis.terms import Array, Term, Terms, is_number, parts, subterms
+from ncdlang.analysis.terms import Array, Term, Terms, is_number, parts, subterms, times
 from ncdlang.semantics.types import Axis
 
 
@@ -72,9 +72,6 @@ def exchanged(
             memo[now] = (inner and swapped(now)) or terms.rebuilt(now, tuple(map(visit, now.args)))
         return memo[now]
 
-    def times(factors: list[Term]) -> Term:
-        return reduce(partial(terms.apply, "mul"), factors, terms.number(1.0))
-
     def guarded(factor: Term) -> list[Term]:
         """A chosen accumulator as the accumulator and the choice."""
         if factor.op != "select" or not any(is_number(arg, 0) for arg in factor.args[1:]):
@@ -97,9 +94,9 @@ def exchanged(
         mixed = [f for f in (*inside, *others) if not f.axes.isdisjoint(bound)]
         along = [f for f in inside if f.axes.isdisjoint(bound)]
         outside = [f for f in others if f.axes.isdisjoint(bound)]
-        body = times([*along, terms.fold("sum", now.bound, times(mixed))])
+        body = times(terms, [*along, terms.fold("sum", now.bound, times(terms, mixed))])
         fold = terms.fold("sum", folds[0].bound, body)
         made.setdefault(fold, None)
-        return times([*outside, fold])
+        return times(terms, [*outside, fold])
 
     return visit(term)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ncdlang.analysis.rows import swept
 from ncdlang.analysis.steps import Rows
 from ncdlang.analysis.terms import Term, subterms
-from ncdlang.analysis.wording import Wording, names
+from ncdlang.analysis.wording import Wording, free_name, names
 
 
 def rows_lines(step: Rows, line: Callable[[str, str], str]) -> list[str]:
@@ -46,10 +46,5 @@ def _labels(step: Rows) -> dict[Term, str]:
     found: dict[Term, str] = {}
     for fold in step.folds:
         wanted = step.terms.names.get(fold) or {"max": "m", "min": "l"}.get(fold.kind, "r")
-        name, count = wanted, 1
-        while name in taken:
-            count += 1
-            name = f"{wanted}{count}"
-        taken.add(name)
-        found[fold] = name
+        found[fold] = free_name(wanted, taken)
     return found

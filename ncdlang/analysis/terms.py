@@ -7,7 +7,7 @@ need no rule of their own. Equal terms of one `Terms` are the same object.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 from typing import Any
 
@@ -427,6 +427,16 @@ def hoisted(terms: Terms, term: Term, kept: frozenset[Axis]) -> Term:
         return reduce(partial(terms.apply, "mul"), still, inner)
 
     return visit(term)
+
+
+def times(terms: Terms, factors: Iterable[Term]) -> Term:
+    """The product of some terms, 1 where there are none."""
+    return reduce(partial(terms.apply, "mul"), factors, terms.number(1.0))
+
+
+def plus(terms: Terms, summands: Iterable[Term]) -> Term:
+    """The sum of some terms, 0 where there are none."""
+    return reduce(partial(terms.apply, "add"), summands, terms.number(0.0))
 
 
 def reads(*terms: Term) -> list[Array]:

@@ -30,6 +30,16 @@ def names(axes: tuple[Axis, ...]) -> str:
     return " ".join(axis.name for axis in axes)
 
 
+def free_name(wanted: str, taken: set[str]) -> str:
+    """The name, with a number where it is taken; it is taken then."""
+    name, count = wanted, 1
+    while name in taken:
+        count += 1
+        name = f"{wanted}{count}"
+    taken.add(name)
+    return name
+
+
 def engineering(value: float) -> str:
     """A number with a unit's prefix: `1.5 M`."""
     for factor, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, "")):
