@@ -11,7 +11,6 @@ import pytest
 from checked import program
 from clock import processor_seconds, within
 from hypothesis import given, settings
-from ncdlang.ir.diagram import Graph
 from random_graphs import Author, checked, random_diagram, same, sample, seeds
 
 from ncdlang.algebra.equal import Difference, difference
@@ -25,6 +24,7 @@ from ncdlang.algebra.rewrites import (
     UNFOLD,
 )
 from ncdlang.algebra.rewriting import rewrite
+from ncdlang.ir.diagram import Graph
 from ncdlang.ir.lower import lower
 
 EXAMPLES = 500 if "NCDLANG_FULL" in os.environ else 40
