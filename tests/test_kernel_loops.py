@@ -85,3 +85,21 @@ def test_nothing_along_one_of_two_streamed_axes(empty: str) -> None:
     """
     sizes = {"x": 20, "h": 3, "k": 5, "f": 7} | {empty: 0}
     assert judged(text, "two", sizes, torch.float32) == ("O",)
+
+
+def test_statistics_are_made_where_there_are_no_rows() -> None:
+    """The gradient needs them, and PyTorch gives room that holds anything, here NaN."""
+    text = """
+    diagram pooled(S: [x], V: [x e]) -> [e] {
+      return O[e] = softmax[x](S)[x] * V[x e]
+    }
+    """
+    module = ncdlang.loads(text).module("pooled", backend="triton")
+    scores, values = torch.randn(5, requires_grad=True), torch.randn(5, 0, requires_grad=True)
+    torch.use_deterministic_algorithms(True)
+    try:
+        module(scores, values).sum().backward()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert module.last_run == ("O",)
+    assert torch.equal(scores.grad, torch.zeros(5))

@@ -85,15 +85,12 @@ class Launch:
         """A function of the tiles: how many programs run."""
         kernel, used = self.kernel, list[str]()
         count = ["lift", *(_factor(self.sizes.text(axis.size)) for axis in kernel.batch)]
-        if kernel.rows.axes:
-            used.append(kernel.rows.block)
-            count.append(f"-(-{_factor(self._length(kernel.rows))} // {kernel.rows.block})")
-        if len(kernel.columns) == 1:
-            (only,) = kernel.columns
-            used.append(only.block)
-            # What has no columns is made even where there are none.
-            tiles = f"-(-{_factor(self._length(only))} // {only.block})"
-            count.append(f"max({tiles}, 1)" if only.role == "column" else tiles)
+        tiled = [kernel.rows] if kernel.rows.axes else []
+        tiled += kernel.columns if len(kernel.columns) == 1 else ()
+        for dim in tiled:
+            used.append(dim.block)
+            tiles = f"-(-{_factor(self._length(dim))} // {dim.block})"
+            count.append(f"max({tiles}, 1)" if kernel.is_always_made(dim) else tiles)
         return f"lambda {', '.join((*used, '**_'))}: {' * '.join(count)}"
 
     @property

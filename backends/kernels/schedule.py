@@ -201,8 +201,7 @@ def grid(kernel: Kernel, schedule: Schedule, sizes: dict[Symbol, int], lifted: i
     tiled += kernel.columns if len(kernel.columns) == 1 else ()
     for dim in tiled:
         tiles = -(-length(dim, sizes) // blocks[dim.block])
-        # What has no columns is made even where there are none.
-        count *= max(tiles, 1) if dim.role == "column" else tiles
+        count *= max(tiles, 1) if kernel.is_always_made(dim) else tiles
     return count
 
 

@@ -58,6 +58,17 @@ class Kernel:
         """The tiled dimensions."""
         return (self.rows, self.stream, *self.columns, *self.inner)
 
+    def is_always_made(self, dim: Dim) -> bool:
+        """Whether a tile runs even where the dimension has no index (`made_without`)."""
+        if dim.role == "column":
+            return True
+        return isinstance(self.region, Region) and made_without(self.region, dim)
+
+
+def made_without(region: Region, dim: Dim) -> bool:
+    """Whether a region makes something that does not vary along a dimension, as statistics do."""
+    return any(not frozenset(dim.axes) <= frozenset(o.array.axes) for o in region.outputs)
+
 
 def write_kernel(
     region: Region, name: str, wide: frozenset[Axis] = frozenset(), part: Axis | None = None
@@ -145,7 +156,9 @@ class Writer:
         rows, rest = self.rows, "pid"
         write("pid = tl.program_id(0)")
         if rows.axes:
-            write(f"row_tiles = tl.cdiv({rows.length}, {rows.block})")
+            tiles = f"tl.cdiv({rows.length}, {rows.block})"
+            tiles = f"tl.maximum({tiles}, 1)" if made_without(self.region, rows) else tiles
+            write(f"row_tiles = {tiles}")
             write("row_tile = pid % row_tiles")
             write("pid = pid // row_tiles")
         else:
