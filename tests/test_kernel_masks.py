@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from kernel_judge import judged, small_tiles
 from term_values import Values
 
 import ncdlang
@@ -191,3 +192,29 @@ def test_masked_kernels_are_right(mask: str) -> None:
     ]:
         assert torch.isfinite(ours).all()
         assert (ours.double() - theirs).norm() < 2e-6 * theirs.norm()
+
+
+WINDOW = """
+diagram f(Q: [a b k], K: [c d k], V: [c d e]) -> [a b e] {{
+  S[a b c d] = Q[a b k] * K[c d k] / sqrt(size(k))
+  P = softmax[c d](where({}, S, -inf))
+  return O[a b e] = P[a b c d] * V[c d e]
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    "mask",
+    ["abs(a - c) <= 1 and abs(b - d) <= 2", "c < a or c == a and d <= b", "c // 4 == a // 4"],
+)
+def test_masks_of_images(mask: str) -> None:
+    """The first of several streamed axes bounds what is visited, its rows one after another."""
+    text = WINDOW.format(mask)
+    opened = open_diagram(ncdlang.loads(text).program.diagrams[-1])
+    (region,) = make_plan(opened).regions
+    span = visible(region)
+    assert span is not None
+    assert span.stop is not None
+    sizes = {"a": 9, "b": 7, "c": 9, "d": 7, "k": 5, "e": 6}
+    with small_tiles():
+        assert judged(text, "f", sizes, torch.float32) == ("O",)

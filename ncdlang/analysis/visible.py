@@ -14,6 +14,7 @@ from ncdlang.analysis.affine import Line, line
 from ncdlang.analysis.plan import Region
 from ncdlang.analysis.terms import COMPARISONS, Term, Terms, is_number, ordered, subterms
 from ncdlang.records import record
+from ncdlang.semantics.size import product
 from ncdlang.semantics.types import Axis
 
 # Comparisons of order, and what they are with their sides exchanged.
@@ -26,8 +27,8 @@ NOTHING = {"sum": "zero", "max": "low", "min": "high"}
 class Range:
     """A range of streamed indices, from `start` up to but without `stop`; None where open.
 
-    The ends are terms over the batch axes, in which a maximum or minimum over the rows is one over
-    the rows of the tile.
+    Of several streamed axes it is one of their flat index. The ends are terms over the batch axes,
+    in which a maximum or minimum over the rows is one over the rows of the tile.
     """
 
     start: Term | None
@@ -62,7 +63,7 @@ def visible(region: Region) -> Range | None:
         return None
     from ncdlang.analysis.visible_proof import none_outside
 
-    return total if none_outside(region, total, deciding(region.folds)) else None
+    return _flat(region, total) if none_outside(region, total, deciding(region.folds)) else None
 
 
 def certain(region: Region) -> Certain | None:
@@ -81,12 +82,22 @@ def certain(region: Region) -> Certain | None:
         return None
     from ncdlang.analysis.visible_proof import all_inside
 
-    made = Certain(total, rests)
-    return made if all_inside(region, made) else None
+    if not all_inside(region, Certain(total, rests)):
+        return None
+    return Certain(_flat(region, total), rests)
+
+
+def _flat(region: Region, span: Range) -> Range:
+    """A range of the first streamed axis as one of all of them, the last of which runs fastest."""
+    terms, later = region.terms, product(axis.size for axis in region.stream[1:])
+    if later.value == 1:
+        return span
+    ends = (end and terms.apply("mul", end, terms.size(later)) for end in (span.start, span.stop))
+    return Range(*ends)
 
 
 def _ends(region: Region) -> _Ends | None:
-    if len(region.stream) != 1 or any(axis.parts for axis in region.stream):
+    if not region.stream or any(axis.parts for axis in region.stream):
         return None
     return _Ends(region.terms, region.stream[0], frozenset(region.rows), frozenset(region.batch))
 
