@@ -140,3 +140,16 @@ def test_what_a_step_writes_at_indices_is_no_scan() -> None:
     (diagram,) = (d for d in ncdlang.loads(text).program.diagrams if d.name == "f")
     with pytest.raises(Opaque, match="no associative scan: a step makes an array of H"):
         open_diagram(diagram)
+
+
+def test_inputs_may_be_named() -> None:
+    module = ncdlang.loads(f"{HEAD}{ATTENTION}  return O\n}}").module("f", backend="triton")
+    q, k, v = (torch.randn(shape) for shape in SHAPES)
+    made = module(q, k, v)
+    assert torch.equal(module(q, V=v, K=k), made)
+    assert module.last_run == ("O",)
+    for wrong in ({"K": k}, {"K": k, "V": v, "Q": q}, {"K": k, "W": v}):
+        with pytest.raises(TypeError):
+            module(q, **wrong)
+    compiled = torch.compile(module, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(q, V=v, K=k), made)

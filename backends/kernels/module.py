@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from ncdlang.analysis.opening import Opaque, open_diagram
@@ -38,6 +39,7 @@ def triton_module(request: Request) -> nn.Module:
     # What is compiled has the variant for sizes that are not known: nothing is planned there.
     general = variants.general() if variants is not None else None
 
+    parameters = tuple(inspect.signature(cls.forward).parameters)[1:]
     # On the CPU kernels only run where Triton interprets them.
     is_interpreted = interprets()
 
@@ -47,7 +49,12 @@ def triton_module(request: Request) -> nn.Module:
         derived = chosen
         last_run: tuple[str, ...] = ()
 
-        def forward(self, *inputs: torch.Tensor) -> Any:
+        def forward(self, *inputs: torch.Tensor, **named: torch.Tensor) -> Any:
+            if named:
+                rest = parameters[len(inputs) :]
+                if named.keys() != set(rest):
+                    return super().forward(*inputs, **named)
+                inputs = (*inputs, *(named[name] for name in rest))
             if is_interpreted or not (inputs and getattr(inputs[0], "is_cpu", True)):
                 made = self._by_kernels(inputs)
                 if made is not None:
