@@ -33,12 +33,25 @@ Row = tuple[int, int, int, int, int]
 TILES: dict[str, tuple[Row, ...]] = {
     "sm_90": (
         (128, 64, 128, 8, 2),
+        (128, 64, 128, 8, 2),
         (128, 32, 128, 8, 2),
         (128, 32, 128, 8, 2),
         (128, 16, 128, 8, 2),
     ),
-    "sm_80": ((64, 64, 128, 8, 2), (64, 32, 128, 8, 2), (64, 32, 128, 8, 2), (64, 16, 128, 8, 2)),
-    "f32": ((64, 32, 64, 4, 2), (32, 32, 64, 4, 2), (32, 16, 64, 4, 2), (32, 16, 64, 4, 2)),
+    "sm_80": (
+        (64, 64, 128, 8, 2),
+        (64, 64, 128, 8, 2),
+        (64, 32, 128, 8, 2),
+        (64, 32, 128, 8, 2),
+        (64, 16, 128, 8, 2),
+    ),
+    "f32": (
+        (64, 32, 64, 4, 2),
+        (64, 16, 64, 4, 2),
+        (32, 32, 64, 4, 2),
+        (32, 16, 64, 4, 2),
+        (32, 16, 64, 4, 2),
+    ),
 }
 
 # What kernels take whose operands are too long for those, longest first.
@@ -140,24 +153,24 @@ def kind_of(kernel: Kernel) -> tuple[int, int] | None:
 def needs(kernel: Kernel) -> int:
     """How many more registers a kernel needs than others, so that its tiles have to be smaller.
 
-    1 where it keeps several matrices, has several inner products, or reads many arrays for each
-    tile. 2 where it keeps matrices besides, and has more than two inner products or works out more
-    for each of their entries: more than one function, or what is read, or from indices of several
-    axes, or compared. 3 where it then keeps two matrices, and more than three products count as
-    much; and where it keeps more than two.
+    1 where it keeps a matrix and has several inner products. 2 where they are over several axes,
+    where it keeps several matrices, or reads many arrays for each tile. 3 where it then keeps
+    matrices, and has more than two inner products or works out more for each of their entries:
+    more than one function, or what is read, or from indices of several axes, or compared. 4 where
+    that are two matrices, and more than three products count as much; and with more than two.
     """
     kind = kind_of(kernel)
     if kind is None:
         return 0
     matrices, inner = kind
     if matrices < 2 and len(kernel.inner) < 2 and _tiled(kernel) <= MOST_TILED:
-        return 0
+        return int(matrices > 0 and inner > 1)
     has_more = inner > 0 and bool(
         _tiled(kernel) or len(kernel.stream.axes) > 1 or _functions(kernel) > 1 or _compares(kernel)
     )
     if matrices > 2 or (matrices == 2 and (has_more or inner > 3)):
-        return 3
-    return 2 if matrices and (has_more or inner > 2) else 1
+        return 4
+    return 3 if matrices and (has_more or inner > 2) else 2
 
 
 def _compares(kernel: Kernel) -> bool:
