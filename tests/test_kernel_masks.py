@@ -42,7 +42,17 @@ MASKS = {
     "x <= q or D[q] == E[x]": (False, True),
     "not (x > q or x < 7)": (True, True),
     "x != q": (False, False),
-    "2 * x <= q": (False, False),
+    "2 * x <= q": (True, True),
+    "16 * x + 15 <= q": (True, True),
+    "q < 3 * x and 2 * q >= 3 * x": (True, True),
+    "3 * ((x + 2) // 4) <= q": (True, True),
+    "2 * x == q": (True, False),
+    "abs(q - x) < 8": (True, True),
+    "abs(2 * x - q) <= 5": (True, True),
+    "abs(q - x) >= 8": (False, True),
+    "max(q - x, 2 * x - q) < 12": (True, True),
+    "12 >= min(q - x, x)": (False, True),
+    "x < 4 or abs(q - x) <= 8": (True, True),
     "D[q] == E[x]": (False, False),
 }
 
@@ -118,8 +128,11 @@ def test_ranges_hold_at_every_index(mask: str) -> None:
                 assert torch.equal(tile.holds(condition)[:, inside], left[:, inside])
 
 
-def test_ranges_are_tight() -> None:
-    region, inputs = region_of(SHOWN.format("x <= q and q - x < 12"))
+@pytest.mark.parametrize(
+    "mask", ["x <= q and q - x < 12", "abs(q - x) < 9", "3 * x <= q + 1 and 5 * x > q"]
+)
+def test_ranges_are_tight(mask: str) -> None:
+    region, inputs = region_of(SHOWN.format(mask))
     span, sure = visible(region), certain(region)
     assert span is not None
     assert sure is not None
@@ -152,6 +165,7 @@ def test_tiles_that_are_all_visible_do_without_the_mask() -> None:
 # The masks that the checker knows of tiles, forward and backward, with several tiles each way.
 RUN = ("x <= q", "q > x and q - x < 50", "x // 16 <= q // 16", "x <= L[q]", "x < n")
 RUN += ("D[q] == E[x] and x <= q", "x <= q or x > q + 70")
+RUN += ("abs(q - x) < 40", "3 * x <= q and 5 * x > q")
 
 
 @pytest.mark.parametrize("mask", RUN)

@@ -38,6 +38,9 @@ def triton_module(request: Request) -> nn.Module:
     # What is compiled has the variant for sizes that are not known: nothing is planned there.
     general = variants.general() if variants is not None else None
 
+    # On the CPU kernels only run where Triton interprets them.
+    is_interpreted = interprets()
+
     class Derived(cls):
         """Runs derived kernels, or what the PyTorch backend emits where there are none."""
 
@@ -45,18 +48,20 @@ def triton_module(request: Request) -> nn.Module:
         last_run: tuple[str, ...] = ()
 
         def forward(self, *inputs: torch.Tensor) -> Any:
+            if is_interpreted or not (inputs and getattr(inputs[0], "is_cpu", True)):
+                made = self._by_kernels(inputs)
+                if made is not None:
+                    return made
+            elif self.last_run:
+                self.last_run = ()
+            return super().forward(*inputs)
+
+        def _by_kernels(self, inputs: tuple[torch.Tensor, ...]) -> Any:
             if torch.compiler.is_compiling():
-                made = general(self, *inputs) if general is not None else None
-                return super().forward(*inputs) if made is None else made
-            found = None
-            if variants is not None and _may_run(inputs):
-                found = variants.of_call(inputs)
-            if found is None:
-                if self.last_run:
-                    self.last_run = ()
-                return super().forward(*inputs)
-            made, self.last_run = found(self, inputs)
-            return super().forward(*inputs) if made is None else made
+                return general(self, *inputs) if general is not None else None
+            found = variants.of_call(inputs) if variants is not None else None
+            made, self.last_run = found(self, inputs) if found is not None else (None, ())
+            return made
 
         @property
         def kernels(self) -> tuple[str, ...]:
@@ -170,8 +175,3 @@ class _Variants:
         sizes = solve(self.request.diagram, shapes, self.request.sizes)
         is_narrow = any(str(value.dtype) == "torch.float16" for value in inputs)
         return self._variant(sizes, is_narrow) if sizes is not None else None
-
-
-def _may_run(inputs: tuple[Any, ...]) -> bool:
-    """Whether kernels may run at all, so that they have to be written."""
-    return any(getattr(value, "is_cuda", False) for value in inputs) or interprets()

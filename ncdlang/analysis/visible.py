@@ -16,6 +16,9 @@ from ncdlang.analysis.terms import COMPARISONS, Term, Terms, is_number, ordered,
 from ncdlang.records import record
 from ncdlang.semantics.types import Axis
 
+# Comparisons of order, and what they are with their sides exchanged.
+MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+BELOW = ("lt", "le")
 NOTHING = {"sum": "zero", "max": "low", "min": "high"}
 
 
@@ -169,6 +172,7 @@ class _Ends:
 
     def possible(self, condition: Term) -> Range:
         """The range in which a condition holds for some row."""
+        condition = self._split(condition)
         args = condition.args
         if condition.op == "and":
             return self.both(self.possible(args[0]), self.possible(args[1]))
@@ -178,6 +182,7 @@ class _Ends:
 
     def certain(self, condition: Term) -> tuple[Range, Term] | None:
         """A range in which a condition is what the second part says; None if it has none."""
+        condition = self._split(condition)
         args, apply = condition.args, self.terms.apply
         if condition.op in ("and", "or"):
             left, right = self.certain(args[0]), self.certain(args[1])
@@ -193,6 +198,26 @@ class _Ends:
             return None
         found = self._comparison(condition, "min")
         return (found, self.terms.number(True)) if found and not found.is_open else None
+
+    def _split(self, condition: Term) -> Term:
+        """A comparison with an absolute value, maximum or minimum as those of what it is made of.
+
+        abs(a) < b is a < b and -a < b; max(a, b) > c is a > c or b > c.
+        """
+        if condition.op not in MIRRORED:
+            return condition
+        left, right = condition.args
+        for op, most, other in ((condition.op, left, right), (MIRRORED[condition.op], right, left)):
+            while most.op == "real":
+                most = most.args[0]
+            if most.op not in ("abs", "max", "min") or self.stream not in most.axes:
+                continue
+            args = most.args
+            if most.op == "abs":
+                args = (args[0], self.terms.apply("neg", args[0]))
+            sides = (self.terms.apply(op, arg, other) for arg in args)
+            return self.terms.apply("and" if (most.op != "min") == (op in BELOW) else "or", *sides)
+        return condition
 
     def _comparison(self, condition: Term, end: str) -> Range | None:
         """Where a comparison holds for the row that is most (`max`) or least (`min`) in favour."""
@@ -251,16 +276,20 @@ class _Ends:
     def _atom(self, form: Line, slack: int, end: str) -> Range:
         """Where `form + slack >= 0` holds for the row with the greatest or the least rest."""
         apply, number = self.terms.apply, self.terms.number
-        if abs(form.step) != 1:
+        if form.step == 0:
             return OPEN
+        step, divisor = abs(form.step), number(form.divisor)
         if form.step < 0:
-            most = self._extreme(form, end, slack + 1)
-            stop = apply("mul", most, number(form.divisor))
-            return Range(None, apply("sub", stop, form.shift))
+            most = self._parts_of(self._extreme(form, end, slack + step), step)
+            return Range(None, apply("sub", apply("mul", most, divisor), form.shift))
         opposite = "min" if end == "max" else "max"
-        least = self._extreme(form.times(self.terms, -1), opposite, -slack)
-        start = apply("mul", least, number(form.divisor))
+        least = self._extreme(form.times(self.terms, -1), opposite, step - 1 - slack)
+        start = apply("mul", self._parts_of(least, step), divisor)
         return Range(apply("sub", start, form.shift), None)
+
+    def _parts_of(self, whole: Term, step: int) -> Term:
+        number = self.terms.number(step)
+        return whole if step == 1 else self.terms.apply("floordiv", whole, number)
 
     def _extreme(self, form: Line, end: str, slack: int) -> Term:
         """The greatest or least value in a tile of everything but the streamed index."""

@@ -69,6 +69,9 @@ class _Isl:
                 return f"({self.text(args[0])} {sign} {self.text(args[1])})"
             case "neg":
                 return f"(0 - {self.text(args[0])})"
+            case "abs":
+                inner = self.text(args[0])
+                return f"max({inner}, 0 - {inner})"
             case "mul" if is_number(args[0]) or is_number(args[1]):
                 number, other = args if args[0].op == "number" else args[::-1]
                 return f"({self.text(number)} * {self.text(other)})"
@@ -116,7 +119,7 @@ class _Isl:
             kind = number_kind(term.args[0] if term.op == "real" else term)
             return kind == "integer" or (is_number(term) and float(term.data).is_integer())
         match term.op:
-            case "index" | "real" | "neg" | "add" | "sub" | "max" | "min":
+            case "index" | "real" | "neg" | "abs" | "add" | "sub" | "max" | "min":
                 return all(map(self._is_affine, term.args))
             case "mul":
                 return all(map(self._is_affine, term.args)) and any(map(is_number, term.args))

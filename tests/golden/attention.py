@@ -9,33 +9,33 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def _axes(spec: str) -> list[str]:
-    """The axes of "N[n m]"; commas stand between them where some have parts."""
-    inner = spec[spec.index("[") + 1 : -1]
-    return inner.split(", ") if "(" in inner else inner.split()
-
-
 def _check(name: str, sizes: dict[str, int], *arrays: tuple[str, Tensor, str]) -> None:
     """Check trailing axes and kind of every array: ("tok", tok, "N[n]"). Batch axes may lead."""
     known = dict(sizes)
     for wire, array, spec in arrays:
-        axes, shape = _axes(spec), array.shape
+        # Commas stand between axes where some have parts.
+        kind, _, inner = spec[:-1].partition("[")
+        axes, shape = inner.split(", " if "(" in inner else None), array.shape
         lead = len(shape) - len(axes)
         if lead < 0:
             raise ValueError(f"{name}: {wire} is {spec}, but its shape is {tuple(shape)}")
-        for dim, axis in enumerate(axes, lead):
-            size = known.setdefault(axis, shape[dim])
-            if size != shape[dim]:
-                found = (other for other, _, its in arrays if axis in _axes(its))
-                where = "the module" if axis in sizes else next(found)
-                why = f"axis {axis} is {size} in {where} but {shape[dim]} in {wire}"
+        for axis, size in zip(axes, shape[lead:], strict=True):
+            if known.setdefault(axis, size) != size:
+                where = "the module" if axis in sizes else _first(axis, *arrays)
+                why = f"axis {axis} is {known[axis]} in {where} but {size} in {wire}"
                 raise ValueError(f"{name}: {why}")
         if array.is_floating_point():
-            kind = ""
+            found = ""
         else:
-            kind = "C" if array.is_complex() else "B" if array.dtype == torch.bool else "N"
-        if not spec.startswith(f"{kind}["):
+            found = "C" if array.is_complex() else "B" if array.dtype == torch.bool else "N"
+        if kind != found:
             raise TypeError(f"{name}: {wire} is {spec}, but its dtype is {array.dtype}")
+
+
+def _first(axis: str, *arrays: tuple[str, Tensor, str]) -> str:
+    """The first of some arrays that has an axis."""
+    inner = ((wire, spec[spec.index("[") + 1 : -1]) for wire, _, spec in arrays)
+    return next(wire for wire, axes in inner if axis in axes.split(", " if "(" in axes else None))
 
 
 def _attention(
