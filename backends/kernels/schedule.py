@@ -156,8 +156,9 @@ def needs(kernel: Kernel) -> int:
     1 where it keeps a matrix and has several inner products. 2 where they are over several axes,
     where it keeps several matrices, or reads many arrays for each tile. 3 where it then keeps
     matrices, and has more than two inner products or works out more for each of their entries:
-    more than one function, or what is read, or from indices of several axes, or compared. 4 where
-    that are two matrices, and more than three products count as much; and with more than two.
+    more than one function, or what is read, or from indices of several axes, or compared, or summed
+    up for each row. 4 where that are two matrices, and more than three products count as much; and
+    with more than two.
     """
     kind = kind_of(kernel)
     if kind is None:
@@ -166,7 +167,11 @@ def needs(kernel: Kernel) -> int:
     if matrices < 2 and len(kernel.inner) < 2 and _tiled(kernel) <= MOST_TILED:
         return int(matrices > 0 and inner > 1)
     has_more = inner > 0 and bool(
-        _tiled(kernel) or len(kernel.stream.axes) > 1 or _functions(kernel) > 1 or _compares(kernel)
+        _tiled(kernel)
+        or len(kernel.stream.axes) > 1
+        or _functions(kernel) > 1
+        or _compares(kernel)
+        or _sums_rows(kernel)
     )
     if matrices > 2 or (matrices == 2 and (has_more or inner > 3)):
         return 4
@@ -174,12 +179,27 @@ def needs(kernel: Kernel) -> int:
 
 
 def _compares(kernel: Kernel) -> bool:
-    """Whether whole numbers are read for each row or streamed index, 64 bits each."""
+    """Whether whole numbers are read for each row or streamed index, or one of two tests passes.
+
+    Those have 64 bits; what both tests of a mask have to pass is mostly known for a whole tile.
+    """
     region = kernel.region
     assert isinstance(region, Region)
     tiled = {*kernel.rows.axes, *region.stream}
     arrays = kernel.arguments.arrays
-    return any(a.kind.name in ("natural", "integer") and tiled & set(a.axes) for a in arrays)
+    if any(a.kind.name in ("natural", "integer") and tiled & set(a.axes) for a in arrays):
+        return True
+    every = subterms(*(fold.args[0] for fold in region.folds))
+    return any(term.op == "or" and tiled & term.axes for term in every)
+
+
+def _sums_rows(kernel: Kernel) -> bool:
+    """Whether something is summed up for each row besides matrices and what follows an extremum."""
+    region = kernel.region
+    assert isinstance(region, Region)
+    rows, columns = set(kernel.rows.axes), {axis for dim in kernel.columns for axis in dim.axes}
+    sums = [fold for fold in region.folds if fold.axes & rows and not fold.axes & columns]
+    return bool(sums) and not region.growth
 
 
 def _functions(kernel: Kernel) -> int:
