@@ -156,9 +156,9 @@ def needs(kernel: Kernel) -> int:
     1 where it keeps a matrix and has several inner products. 2 where they are over several axes,
     where it keeps several matrices, or reads many arrays for each tile. 3 where it then keeps
     matrices, and has more than two inner products or works out more for each of their entries:
-    more than one function, or what is read, or from indices of several axes, or compared, or summed
-    up for each row. 4 where that are two matrices, and more than three products count as much; and
-    with more than two.
+    more than one function, or what is read, or from indices of several axes. 4 where that are two
+    matrices with more than three products or such entries, or those that are compared or summed up
+    for each row; and with more than two.
     """
     kind = kind_of(kernel)
     if kind is None:
@@ -167,13 +167,10 @@ def needs(kernel: Kernel) -> int:
     if matrices < 2 and len(kernel.inner) < 2 and _tiled(kernel) <= MOST_TILED:
         return int(matrices > 0 and inner > 1)
     has_more = inner > 0 and bool(
-        _tiled(kernel)
-        or len(kernel.stream.axes) > 1
-        or _functions(kernel) > 1
-        or _compares(kernel)
-        or _sums_rows(kernel)
+        _tiled(kernel) or len(kernel.stream.axes) > 1 or _functions(kernel) > 1
     )
-    if matrices > 2 or (matrices == 2 and (has_more or inner > 3)):
+    is_tight = inner > 3 or has_more or (inner > 0 and (_compares(kernel) or _sums_rows(kernel)))
+    if matrices > 2 or (matrices == 2 and is_tight):
         return 4
     return 3 if matrices and (has_more or inner > 2) else 2
 
