@@ -36,6 +36,7 @@ TILES: dict[str, tuple[Row, ...]] = {
         (128, 64, 128, 8, 2),
         (128, 32, 128, 8, 2),
         (128, 32, 128, 8, 2),
+        (128, 32, 128, 8, 2),
         (128, 16, 128, 8, 2),
     ),
     "sm_80": (
@@ -43,10 +44,12 @@ TILES: dict[str, tuple[Row, ...]] = {
         (64, 64, 128, 8, 2),
         (64, 32, 128, 8, 2),
         (64, 32, 128, 8, 2),
+        (64, 32, 128, 8, 2),
         (64, 16, 128, 8, 2),
     ),
     "f32": (
         (64, 32, 64, 4, 2),
+        (64, 16, 64, 4, 2),
         (64, 16, 64, 4, 2),
         (32, 32, 64, 4, 2),
         (32, 16, 64, 4, 2),
@@ -153,10 +156,11 @@ def kind_of(kernel: Kernel) -> tuple[int, int] | None:
 def needs(kernel: Kernel) -> int:
     """How many more registers a kernel needs than others, so that its tiles have to be smaller.
 
-    1 where it keeps a matrix and has several inner products. 2 where they are over several axes,
-    where it keeps several matrices, or reads many arrays for each tile. 3 where it then keeps
+    1 where it keeps a matrix and has several inner products, or takes several functions of one.
+    3 where they are over several axes, where it keeps several matrices, or reads many arrays for
+    each tile; 2 where it then keeps one matrix, and whole numbers are compared. 4 where it keeps
     matrices, and has more than two inner products or works out more for each of their entries:
-    more than one function, or what is read, or from indices of several axes. 4 where that are two
+    more than one function, or what is read, or from indices of several axes. 5 where that are two
     matrices with more than three products or such entries, or those that are compared or summed up
     for each row; and with more than two.
     """
@@ -165,14 +169,16 @@ def needs(kernel: Kernel) -> int:
         return 0
     matrices, inner = kind
     if matrices < 2 and len(kernel.inner) < 2 and _tiled(kernel) <= MOST_TILED:
-        return int(matrices > 0 and inner > 1)
+        return int(matrices > 0 and (inner > 1 or (inner > 0 and _functions(kernel) > 1)))
     has_more = inner > 0 and bool(
         _tiled(kernel) or len(kernel.stream.axes) > 1 or _functions(kernel) > 1
     )
     is_tight = inner > 3 or has_more or (inner > 0 and (_compares(kernel) or _sums_rows(kernel)))
     if matrices > 2 or (matrices == 2 and is_tight):
+        return 5
+    if matrices and (has_more or inner > 2):
         return 4
-    return 3 if matrices and (has_more or inner > 2) else 2
+    return 2 if matrices == 1 and inner > 0 and _compares(kernel) else 3
 
 
 def _compares(kernel: Kernel) -> bool:
