@@ -30,7 +30,9 @@ from ncdlang.semantics.program import CheckedDiagram
 
 SIZES = dict(
     zip(
-        "qxhgrketmfnv", (4096, 4096, 16, 4, 4, 128, 128, 4096, 4096, 4096, 8192, 32768), strict=True
+        "qxhgrketmfnvw",
+        (4096, 4096, 16, 4, 4, 128, 128, 4096, 4096, 4096, 8192, 32768, 8192),
+        strict=True,
     )
 )
 # Programs of the tests of which the kernels in parts are compiled, too.

@@ -17,10 +17,10 @@ from ncdlang.semantics.size import Symbol
 from ncdlang.targets import TargetError
 
 from .launch import HEADER, compiled
-from .schedule import Schedule
+from .schedule import SHARED, Schedule
 from .source import Kernel
 
-LIMITS = {80: 166_912, 90: 232_448}
+LIMITS = {80: SHARED["sm_80"], 90: SHARED["sm_90"]}
 TYPES = {"f32": "*fp32", "bf16": "*bf16", "f16": "*fp16"}
 INSTRUCTION = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z0-9_]+)", re.MULTILINE)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
+from ncdlang.analysis.accumulated import MOST, WIDEST
 from ncdlang.analysis.plan import Region
 from ncdlang.analysis.roles import inner_folds
 from ncdlang.analysis.steps import Rows
 from ncdlang.analysis.terms import subterms
 from ncdlang.semantics.size import Symbol, product
+from ncdlang.semantics.types import Axis
 
 from .row_tiles import tiles_for
 from .source import Kernel
@@ -17,6 +20,8 @@ from .tiles import Dim
 
 SMALLEST = 16
 MOST_TILED = 2
+# Matrices of accumulators in a kernel: those that outputs share a kernel for are no more.
+MOST_KEPT = MOST // WIDEST
 # Rows of a tile that are folded and nothing else, one for each warp.
 FOLDED_ROWS = 4
 WIDE_INNER = 64
@@ -25,11 +30,42 @@ Row = tuple[int, int, int, int, int]
 """Rows, streamed indices, columns, warps and stages."""
 
 # What kernels take by how many registers they need (`needs`).
-TILES: dict[str, tuple[Row, Row, Row]] = {
-    "sm_90": ((128, 64, 128, 8, 2), (128, 32, 128, 8, 2), (128, 16, 128, 8, 2)),
-    "sm_80": ((64, 64, 128, 8, 2), (64, 32, 128, 8, 2), (64, 16, 128, 8, 2)),
-    "f32": ((64, 32, 64, 4, 2), (32, 32, 64, 4, 2), (32, 32, 64, 4, 2)),
+TILES: dict[str, tuple[Row, ...]] = {
+    "sm_90": (
+        (128, 64, 128, 8, 2),
+        (128, 64, 128, 8, 2),
+        (128, 32, 128, 8, 2),
+        (128, 32, 128, 8, 2),
+        (128, 32, 128, 8, 2),
+        (128, 16, 128, 8, 2),
+    ),
+    "sm_80": (
+        (64, 64, 128, 8, 2),
+        (64, 64, 128, 8, 2),
+        (64, 32, 128, 8, 2),
+        (64, 32, 128, 8, 2),
+        (64, 32, 128, 8, 2),
+        (64, 16, 128, 8, 2),
+    ),
+    "f32": (
+        (64, 32, 64, 4, 2),
+        (64, 16, 64, 4, 2),
+        (64, 16, 64, 4, 2),
+        (32, 32, 64, 4, 2),
+        (32, 16, 64, 4, 2),
+        (32, 16, 64, 4, 2),
+    ),
 }
+
+# What kernels take whose operands are too long for those, longest first.
+SHORTER: dict[str, tuple[Row, ...]] = {
+    "sm_90": ((128, 16, 128, 8, 2), (64, 32, 128, 8, 2), (64, 16, 128, 8, 2)),
+    "sm_80": ((64, 16, 128, 8, 2), (32, 32, 128, 8, 2), (32, 16, 128, 4, 2)),
+    "f32": ((32, 32, 64, 4, 2), (32, 16, 64, 4, 2), (16, 16, 64, 4, 2)),
+}
+
+# Bytes of shared memory for a program. Kernels in f32 have to run on both GPUs.
+SHARED = {"sm_90": 232_448, "sm_80": 166_912, "f32": 166_912}
 
 # What takes registers of its own for each entry of a tile.
 FUNCTIONS = ("exp", "log", "log1p", "expm1", "sin", "cos", "tan", "tanh", "sigmoid", "erf")
@@ -120,17 +156,53 @@ def kind_of(kernel: Kernel) -> tuple[int, int] | None:
 def needs(kernel: Kernel) -> int:
     """How many more registers a kernel needs than others, so that its tiles have to be smaller.
 
-    1 where it keeps several matrices, has several inner products, or reads many arrays for each
-    tile. 2 where it keeps more than two matrices; or two beside inner products, and more is worked
-    out for each of their entries than one function, or is read, or from indices of several axes.
+    1 where it keeps a matrix and has several inner products, or takes several functions of one.
+    3 where they are over several axes, where it keeps several matrices, or reads many arrays for
+    each tile; 2 where it then keeps one matrix, and whole numbers are compared. 4 where it keeps
+    matrices, and has more than two inner products or works out more for each of their entries:
+    more than one function, or what is read, or from indices of several axes. 5 where that are two
+    matrices with more than three products or such entries, or those that are compared or summed up
+    for each row; and with more than two.
     """
     kind = kind_of(kernel)
     if kind is None:
         return 0
-    has_more = _tiled(kernel) or len(kernel.stream.axes) > 1 or _functions(kernel) > 1
-    if kind[0] > 2 or (kind[0] == 2 and kind[1] and has_more):
-        return 2
-    return int(kind[0] > 1 or len(kernel.inner) > 1 or _tiled(kernel) > MOST_TILED)
+    matrices, inner = kind
+    if matrices < 2 and len(kernel.inner) < 2 and _tiled(kernel) <= MOST_TILED:
+        return int(matrices > 0 and (inner > 1 or (inner > 0 and _functions(kernel) > 1)))
+    has_more = inner > 0 and bool(
+        _tiled(kernel) or len(kernel.stream.axes) > 1 or _functions(kernel) > 1
+    )
+    is_tight = inner > 3 or has_more or (inner > 0 and (_compares(kernel) or _sums_rows(kernel)))
+    if matrices > 2 or (matrices == 2 and is_tight):
+        return 5
+    if matrices and (has_more or inner > 2):
+        return 4
+    return 2 if matrices == 1 and inner > 0 and _compares(kernel) else 3
+
+
+def _compares(kernel: Kernel) -> bool:
+    """Whether whole numbers are read for each row or streamed index, or one of two tests passes.
+
+    Those have 64 bits; what both tests of a mask have to pass is mostly known for a whole tile.
+    """
+    region = kernel.region
+    assert isinstance(region, Region)
+    tiled = {*kernel.rows.axes, *region.stream}
+    arrays = kernel.arguments.arrays
+    if any(a.kind.name in ("natural", "integer") and tiled & set(a.axes) for a in arrays):
+        return True
+    every = subterms(*(fold.args[0] for fold in region.folds))
+    return any(term.op == "or" and tiled & term.axes for term in every)
+
+
+def _sums_rows(kernel: Kernel) -> bool:
+    """Whether something is summed up for each row besides matrices and what follows an extremum."""
+    region = kernel.region
+    assert isinstance(region, Region)
+    rows, columns = set(kernel.rows.axes), {axis for dim in kernel.columns for axis in dim.axes}
+    sums = [fold for fold in region.folds if fold.axes & rows and not fold.axes & columns]
+    return bool(sums) and not region.growth
 
 
 def _functions(kernel: Kernel) -> int:
@@ -172,7 +244,7 @@ def rows_of(kernel: Kernel, target: str, longest: int) -> tuple[Row, ...]:
     `longest` is one of `LENGTHS`: up to the first one the default always survives, for more there
     may be none. A kind of kernel that was not compiled has the tiles of the next larger one.
     """
-    default, kind = TILES[target][needs(kernel)], kind_of(kernel)
+    default, kind = _default(kernel, target), kind_of(kernel)
     if _folds_rows(kernel):
         rows, streamed, columns, _, stages = default
         length = max(rows * streamed // FOLDED_ROWS**2, SMALLEST)
@@ -184,11 +256,64 @@ def rows_of(kernel: Kernel, target: str, longest: int) -> tuple[Row, ...]:
     ]
     larger = [k for k in known if kind is not None and k[0] >= kind[0] and k[1] >= kind[1]]
     if not larger:
-        return (default,)
+        return _that_fits(kernel, target, longest, default)
     found = ROWS[target, *min(larger), longest]
     if longest == LENGTHS[0] or default in found:
         return (default, *(row for row in found if row != default))
     return found
+
+
+def _default(kernel: Kernel, target: str) -> Row:
+    """The default tiles where columns are short; fewer of them where there are many matrices."""
+    rows, streamed, columns, warps, stages = TILES[target][needs(kernel)]
+    kind = kind_of(kernel)
+    if kind is not None and kind[0] > MOST_KEPT:
+        # One result is made of all of them, which is why they are in one kernel.
+        most = columns * MOST_KEPT // kind[0]
+        columns = max(power(most + 1) // 2, SMALLEST)
+    return rows, streamed, columns, warps, stages
+
+
+def _that_fits(kernel: Kernel, target: str, longest: int, default: Row) -> tuple[Row, ...]:
+    """The default tiles, or the longest ones that fit into memory: none where none do."""
+    if not isinstance(kernel.region, Region):
+        return (default,)
+    rows, streamed, columns, _, _ = default
+    fewer = [row for row in SHORTER[target] if row[0] <= rows and row[1] <= streamed]
+    tried = [default, *((*row[:2], columns, *row[3:]) for row in fewer)]
+    found = [row for row in tried if shared(kernel, target, row, longest) <= SHARED[target]]
+    if longest == LENGTHS[0]:
+        return tuple(found[:1] or tried[-1:])
+    return tuple(found[:1])
+
+
+def shared(kernel: Kernel, target: str, row: Row, longest: int) -> int:
+    """The bytes of shared memory that tiles take, with axes of a length that are held whole.
+
+    Those are the tiles that are read, as often as they are fetched ahead, and inner products as
+    operands. Hopper multiplies out of this memory, so that a tile more of what streams has to stay.
+    """
+    region = kernel.region
+    assert isinstance(region, Region)
+    rows, streamed, columns, _, stages = row
+    lengths = {"row": rows, "stream": streamed, "column": columns, "wide": WIDE_INNER}
+    made = {output.array for output in region.outputs}
+    width = 4 if target == "f32" else 2
+    ahead = stages if target == "sm_90" else stages - 1
+    kind = kind_of(kernel)
+    assert kind is not None
+    total = kind[1] * rows * streamed * width
+    for array in kernel.arguments.arrays:
+        over = [dim for dim in kernel.dims if not set(dim.axes).isdisjoint(array.axes)]
+        if array in made or len(over) < 2:
+            continue
+        tile: dict[frozenset[Axis], int] = {}
+        for dim in over:
+            # Columns may be inner axes as well, of the same tile.
+            role = "wide" if dim in kernel.wide else dim.role
+            tile[frozenset(dim.axes)] = longest if is_whole(kernel, dim) else lengths[role]
+        total += prod(tile.values()) * width * (ahead if kernel.stream in over else 1)
+    return total
 
 
 def grid(kernel: Kernel, schedule: Schedule, sizes: dict[Symbol, int], lifted: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from ncdlang.analysis.accumulated import within_registers
 from ncdlang.analysis.aligned import aligned
 from ncdlang.analysis.associate import Association, associate
 from ncdlang.analysis.foreign import Foreign
@@ -142,7 +143,7 @@ class Planner:
             results[place] = array
         made = tuple(results[i] for i in range(len(roots)))
         steps = merged(joined(self.terms, self.steps, set(made)), self._holds_columns)
-        self.steps = together(steps)
+        self.steps = together(within_registers(steps, self.sizes))
         return made
 
     def add(self, step: Recurrence | Scattered | Foreign) -> None:
