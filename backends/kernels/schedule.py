@@ -156,7 +156,8 @@ def kind_of(kernel: Kernel) -> tuple[int, int] | None:
 def needs(kernel: Kernel) -> int:
     """How many more registers a kernel needs than others, so that its tiles have to be smaller.
 
-    1 where it keeps a matrix and has several inner products, or takes several functions of one.
+    1 where it keeps a matrix and has several inner products, or takes several functions of one, or
+    compares whole numbers.
     3 where they are over several axes, where it keeps several matrices, or reads many arrays for
     each tile; 2 where it then keeps one matrix, and whole numbers are compared. 4 where it keeps
     matrices, and has more than two inner products or works out more for each of their entries:
@@ -169,7 +170,8 @@ def needs(kernel: Kernel) -> int:
         return 0
     matrices, inner = kind
     if matrices < 2 and len(kernel.inner) < 2 and _tiled(kernel) <= MOST_TILED:
-        return int(matrices > 0 and (inner > 1 or (inner > 0 and _functions(kernel) > 1)))
+        works_more = inner > 0 and (_functions(kernel) > 1 or _compares(kernel))
+        return int(matrices > 0 and (inner > 1 or works_more))
     has_more = inner > 0 and bool(
         _tiled(kernel) or len(kernel.stream.axes) > 1 or _functions(kernel) > 1
     )
