@@ -58,11 +58,16 @@ def _spread(terms: Terms, term: Term) -> Term:
 
 
 def exchanged(
-    terms: Terms, term: Term, streamed: frozenset[Axis], made: dict[Term, Array | None]
+    terms: Terms,
+    term: Term,
+    streamed: frozenset[Axis],
+    outer: frozenset[Axis],
+    made: dict[Term, Array | None],
 ) -> Term:
     """Sums of an accumulator times something as sums over the streamed axes of such sums.
 
-    These are added to `made`, if they are not there.
+    These are added to `made`, if they are not there. Only those that have `outer` axes alone are:
+    such a sum for each feature inside of scores would be a product of matrices.
     """
     memo: dict[Term, Term] = {}
 
@@ -96,6 +101,8 @@ def exchanged(
         outside = [f for f in others if f.axes.isdisjoint(bound)]
         body = times(terms, [*along, terms.fold("sum", now.bound, times(terms, mixed))])
         fold = terms.fold("sum", folds[0].bound, body)
+        if not fold.axes <= outer:
+            return None
         made.setdefault(fold, None)
         return times(terms, [*outside, fold])
 
