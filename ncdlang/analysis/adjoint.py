@@ -31,6 +31,7 @@ from ncdlang.analysis.terms import (
     number_kind,
     ordered,
     outermost,
+    outward,
     reads,
     subterms,
 )
@@ -467,7 +468,7 @@ class Reverse:
             others = tuple(a for a in term.bound if a not in streamed)
             if others and streamed <= frozenset(term.bound):
                 inner = tuple(a for a in term.bound if a in streamed)
-                term = self.terms.fold("sum", inner, term.args[0])
+                term = outward(self.terms, self.terms.fold("sum", inner, term.args[0]))
                 rest = others
             elif streamed.isdisjoint(term.bound) and self._has_stream(term.args[0]):
                 # It is made for each row, beside the other gradients of rows, and added up.
