@@ -17,8 +17,8 @@ from ncdlang.analysis.terms import (
 from ncdlang.semantics.types import Axis
 
 WITHOUT_POLES = (
-    frozenset({"load", "number", "size", "index", "real", "cast", "add", "sub", "mul", "neg"})
-    | {"abs", "sign", "max", "min", "select", "exp", "expm1", "sin", "cos", "tanh", "sigmoid"}
+    frozenset({"number", "size", "index", "real", "cast", "add", "sub", "mul", "neg"})
+    | {"abs", "sign", "max", "min", "select", "sin", "cos", "tanh", "sigmoid"}
     | {"erf", "still", "floor", "ceil", "round"}
 )
 
@@ -64,7 +64,7 @@ def _spread(terms: Terms, term: Term) -> Term:
         f
         for f in factors
         if f.op != "load" and any(t.op == "load" for t in subterms(f))
-        if f.axes <= condition.axes or not _is_finite(f)
+        if f.axes <= condition.axes or f.axes >= condition.axes or not _is_finite(f)
     ]
     if not chosen:
         chosen = [max(factors, key=lambda f: len(f.axes & condition.axes))]
@@ -90,12 +90,22 @@ def _has_no_pole(term: Term) -> bool:
             return _is_positive(term.args[1])
         case "sqrt" | "log":
             return _is_positive(term.args[0])
+        case "exp" | "expm1":
+            return _is_fixed(term)
         case "pow":
-            return _is_whole(term.args[1]) or _is_positive(term.args[0])
+            return _is_whole(term.args[1]) or (_is_positive(term.args[0]) and _is_fixed(term))
+        case "load":
+            # An extremum of an empty row is saved as it is.
+            return term.data.role != "saved"
         case "fold":
             return term.kind == "sum"
         case _:
             return term.op in WITHOUT_POLES
+
+
+def _is_fixed(term: Term) -> bool:
+    """Whether a term reads no entries: it grows with nothing but positions."""
+    return not any(t.op == "load" for t in subterms(term))
 
 
 def _is_whole(term: Term) -> bool:
