@@ -58,6 +58,14 @@ def test_cost_asks_for_sizes(ncdc: Run) -> None:
     assert "the sizes of e, h, k" in err
 
 
+@pytest.mark.parametrize("empty", ["q", "x", "h", "k", "e"])
+def test_nothing_costs_nothing(ncdc: Run, empty: str) -> None:
+    sizes = [f"{axis}={0 if axis == empty else 5}" for axis in "qxhke"]
+    code, out, _ = ncdc("cost", PROGRAMS, "causal", "--size", ",".join(sizes))
+    assert code == 0
+    assert "kernel O[q h e]" in out
+
+
 def test_cost_knows_its_devices(ncdc: Run) -> None:
     code, _, err = ncdc("cost", PROGRAMS, "causal", "--device", "abacus")
     assert code == 2

@@ -136,3 +136,19 @@ def test_gradients_of_reads_inside_a_region(text: str, deterministic: bool) -> N
     source = ncdlang.loads(text).source("f", backend="triton")
     assert "its gradient is left to PyTorch" not in source
     assert "backward" in source
+
+
+def test_reads_at_indices_are_compiled() -> None:
+    """With a part of each row that is no kernel: a pick between kernels is traced as it stands."""
+    text = """diagram f(X: [n m], W: [v m], a: [n], S: N(n)[e], T: N(n)[e], Y: N(v)[e]) -> [] {
+  L[n v] = X[n m] * W[v m]
+  s[e] = tanh(a[S[e]] + a[T[e]])
+  return z[] = mean[e](s[e] * L[S[e], Y[e]]) + mean[n](logsumexp[v](L[n v]))
+}"""
+    derived = ncdlang.loads(text).module("f", backend="triton", derived="true")
+    torch.manual_seed(0)
+    inputs = [torch.randn(5, 3), torch.randn(7, 3), torch.randn(5)]
+    inputs += [torch.randint(5, (9,)), torch.randint(5, (9,)), torch.randint(7, (9,))]
+    wanted = derived(*inputs)
+    compiled = torch.compile(derived, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(*inputs), wanted)

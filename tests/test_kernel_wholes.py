@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from kernel_judge import judged
+from ncdlang.backends.kernels.training import Backward
 
 import ncdlang
 from ncdlang.analysis.opening import open_diagram
@@ -85,6 +86,18 @@ PROGRAMS = {
         1,
         3,
     ),
+    "weights of queries and keys": (
+        """diagram f(Q: [q h k], K: [x h k], V: [x h e], u: [k], w: [k]) -> [q h e] {
+  A[q h k] = tanh(Q[q h k] * u[k])
+  B[x h k] = K[x h k] * w[k] / sqrt(mean[k](K[x h k]^2) + 1e-6)
+  S[h q x] = A[q h k] * B[x h k]
+  P = softmax[x](where(x <= q, S, -inf))
+  return O[q h e] = P[h q x] * V[x h e]
+}""",
+        {"q": 19, "x": 19, "h": 2, "k": 5, "e": 3},
+        1,
+        3,
+    ),
 }
 
 
@@ -107,6 +120,29 @@ def test_no_scores_are_written(name: str) -> None:
     (region,) = plan.regions
     scores = {*region.rows, *region.stream}
     assert not any(scores <= set(a.axes) for step in plan.steps for a in arrays_of(step))
+
+
+ROTARY = """use std.position.{rotary}
+diagram f(Q: [q k], K: [x k], V: [x e]) -> [q e] {
+  A = rotary[q, k](Q)
+  B = rotary[x, k](K)
+  S[q x] = A[q k] * B[x k]
+  P = softmax[x](where(x <= q, S, -inf))
+  return O[q e] = P[q x] * V[x e]
+}"""
+
+
+@pytest.mark.parametrize("text", [PROGRAMS["weights of queries and keys"][0], ROTARY])
+def test_gradients_inside_of_scores_store_none(text: str) -> None:
+    """That of a weight is made a row at a time, and a mask is on no function of a query."""
+    diagram = ncdlang.loads(text).program.diagram("f")
+    assert diagram is not None
+    (region,) = make_plan(open_diagram(diagram), order="written").regions
+    steps = Backward(region, "f", {}).program.steps
+    left = [a for s in steps if not isinstance(s, Region) for a in arrays_of(s)]
+    assert not {"dw", "du"} & set(map(str, left))
+    scores = {*region.rows, *region.stream}
+    assert not any(scores <= set(a.axes) for step in steps for a in arrays_of(step))
 
 
 def test_wide_products_in_a_row_are_not_fused() -> None:

@@ -99,7 +99,7 @@ def _taken(x: Tensor, *indices: Tensor | int) -> Tensor:
 
     Where a branch is not chosen an index may lie outside: any entry will do there.
     """
-    rank = max((i.dim() for i in indices if isinstance(i, Tensor)), default=1)
+    rank = max(1, *(i.dim() for i in indices if isinstance(i, Tensor)))
     lift = torch.arange(x.shape[0], device=x.device).reshape(-1, *(1 for _ in range(rank - 1)))
     inside: list[Tensor] = [lift]
     for size, index in zip(x.shape[1:], indices, strict=True):

@@ -31,6 +31,7 @@ from ncdlang.analysis.terms import (
     number_kind,
     ordered,
     outermost,
+    outward,
     reads,
     subterms,
 )
@@ -413,13 +414,15 @@ class Reverse:
             return [self._root(leaf, found, images) for leaf, found in leaves.items()]
         streamed = frozenset(self.region.stream)
         others = frozenset((*self.region.batch, *self.region.rows))
+        outer = frozenset(self._all_axes())
         given = frozenset(self.cotangents)
         rows = Scores(self.terms, self.region.stream, others, given, self.statistics)
         roots: list[Root] = []
         for leaf, found in leaves.items():
             is_short = self._is_short(leaf)
             for part in added(self.terms, found) if is_short else [found]:
-                part = exchanged(self.terms, spread(self.terms, part), streamed, self.statistics)
+                part = spread(self.terms, part)
+                part = exchanged(self.terms, part, streamed, outer, self.statistics)
                 made = [part]
                 if is_short:
                     made = added(self.terms, centred(rows, inward(self.terms, part)))
@@ -449,6 +452,11 @@ class Reverse:
             images[found] = self.terms.load(array, tuple(map(self.terms.index, array.axes)))
         return self.terms.replace(term, images)
 
+    def _has_stream(self, term: Term) -> bool:
+        """Whether a sum over all that is streamed is in a term, for whatever is outside of it."""
+        streamed = frozenset(self.region.stream)
+        return any(t.kind == "sum" and frozenset(t.bound) == streamed for t in subterms(term))
+
     def _root(self, leaf: Term, found: Term, images: Mapping[Term, Term]) -> Root:
         axes, read = self.read_along(leaf)
         streamed = frozenset(self.region.stream)
@@ -460,6 +468,9 @@ class Reverse:
             others = tuple(a for a in term.bound if a not in streamed)
             if others and streamed <= frozenset(term.bound):
                 inner = tuple(a for a in term.bound if a in streamed)
-                term = self.terms.fold("sum", inner, term.args[0])
+                term = outward(self.terms, self.terms.fold("sum", inner, term.args[0]))
                 rest = others
+            elif streamed.isdisjoint(term.bound) and self._has_stream(term.args[0]):
+                # It is made for each row, beside the other gradients of rows, and added up.
+                term, rest = term.args[0], term.bound
         return Root(leaf.data, rest, axes, term)

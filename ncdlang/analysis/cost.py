@@ -58,7 +58,7 @@ def repeats(problem: Problem, axes: Sequence[Key], tiles: Tiles) -> Fraction:
     for axis in problem.grouped:
         if axis not in axes and axis in tiles:
             size = problem.sizes[axis]
-            factor *= Fraction(size, min(tiles[axis], size))
+            factor *= Fraction(size, max(min(tiles[axis], size), 1))
     return factor
 
 

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from functools import partial, reduce
 
-from ncdlang.analysis.terms import Array, Term, Terms, is_number, parts, subterms, times
+from ncdlang.analysis.terms import (
+    Array,
+    Term,
+    Terms,
+    is_number,
+    number_kind,
+    parts,
+    subterms,
+    times,
+)
 from ncdlang.semantics.types import Axis
+
+WITHOUT_POLES = (
+    frozenset({"number", "size", "index", "real", "cast", "add", "sub", "mul", "neg"})
+    | {"abs", "sign", "max", "min", "select", "sin", "cos", "tanh", "sigmoid"}
+    | {"erf", "still", "floor", "ceil", "round"}
+)
 
 
 def inward(terms: Terms, term: Term) -> Term:
@@ -22,7 +37,8 @@ def inward(terms: Terms, term: Term) -> Term:
 def spread(terms: Terms, term: Term) -> Term:
     """Choices between a product and 0 as products: of the factors that may be infinite, chosen.
 
-    Only then do the sides of the product show. Entries of arrays are taken to be finite.
+    Only then do the sides of the product show. Entries of arrays are taken to be finite, and
+    what has no poles of them.
     """
     memo: dict[Term, Term] = {}
 
@@ -43,7 +59,13 @@ def _spread(terms: Terms, term: Term) -> Term:
     factors = parts(terms, value)
     if len(factors) < 2:
         return term
-    chosen = [f for f in factors if f.op != "load" and any(t.op == "load" for t in subterms(f))]
+    # A choice over axes of its own would make a side of the product an array of three axes.
+    chosen = [
+        f
+        for f in factors
+        if f.op != "load" and any(t.op == "load" for t in subterms(f))
+        if f.axes <= condition.axes or f.axes >= condition.axes or not _is_finite(f)
+    ]
     if not chosen:
         chosen = [max(factors, key=lambda f: len(f.axes & condition.axes))]
     made: Term | None = None
@@ -57,12 +79,90 @@ def _spread(terms: Terms, term: Term) -> Term:
     return made
 
 
+def _is_finite(term: Term) -> bool:
+    """Whether a term is finite wherever the entries that it reads are, and not very large."""
+    return all(_has_no_pole(t) for t in subterms(term) if number_kind(t) == "real")
+
+
+def _has_no_pole(term: Term) -> bool:
+    match term.op:
+        case "div":
+            return _is_positive(term.args[1])
+        case "sqrt" | "log":
+            return _is_positive(term.args[0])
+        case "exp" | "expm1":
+            return _is_fixed(term)
+        case "pow":
+            return _is_whole(term.args[1]) or (_is_positive(term.args[0]) and _is_fixed(term))
+        case "load":
+            # An extremum of an empty row is saved as it is.
+            return term.data.role != "saved"
+        case "fold":
+            return term.kind == "sum"
+        case _:
+            return term.op in WITHOUT_POLES
+
+
+def _is_fixed(term: Term) -> bool:
+    """Whether a term reads no entries: it grows with nothing but positions."""
+    return not any(t.op == "load" for t in subterms(term))
+
+
+def _is_whole(term: Term) -> bool:
+    return term.op == "number" and term.data >= 0 and term.data == int(term.data)
+
+
+def _is_positive(term: Term) -> bool:
+    """Whether a term is more than 0, by how it is written."""
+    match term.op:
+        case "number":
+            return term.data > 0
+        case "size" | "exp":
+            return True
+        case "real" | "sqrt":
+            return _is_positive(term.args[0])
+        case "pow":
+            return _is_positive(term.args[0])
+        case "mul" | "div":
+            return all(map(_is_positive, term.args))
+        case "add":
+            return any(map(_is_positive, term.args)) and all(map(_is_never_negative, term.args))
+        case "max":
+            return any(map(_is_positive, term.args))
+        case _:
+            return False
+
+
+def _is_never_negative(term: Term) -> bool:
+    match term.op:
+        case "abs":
+            return True
+        case "number":
+            return term.data >= 0
+        case "pow":
+            is_even = _is_whole(term.args[1]) and term.args[1].data % 2 == 0
+            return is_even or _is_positive(term)
+        case "mul" | "div" if term.args[0] is term.args[1]:
+            return True
+        case "mul" | "div" | "add":
+            return all(map(_is_never_negative, term.args))
+        case "fold" | "real" | "sqrt":
+            return _is_never_negative(term.args[0])
+        case _:
+            return _is_positive(term)
+
+
 def exchanged(
-    terms: Terms, term: Term, streamed: frozenset[Axis], made: dict[Term, Array | None]
+    terms: Terms,
+    term: Term,
+    streamed: frozenset[Axis],
+    outer: frozenset[Axis],
+    made: dict[Term, Array | None],
 ) -> Term:
     """Sums of an accumulator times something as sums over the streamed axes of such sums.
 
-    These are added to `made`, if they are not there.
+    These are added to `made`, if they are not there. Only those that have `outer` axes alone are:
+    such a sum for each feature inside of scores would be a product of matrices.
     """
     memo: dict[Term, Term] = {}
 
@@ -96,6 +196,8 @@ def exchanged(
         outside = [f for f in others if f.axes.isdisjoint(bound)]
         body = times(terms, [*along, terms.fold("sum", now.bound, times(terms, mixed))])
         fold = terms.fold("sum", folds[0].bound, body)
+        if not fold.axes <= outer:
+            return None
         made.setdefault(fold, None)
         return times(terms, [*outside, fold])
 

@@ -65,7 +65,8 @@ def step_cost(step: Step, sizes: Mapping[Symbol, int], device: Device, dtype: st
     seconds, limit = bound(work, moved, device.rate(dtype), device.bandwidth)
     tiles = {axis: tile for axis, tile in choice.tiles.items() if isinstance(axis, Axis)}
     programs = prod(
-        -(-problem.sizes[axis] // tiles.get(axis, problem.sizes[axis])) for axis in problem.grouped
+        -(-problem.sizes[axis] // max(tiles.get(axis, problem.sizes[axis]), 1))
+        for axis in problem.grouped
     )
     return StepCost(moved, work, seconds, limit, tiles, choice.memory, programs, float(share))
 
@@ -87,7 +88,7 @@ def best_tiles(problem: Problem, region: Region, device: Device) -> Choice:
     fixed: dict[Key, int] = dict.fromkeys(region.batch, 1)
     columns = [axis for output in region.outputs for axis in output.columns]
     tiled = (*columns, *region.rows)
-    steps: dict[Key, int] = {axis: min(LATTICE, problem.sizes[axis]) for axis in tiled}
+    steps: dict[Key, int] = {axis: max(min(LATTICE, problem.sizes[axis]), 1) for axis in tiled}
     fixed |= {axis: min(problem.sizes[axis], 64) for axis in region.stream}
     fixed |= {axis: problem.sizes[axis] for axis in columns if problem.sizes[axis] <= RESIDENT}
     given = {*problem.grouped, *region.stream}

@@ -414,19 +414,21 @@ def hoisted(terms: Terms, term: Term, kept: frozenset[Axis]) -> Term:
         if now not in memo:
             made = terms.rebuilt(now, tuple(visit(arg) for arg in now.args))
             is_inner = made.kind == "sum" and frozenset(made.bound) != kept
-            memo[now] = outside(made) if is_inner else made
+            memo[now] = outward(terms, made) if is_inner else made
         return memo[now]
 
-    def outside(fold: Term) -> Term:
-        factors = parts(terms, fold.args[0])
-        still = [f for f in factors if f.axes.isdisjoint(fold.bound)]
-        moving = [f for f in factors if not f.axes.isdisjoint(fold.bound)]
-        if not still or not moving:
-            return fold
-        inner = terms.fold("sum", fold.bound, reduce(partial(terms.apply, "mul"), moving))
-        return reduce(partial(terms.apply, "mul"), still, inner)
-
     return visit(term)
+
+
+def outward(terms: Terms, fold: Term) -> Term:
+    """A sum with the factors that do not vary along its axes outside of it."""
+    factors = parts(terms, fold.args[0])
+    still = [f for f in factors if f.axes.isdisjoint(fold.bound)]
+    moving = [f for f in factors if not f.axes.isdisjoint(fold.bound)]
+    if not still or not moving:
+        return fold
+    inner = terms.fold("sum", fold.bound, reduce(partial(terms.apply, "mul"), moving))
+    return reduce(partial(terms.apply, "mul"), still, inner)
 
 
 def times(terms: Terms, factors: Iterable[Term]) -> Term:
