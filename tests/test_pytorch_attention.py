@@ -261,9 +261,47 @@ def test_attention_is_found(name: str) -> None:
     case = MATCHES[name]
     text = source(case.text, sizes=case.sizes)
     assert CALL in text
-    assert "softmax(" not in text
+    assert "softmax(" not in text[text.rindex("\nclass ") :]
     assert ("causal=True" in text) == (name in CAUSAL)
     judge(case)
+
+
+@pytest.mark.parametrize("k", [0, 1, 5])
+def test_a_bias_with_a_gradient_is_added_in_plain_steps(
+    k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch has no kernel for it on the CPU. Rows that see nothing are 0, with gradient 0."""
+    text = """
+    diagram f(Q: [q k], K: [x k], V: [x e], b: [q x], M: B[q x]) -> [q e] {
+      S[q x] = Q[q k] * K[x k] * 0.25 + b[q x]
+      P = softmax[x](where(M[q x], S[q x], -inf))
+      return O[q e] = P[q x] * V[x e]
+    }
+    """
+    module = build(text, dtype="f32")
+    torch.manual_seed(0)
+    given = [torch.randn(shape) for shape in ((2, 3, 4, k), (3, 5, k), (5, 2), (4, 5))]
+    shown = torch.rand(4, 5) > 0.3
+    shown[2] = False
+    learned = [each.requires_grad_() for each in given]
+    asked: list[bool] = []
+    original = F.scaled_dot_product_attention
+
+    def spy(*args: torch.Tensor, **options: object) -> torch.Tensor:
+        asked.append(True)
+        return original(*args, **options)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", spy)
+    with torch.no_grad():
+        by_library = module(*learned, shown)
+    assert asked == [True]
+    made = module(*learned, shown)
+    assert asked == [True]
+    torch.testing.assert_close(made, by_library)
+    made.sum().backward()
+    assert all(torch.isfinite(each.grad).all() for each in learned)
+    assert not made[..., 2, :].any()
+    assert not learned[3].grad[2].any()
 
 
 @pytest.mark.parametrize("name", OTHERS)

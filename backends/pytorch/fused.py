@@ -40,7 +40,8 @@ def attention_node(w: Writer, reader: Reader, found: Attention) -> Node:
     parts = _parts(found, query, key, value, mask)
     options = ["causal=True"] if found.causal is not None else []
     options += [] if found.standard else [f"scale={scale}"]
-    result = _call(w, parts, options)
+    helper = "_biased_attention" if found.biases else "_attention"
+    result = _call(w, helper, parts, options)
     return _times(w, reader, result, found.outer)
 
 
@@ -73,7 +74,7 @@ def _parts(found: Attention, query: Node, key: Node, value: Node, mask: Node | N
     )
 
 
-def _call(w: Writer, parts: _Parts, options: list[str]) -> Node:
+def _call(w: Writer, helper: str, parts: _Parts, options: list[str]) -> Node:
     lead, rows, keys = parts.lead, parts.rows, parts.keys
     nodes = [in_format(w, node, "real") for node in (parts.query, parts.key, parts.value)]
     orders = [
@@ -91,7 +92,7 @@ def _call(w: Writer, parts: _Parts, options: list[str]) -> Node:
     codes = operands(w, nodes, orders, limit=160)
     matrices = [_matrix(code, *tail) for code, tail in zip(codes, tails, strict=True)]
     options = [*([f"mask={matrices[3]}"] if parts.mask is not None else []), *options]
-    code = call(w.helper("_attention"), *matrices[:3], *options)
+    code = call(w.helper(helper), *matrices[:3], *options)
     batched = any(node.batched for node in nodes)
     return Fixed(
         _unmatrix(w, code, rows, parts.entries), (*lead, *rows, *parts.entries), batched, "real"

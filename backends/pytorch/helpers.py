@@ -392,6 +392,20 @@ def _attention(
     return out.reshape(*batch, *out.shape[-2:])
 '''
 
+SOURCES["_biased_attention"] = '''
+def _biased_attention(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float | None = None
+) -> Tensor:
+    """`_attention` with a mask of reals, in plain steps where that has a gradient on the CPU.
+
+    PyTorch has no kernel for it there, and takes more steps.
+    """
+    if not (mask.requires_grad and mask.is_cpu and q.dtype in (torch.float32, torch.float64)):
+        return _attention(q, k, v, mask=mask, scale=scale)
+    scale = (k.shape[-1] or 1) ** -0.5 if scale is None else scale
+    return _softmax((q * scale) @ k.transpose(-2, -1) + mask, -1) @ v
+'''
+
 
 def sources_of(text: str) -> list[str]:
     """The helpers that a text calls, and those that they call in turn, in order."""
