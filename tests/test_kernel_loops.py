@@ -103,3 +103,15 @@ def test_statistics_are_made_where_there_are_no_rows() -> None:
         torch.use_deterministic_algorithms(False)
     assert module.last_run == ("O",)
     assert torch.equal(scores.grad, torch.zeros(5))
+
+
+def test_what_an_inner_loop_does_not_change_is_made_before_it() -> None:
+    text = """
+    diagram gated(X: [x m], W: [f m], A: [x f], s: [x], V: [x e]) -> [m e] {
+      r[x] = rsqrt(s[x]^2 + 1)
+      P[m x] = relu(r[x] * A[x f]) * W[f m] / size(f) + X[x m]
+      return O[m e] = tanh(P[m x]) * V[x e]
+    }
+    """
+    sizes = {"x": 20, "m": 9, "f": 300, "e": 5}
+    assert judged(text, "gated", sizes, torch.float32) == ("O",)

@@ -140,10 +140,8 @@ class Products:
             d for d, present in zip(dims, (has_rows, bool(second)), strict=True) if present
         )
         shape = ", ".join(d.block for d in over)
-        scope.write(f"{name} = tl.zeros([{shape}], tl.float32)" if over else f"{name} = 0.0")
-        scope.write(f"for {start} in range(0, {dim.length}, {dim.block}):")
         env = {**scope.env, **dict.fromkeys(dim.axes, dim)}
-        body = Scope(scope.lines, scope.indent + 1, env, (scope, *scope.outer), scope.folds)
+        body = Scope([], scope.indent + 1, env, (scope, *scope.outer), scope.folds)
         self._offsets(dim, body, f"{start} + tl.arange(0, {dim.block})")
         if has_rows and second:
             left = self.factor(first, body, (dims[0], dim), dim)
@@ -152,6 +150,10 @@ class Products:
         else:
             value = self._whole(dim, first, second, body, dims)
             body.write(f"{name} += {value.text}")
+        # What the loop does not change has been written before it.
+        scope.write(f"{name} = tl.zeros([{shape}], tl.float32)" if over else f"{name} = 0.0")
+        scope.write(f"for {start} in range(0, {dim.length}, {dim.block}):")
+        scope.lines += body.lines
         return Value(name, over, "real", True)
 
     def summand(self, body: Term, rows: Dim, stream: Dim, column: Dim) -> Summand:
