@@ -18,11 +18,6 @@ WATCHED = sys.platform != "win32"
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("odd")
-
-
-@pytest.fixture(scope="module")
 def client(root: Path) -> Iterator[Client]:
     made = Client(root)
     yield made
