@@ -163,7 +163,7 @@ def needs(kernel: Kernel) -> int:
     matrices, and has more than two inner products or works out more for each of their entries:
     more than one function, or what is read, or from indices of several axes. 5 where that are two
     matrices with more than three products or such entries, or those that are compared or summed up
-    for each row; and with more than two.
+    for each row, or with many arrays read for each tile; and with more than two.
     """
     kind = kind_of(kernel)
     if kind is None:
@@ -175,7 +175,8 @@ def needs(kernel: Kernel) -> int:
     has_more = inner > 0 and bool(
         _tiled(kernel) or len(kernel.stream.axes) > 1 or _functions(kernel) > 1
     )
-    is_tight = inner > 3 or has_more or (inner > 0 and (_compares(kernel) or _sums_rows(kernel)))
+    is_tight = inner > 3 or has_more or _tiled(kernel) > MOST_TILED
+    is_tight = is_tight or (inner > 0 and (_compares(kernel) or _sums_rows(kernel)))
     if matrices > 2 or (matrices == 2 and is_tight):
         return 5
     if matrices and (has_more or inner > 2):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from ncdlang.analysis.accumulated import within_registers
 from ncdlang.analysis.aligned import aligned
 from ncdlang.analysis.associate import Association, associate
+from ncdlang.analysis.common_sums import with_common_sums
 from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.gathers import Gathered, is_gather
 from ncdlang.analysis.grouped import grouped, inner_product
@@ -143,6 +144,7 @@ class Planner:
             results[place] = array
         made = tuple(results[i] for i in range(len(roots)))
         steps = merged(joined(self.terms, self.steps, set(made)), self._holds_columns)
+        steps = [with_common_sums(step) for step in steps]
         self.steps = together(within_registers(steps, self.sizes))
         return made
 

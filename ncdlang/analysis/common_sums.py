@@ -1,0 +1,55 @@
+"""Sums of a region that differ only in factors which do not vary along its stream are one sum.
+
+Gradients of nested norms are such: each is what comes in times a weight, times other statistics of
+the row. The factors stand outside, by the linearity of sums, and one accumulator is enough.
+"""
+
+from __future__ import annotations
+
+from ncdlang.analysis.steps import Region, Step
+from ncdlang.analysis.terms import Term, Terms, is_fold, number_kind, parts, subterms, times
+from ncdlang.records import replace
+
+Group = tuple[tuple[Term, ...], Term | None]
+
+
+def with_common_sums(step: Step) -> Step:
+    """A region that sums up each product once, any other step as it is."""
+    if not isinstance(step, Region):
+        return step
+    terms, growth = step.terms, dict(step.growth)
+    groups: dict[Group, list[Term]] = {}
+    for fold in step.folds:
+        moving, still = _sides(terms, fold)
+        # A running extremum corrects what is inside, so a factor of it stays there.
+        if fold.kind != "sum" or number_kind(fold) != "real" or any(map(is_fold, subterms(*still))):
+            continue
+        group = tuple(sorted(moving, key=terms.rank)), growth.get(fold)
+        groups.setdefault(group, []).append(fold)
+    images: dict[Term, Term] = {}
+    for (_, factor), folds in groups.items():
+        if len(folds) < 2:
+            continue
+        first = folds[0]
+        shared = terms.fold("sum", first.bound, times(terms, _sides(terms, first)[0]))
+        if first in terms.names:
+            terms.names.setdefault(shared, terms.names[first])
+        if factor is not None:
+            growth[shared] = factor
+        for fold in folds:
+            images[fold] = times(terms, (*_sides(terms, fold)[1], shared))
+    if not images:
+        return step
+    outputs = tuple(replace(o, term=terms.replace(o.term, images)) for o in step.outputs)
+    every = subterms(*(output.term for output in outputs))
+    own = frozenset(step.stream)
+    folds = tuple(t for t in every if t.op == "fold" and frozenset(t.bound) == own)
+    kept = {fold: growth[fold] for fold in folds if fold in growth}
+    return replace(step, outputs=outputs, folds=folds, growth=kept)
+
+
+def _sides(terms: Terms, fold: Term) -> tuple[list[Term], list[Term]]:
+    """The factors of a summand that vary along the axes of the sum, and the others."""
+    factors = parts(terms, fold.args[0])
+    moving = [f for f in factors if not f.axes.isdisjoint(fold.bound)]
+    return moving, [f for f in factors if f.axes.isdisjoint(fold.bound)]
