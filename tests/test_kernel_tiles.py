@@ -54,6 +54,16 @@ diagram three[f](X: [t m]) -> [t f] {
   return Y[t f] = silu(A[t f]) * B[t f] * tanh(C[t f])
 }
 """
+# Gradients of several arrays of the size of a tile, which are made of each other.
+NORMS = """
+use std.nn.{rms_norm, linear}
+diagram norms[w](X: [t m], Y: [t m], Z: [t m]) -> [t w] {
+  learn n, o: rms_norm[m]
+  learn U: linear[m -> w]
+  A[t m] = n(X) + Y[t m] * Z[t m]
+  return U(o(A))
+}
+"""
 
 Sizes = dict[Symbol, int]
 
@@ -135,8 +145,18 @@ def test_default_tiles_fit_into_memory(longest: int) -> None:
 
 def test_what_takes_more_registers_has_shorter_tiles() -> None:
     for rows in TILES.values():
-        sizes = [row[0] * row[1] for row in rows]
+        sizes = [row[0] * row[1] * row[2] for row in rows]
         assert sizes == sorted(sizes, reverse=True)
     for name, level in (("causal", 3), ("soft_capped", 5), ("documents", 5), ("prefix", 5)):
         found = {label(k.region): needs(k) for k in kernels(TEXT, name, 128)[0]}
         assert found["dV, dK"] == level
+
+
+def test_results_of_many_arrays_have_smaller_tiles() -> None:
+    """All of them are in registers at once, after the loop."""
+    forward, backward = kernels(NORMS, "norms", None)[0]
+    assert (kind_of(forward), needs(forward)) == ((2, 0), 5)
+    assert (kind_of(backward), needs(backward)) == ((1, 0), 6)
+    for target in ("sm_80", "sm_90"):
+        rows, _, columns, warps, _ = rows_of(backward, target, LENGTHS[0])[0]
+        assert rows * columns * 7 <= MOST // 2 * warps * 32

@@ -9,7 +9,7 @@ from ncdlang.analysis.accumulated import MOST, WIDEST
 from ncdlang.analysis.plan import Region
 from ncdlang.analysis.roles import inner_folds
 from ncdlang.analysis.steps import Rows
-from ncdlang.analysis.terms import subterms
+from ncdlang.analysis.terms import is_fold, outermost, subterms
 from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis
 
@@ -20,6 +20,7 @@ from .tiles import Dim
 
 SMALLEST = 16
 MOST_TILED = 2
+MOST_FINISHING = 2
 # Matrices of accumulators in a kernel: those that outputs share a kernel for are no more.
 MOST_KEPT = MOST // WIDEST
 # Rows of a tile that are folded and nothing else, one for each warp.
@@ -38,6 +39,7 @@ TILES: dict[str, tuple[Row, ...]] = {
         (128, 32, 128, 8, 2),
         (128, 32, 128, 8, 2),
         (128, 16, 128, 8, 2),
+        (64, 64, 64, 8, 2),
     ),
     "sm_80": (
         (64, 64, 128, 8, 2),
@@ -46,12 +48,14 @@ TILES: dict[str, tuple[Row, ...]] = {
         (64, 32, 128, 8, 2),
         (64, 32, 128, 8, 2),
         (64, 16, 128, 8, 2),
+        (64, 32, 64, 8, 2),
     ),
     "f32": (
         (64, 32, 64, 4, 2),
         (64, 16, 64, 4, 2),
         (64, 16, 64, 4, 2),
         (32, 32, 64, 4, 2),
+        (32, 16, 64, 4, 2),
         (32, 16, 64, 4, 2),
         (32, 16, 64, 4, 2),
     ),
@@ -163,12 +167,15 @@ def needs(kernel: Kernel) -> int:
     matrices, and has more than two inner products or works out more for each of their entries:
     more than one function, or what is read, or from indices of several axes. 5 where that are two
     matrices with more than three products or such entries, or those that are compared or summed up
-    for each row, or with many arrays read for each tile; and with more than two.
+    for each row, or with many arrays read for each tile; and with more than two. 6 where results
+    are made of many arrays of their own size.
     """
     kind = kind_of(kernel)
     if kind is None:
         return 0
     matrices, inner = kind
+    if _finishing(kernel) > MOST_FINISHING:
+        return 6
     if matrices < 2 and len(kernel.inner) < 2 and _tiled(kernel) <= MOST_TILED:
         works_more = inner > 0 and (_functions(kernel) > 1 or _compares(kernel))
         return int(matrices > 0 and (inner > 1 or works_more))
@@ -225,6 +232,16 @@ def _tiled(kernel: Kernel) -> int:
     rows, streamed = frozenset(kernel.rows.axes), frozenset(region.stream)
     arrays = (frozenset(array.axes) for array in kernel.arguments.arrays)
     return sum(1 for axes in arrays if axes & rows and axes & streamed)
+
+
+def _finishing(kernel: Kernel) -> int:
+    """How many arrays with rows and columns are read after the loop, all of them at once."""
+    region = kernel.region
+    assert isinstance(region, Region)
+    rows, columns = set(region.rows), {axis for dim in kernel.columns for axis in dim.axes}
+    ends = (outermost(o.term, lambda t: is_fold(t) or t.op == "load") for o in region.outputs)
+    found = {term for terms in ends for term in terms if not is_fold(term)}
+    return sum(1 for term in found if term.axes & rows and term.axes & columns)
 
 
 def _folds_rows(kernel: Kernel) -> bool:
