@@ -14,6 +14,7 @@ from ncdlang.analysis.opening import open_diagram
 from ncdlang.analysis.plan import Library, Plan, Region, make_plan
 from ncdlang.analysis.proof import agrees, ratio
 from ncdlang.analysis.steps import Rows
+from ncdlang.analysis.wording import Wording
 
 PROGRAMS = Path(__file__).parent / "data" / "kernels.ncd"
 TEXT = PROGRAMS.read_text(encoding="utf-8")
@@ -150,7 +151,34 @@ def test_the_record_of_softmax() -> None:
     sums = [fold for fold in region.folds if fold.kind == "sum"]
     assert [f.kind for f in region.folds] == ["max", "sum", "sum"]
     assert all(fold in region.growth for fold in sums)
-    assert {ratio(fold.args[0], frozenset(region.stream)) for fold in sums} == {"exp(m - m')"}
+    words = Wording(region.terms).factor
+    assert {ratio(fold.args[0], frozenset(region.stream), words) for fold in sums} == {
+        "exp(m - m')"
+    }
+
+
+def test_a_correction_has_the_numbers_and_names_of_the_program() -> None:
+    lines = (
+        "m[q] = max[x](S)",
+        "E[q x] = exp((size(k) + q) * (S - m[q]))^2",
+        "return O[q e] = E[q x] * V[x e] / sum[x](E[q x])",
+    )
+    told = explain(plan_of(ncdlang.loads(body(*lines)), "f"), "f", {}, DEVICES["h200"])
+    assert "by exp(2*(size(k) + q)*(m - m')) when m moves" in told
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_conditions_hide_at_most_points_streams(seed: int) -> None:
+    """A row is hidden as a whole at half of the places, by what is read at another one."""
+    text = f"""diagram f(Q: [q k], K: [x k], V: [x e], t: [q]) -> ([q e], [q]) {{
+  S[q x] = Q[q k] * K[x k] + where(sin(t[q] * {10**seed}) > 0.6, 0, -inf)
+  P = softmax[x](S)
+  O[q e] = P[q x] * V[x e]
+  return O, logsumexp[x](S)
+}}
+"""
+    plan = plan_of(ncdlang.loads(text), "f")
+    assert [len(region.outputs) for region in plan.regions] == [2]
 
 
 def test_spherical_attention_needs_no_correction() -> None:

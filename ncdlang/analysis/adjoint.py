@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ncdlang.analysis.centred import Scores, centred
@@ -19,7 +20,7 @@ from ncdlang.analysis.factored import exchanged, inward, spread
 from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.grouped import Grouped
 from ncdlang.analysis.plan import Output, Region
-from ncdlang.analysis.proof import POINTS, TOLERANCE, Point
+from ncdlang.analysis.proof import TOLERANCE, Point, holds
 from ncdlang.analysis.recurrences import STATISTIC, Recurrence, reversed_scan, state_before
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.terms import (
@@ -138,18 +139,14 @@ def is_steady(region: Region) -> bool:
     extrema = [fold for fold in region.folds if fold.kind != "sum"]
     if not extrema:
         return True
-    for output in region.outputs:
-        seen = False
-        for seed in range(POINTS):
-            values = [_moved(region, output.term, extrema, seed, shift) for shift in (0.0, 0.6)]
-            if not all(math.isfinite(value) for value in values):
-                continue
-            if abs(values[0] - values[1]) > TOLERANCE * 10 * (1 + abs(values[0])):
-                return False
-            seen = True
-        if not seen:
-            return False
-    return True
+
+    def is_steady_at(term: Term, seed: int) -> bool | None:
+        values = [_moved(region, term, extrema, seed, shift) for shift in (0.0, 0.6)]
+        if not all(math.isfinite(value) for value in values):
+            return None
+        return abs(values[0] - values[1]) <= TOLERANCE * 10 * (1 + abs(values[0]))
+
+    return all(holds(partial(is_steady_at, output.term)) for output in region.outputs)
 
 
 def _moved(region: Region, term: Term, extrema: list[Term], seed: int, shift: float) -> float:

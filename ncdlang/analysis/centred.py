@@ -13,7 +13,7 @@ import math
 import random
 
 from ncdlang.analysis.factored import spread
-from ncdlang.analysis.proof import POINTS, TOLERANCE, Point, length_for
+from ncdlang.analysis.proof import TOLERANCE, Point, holds, length_for
 from ncdlang.analysis.terms import (
     Array,
     Term,
@@ -177,14 +177,14 @@ def _vanishes(rows: Scores, body: Term) -> bool:
     terms = rows.terms
     total = terms.fold("sum", rows.streamed, body)
     size = terms.fold("sum", rows.streamed, terms.apply("abs", body))
-    seen, length = False, length_for(total)
-    for seed in range(POINTS):
+    length = length_for(total)
+
+    def tried(seed: int) -> bool | None:
         point, generator = Point(seed, length=length), random.Random(seed)
         at = {axis: generator.randrange(length) for axis in ordered(total)}
         found, most = point.value(total, at), point.value(size, at)
         if not (math.isfinite(found) and math.isfinite(most)):
-            continue
-        if abs(found) > TOLERANCE * most:
-            return False
-        seen = seen or most > TOLERANCE
-    return seen
+            return None
+        return False if abs(found) > TOLERANCE * most else most > TOLERANCE or None
+
+    return holds(tried)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from ncdlang.analysis.choices import choice_lines
@@ -219,7 +218,7 @@ def _corrections(region: Region, labels: Mapping[Term, str]) -> list[str]:
         extrema = [t for t in subterms(growth) if t.op == "fold" and frozenset(t.bound) == streamed]
         which = ", ".join(labels[fold] for fold in folds)
         maximum = labels.get(extrema[0], "m") if extrema else "m"
-        text = _factor(folds[0], streamed, maximum, f"{maximum}'")
+        text = _factor(region, folds[0], labels, (maximum, f"{maximum}'"))
         told = f"{which} by {text} when {maximum} moves from {maximum} to {maximum}'"
         absent = f"{names(region.stream)} does not occur in it"
         lines.append(_line("" if lines else "correction", f"{told}; {absent}"))
@@ -228,10 +227,10 @@ def _corrections(region: Region, labels: Mapping[Term, str]) -> list[str]:
     return lines
 
 
-def _factor(fold: Term, streamed: frozenset[Axis], old: str, new: str) -> str:
-    """By what a sum is multiplied when its maximum moves from `old` to `new`."""
-    text = ratio(fold.args[0], streamed)
-    return re.sub(r"\bm\b'?", lambda found: new if found[0].endswith("'") else old, text)
+def _factor(region: Region, fold: Term, labels: Mapping[Term, str], maxima: tuple[str, str]) -> str:
+    """By what a sum is multiplied when its maximum moves from the first to the second."""
+    words = Wording(region.terms, dict(labels))
+    return ratio(fold.args[0], frozenset(region.stream), words.factor, *maxima)
 
 
 def _proof(region: Region) -> str:
@@ -249,7 +248,6 @@ def _proof(region: Region) -> str:
 def _merge(region: Region, labels: Mapping[Term, str]) -> str:
     """How the states of two parts of the streamed axis become one."""
     parts: list[str] = []
-    streamed = frozenset(region.stream)
     for fold in region.folds:
         name = labels[fold]
         if fold.kind != "sum":
@@ -259,7 +257,7 @@ def _merge(region: Region, labels: Mapping[Term, str]) -> str:
             extrema = (t for t in subterms(growth) if t in labels and t.kind in ("max", "min"))
             maximum = next((labels[t] for t in extrema), "m")
             both = (
-                f"{name}{mark} * {_factor(fold, streamed, maximum + mark, maximum)}"
+                f"{name}{mark} * {_factor(region, fold, labels, (maximum + mark, maximum))}"
                 for mark in ("'", "''")
             )
             parts.append(f"{name} = {' + '.join(both)}")

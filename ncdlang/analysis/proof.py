@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Any
@@ -19,6 +20,8 @@ LENGTH = 3
 # Terms of more axes are looked at with two indices each.
 WIDE = 7
 POINTS = 6
+# Conditions may hide a result at many of them: up to so many are tried until one tells.
+MOST_POINTS = 60
 TOLERANCE = 1e-9
 
 _BINARY: dict[str, Callable[[Any, Any], Any]] = {
@@ -49,7 +52,7 @@ _UNARY: dict[str, Callable[[Any], Any]] = {
     "abs": abs,
     "sign": lambda a: (a > 0) - (a < 0),
     "exp": math.exp,
-    "log": math.log,
+    "log": lambda a: math.log(a) if a else -math.inf,
     "log1p": math.log1p,
     "expm1": math.expm1,
     "sqrt": math.sqrt,
@@ -149,27 +152,42 @@ def length_for(*terms: Term) -> int:
     return LENGTH if all(len(t.axes) <= WIDE for t in subterms(*terms)) else 2
 
 
+def holds(tried: Callable[[int], bool | None]) -> bool:
+    """Whether what is `tried` holds at random points, by their seeds.
+
+    A point may tell nothing, which is None; one at least has to.
+    """
+    seen = False
+    for seed in range(MOST_POINTS):
+        if seen and seed >= POINTS:
+            break
+        found = tried(seed)
+        if found is False:
+            return False
+        seen = seen or found is not None
+    return seen
+
+
 def agrees(left: Term, right: Term, lengths: Mapping[Axis, int] | None = None) -> bool:
     """Whether two terms have the same values at random points, and are finite at one at least."""
-    seen, length = False, length_for(left, right)
-    for seed in range(POINTS):
-        point = Point(seed, lengths, length)
-        generator = random.Random(seed)
-        axes = dict.fromkeys((*ordered(left), *ordered(right)))
+    length = length_for(left, right)
+    axes = dict.fromkeys((*ordered(left), *ordered(right)))
+
+    def tried(seed: int) -> bool | None:
+        point, generator = Point(seed, lengths, length), random.Random(seed)
         at = {axis: generator.randrange(length) for axis in axes}
         first, second = point.value(left, at), point.value(right, at)
         if not (math.isfinite(first) and math.isfinite(second)):
-            continue
-        if abs(first - second) > TOLERANCE * (1 + abs(first)):
-            return False
-        seen = True
-    return seen
+            return None
+        return abs(first - second) <= TOLERANCE * (1 + abs(first))
+
+    return holds(tried)
 
 
 def grows(body: Term, growth: Term, extrema: list[Term]) -> bool:
     """Whether body(m') / body(m) is growth(m') / growth(m) at random points."""
-    seen = False
-    for seed in range(POINTS):
+
+    def tried(seed: int) -> bool | None:
         generator = random.Random(seed)
         at = {a: generator.randrange(LENGTH) for a in ordered(body)}
         values: list[tuple[Any, Any]] = []
@@ -179,27 +197,34 @@ def grows(body: Term, growth: Term, extrema: list[Term]) -> bool:
             values.append((point.value(body, at), point.value(growth, at)))
         (old, before), (new, after) = values
         if not all(math.isfinite(v) for v in (old, before, new, after)):
-            continue
-        if abs(new * before - old * after) > TOLERANCE * (1 + abs(old * after)):
-            return False
-        seen = True
-    return seen
+            return None
+        return abs(new * before - old * after) <= TOLERANCE * (1 + abs(old * after))
+
+    return holds(tried)
 
 
-def ratio(body: Term, streamed: frozenset[Axis]) -> str:
-    """`body` at a new maximum over that at the old one, simplified by sympy: `exp(m - m')`."""
+def ratio(
+    body: Term,
+    streamed: frozenset[Axis],
+    words: Callable[[Term], str],
+    old: str = "m",
+    new: str = "m'",
+) -> str:
+    """`body` at a new maximum over that at the old one, simplified by sympy: `exp(m - m')`.
+
+    `words` writes what else is in it. Its order does not depend on names.
+    """
     import sympy  # pyright: ignore[reportMissingTypeStubs]
 
     algebra: Any = sympy
     known: dict[Term, Any] = {}
 
-    def symbol(term: Term, name: str) -> Any:
-        return known.setdefault(term, algebra.Symbol(name, real=True))
-
     def expression(term: Term, maximum: Any) -> Any:
         has = any(t.op == "fold" and frozenset(t.bound) == streamed for t in subterms(term))
+        if term.op == "number":
+            return algebra.nsimplify(term.data, rational=True)
         if not has:
-            return symbol(term, f"s{len(known)}")
+            return known.setdefault(term, algebra.Symbol(f"s{len(known)}", real=True))
         if term.op in ("fold", "select") and term.axes.isdisjoint(streamed):
             return maximum
         args = [expression(arg, maximum) for arg in term.args]
@@ -217,9 +242,11 @@ def ratio(body: Term, streamed: frozenset[Axis]) -> str:
         operation = operations.get(term.op)
         return operation(*args) if operation else algebra.Function(term.op)(*args)
 
-    new, old = algebra.Symbol("m'", real=True), algebra.Symbol("m", real=True)
-    quotient = algebra.simplify(expression(body, new) / expression(body, old))
-    return str(quotient)
+    after, before = algebra.Symbol("m'", real=True), algebra.Symbol("m", real=True)
+    quotient = algebra.simplify(expression(body, after) / expression(body, before))
+    written = {str(symbol): words(term) for term, symbol in known.items()}
+    written |= {"m": old, "m'": new}
+    return re.sub(r"\b(m|s\d+)\b'?", lambda found: written[found[0]], str(quotient))
 
 
 def _quotient(left: Any, right: Any) -> Any:

@@ -61,6 +61,10 @@ class Wording:
         """The text of a term; `opened` writes its own equation even if it has a name."""
         return self._text(term, opened)[0]
 
+    def factor(self, term: Term) -> str:
+        """The text of a term as a factor, in parentheses where that needs them."""
+        return self._inside(term, ATOM)
+
     def _text(self, term: Term, opened: bool = False) -> tuple[str, int]:
         if term in self.known and not opened:
             return self.known[term], ATOM
