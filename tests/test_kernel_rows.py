@@ -140,6 +140,43 @@ diagram f(X: [t m], W: [m n]) -> [t m] {
     assert [len(step.folds) for step in rows] == [1, 1]
 
 
+STREAMED = {
+    "attention": """diagram f(Q: [q k], K: [x k], V: [x e]) -> [q e] {
+  S[q x] = Q[q k] * K[x k]
+  P = softmax[x](where(x <= q, S, -inf))
+  O[q e] = P[q x] * V[x e]
+  return rms_norm[e](O)
+}
+""",
+    "heads": """diagram f[h, k](X: [t m]) -> [t h k] {
+  return rms_norm[k](linear[m -> h k](layer_norm[m](X)))
+}
+""",
+    "quotients": """diagram f(X: [t m], W: [m n], g: [n]) -> [t n] {
+  s[t] = norm[m](X) + 1
+  A[t n] = X[t m] * W[m n] / s[t]
+  return Y[t n] = g[n] * A[t n] * rsqrt(mean[n](2 * A[t n]^2) + 0.001)
+}
+""",
+}
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_rows_of_what_streams_are_made_once(name: str) -> None:
+    """No product of matrices is taken both with the scale of a norm and squared; rows are dense."""
+    text = "use std.nn.{rms_norm, layer_norm, linear}\n" + STREAMED[name]
+    diagram = ncdlang.loads(text).program.diagram("f")
+    assert diagram is not None
+    region, rows = make_plan(open_diagram(diagram)).steps
+    assert isinstance(region, Region)
+    assert isinstance(rows, Rows)
+    full = [array for array in arrays_of(region) if array.axes[-1:] == rows.barrier]
+    assert len(full) == 1
+    sizes = {"q": 5, "k": 3, "x": 9, "e": 4, "t": 5, "m": 7, "h": 2, "n": 6}
+    kernels = judged(text, "f", sizes, torch.float32, factor=4)
+    assert len(kernels) == 2
+
+
 def test_products_of_matrices_are_no_rows() -> None:
     """Their folds run over an axis that the result has as well, but over other entries."""
     text = """

@@ -311,7 +311,8 @@ class Planner:
             return term
         others = others_in(term, barrier, lambda piece: self._main(piece) is not None)
         return self.terms.map(
-            term, lambda now: self._read(now) if now in others or now in self.made else None
+            term,
+            lambda now: self._read(now, barrier) if now in others or now in self.made else None,
         )
 
     def _cut_folds(self, whole: Term, is_body: bool = False) -> Term:
@@ -341,22 +342,22 @@ class Planner:
 
         return self.terms.map(whole, image)
 
-    def _read(self, term: Term) -> Term:
+    def _read(self, term: Term, along: frozenset[Axis] = frozenset()) -> Term:
         if term not in self.made:
-            array = self._arrays.get(term) or self._array(term)
+            array = self._arrays.get(term) or self._array(term, along)
             self._root(array, term)
             self.made[term] = array
         array = self.made[term]
         return self.terms.load(array, tuple(map(self.terms.index, array.axes)))
 
-    def _array(self, term: Term) -> Array:
-        """The array of a piece, the same with every try."""
+    def _array(self, term: Term, along: frozenset[Axis] = frozenset()) -> Array:
+        """The array of a piece, the same with every try; rows lie `along` some axes of it."""
         name = self.terms.names.get(term) or f"part_{len(self._arrays) + 1}"
         kind = kind_of(term)
         if kind.name == "real" and self.piece is not None:
             kind = self.piece
         # Rows lie along memory.
-        barrier = barrier_of(term) or frozenset[Axis]()
+        barrier = barrier_of(term) or along
         axes = tuple(sorted(ordered(term), key=lambda axis: axis in barrier))
         array = Array(name, axes, kind, (), "made", term)
         self._arrays[term] = array

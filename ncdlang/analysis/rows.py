@@ -131,18 +131,43 @@ def others_in(term: Term, barrier: Axes, streams: Callable[[Term], bool]) -> set
     `streams` tells of the pieces round such folds which of them are kernels of their own.
     """
 
+    split: set[Term] = set()
+
     def is_free(now: Term) -> bool:
         return not any(t.op == "fold" and frozenset(t.bound) == barrier for t in subterms(now))
 
     def is_whole(now: Term) -> bool:
-        if not is_free(now) or not any(is_fold(t) for t in subterms(now)):
+        if now in split or not is_free(now) or not any(is_fold(t) for t in subterms(now)):
             return False
         return barrier_of(now) is not None or (not is_fold(now) and streams(now))
 
     def is_other(now: Term) -> bool:
         return is_whole(now) or (is_fold(now) and frozenset(now.bound) != barrier)
 
-    return set(outermost(term, is_other))
+    while True:
+        found = outermost(term, is_other)
+        crossing = _crossing(found)
+        if not crossing:
+            return set(found)
+        split |= crossing
+
+
+def _crossing(pieces: list[Term]) -> set[Term]:
+    """The pieces round folds that stand in another piece, too: those would be taken twice.
+
+    What is a part of all these pieces is made once, and no such piece.
+    """
+    holders: dict[Term, set[Term]] = {}
+    for piece in pieces:
+        for fold in outermost(piece, is_fold):
+            holders.setdefault(fold, set()).add(piece)
+    inside = {piece: set(subterms(piece)) for piece in pieces}
+    return {
+        piece
+        for found in holders.values()
+        for piece in found
+        if not all(piece in inside[other] for other in found)
+    }
 
 
 def rows_of(terms: Terms, array: Array, term: Term, barrier: Axes, refusal: Refusal | None) -> Rows:
