@@ -319,6 +319,12 @@ def test_names_do_not_change_the_key_of_the_table() -> None:
     renamed = re.sub(r"\b([qxhkeQKVSPO]|causal)\b", r"\1_z", text)
     assert key(text) == key(renamed)
     assert key(text) != key(text.replace("x <= q", "x < q"))
+    mean = """diagram f(X: [t h e]) -> [t h e] {
+  return Y[t h e] = X[t h e] / (size(h) + mean[h e](X[t h e]^2))
+}
+"""
+    assert key(mean) == key(re.sub(r"\bh\b", "a", mean)) == key(re.sub(r"\bh\b", "z", mean))
+    assert key(mean) != key(mean.replace("size(h)", "size(e)"))
 
 
 # ---- modules as PyTorch treats them --------------------------------------------------------------

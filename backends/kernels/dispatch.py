@@ -13,6 +13,7 @@ from typing import Any
 from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.steps import Step, terms_of
 from ncdlang.analysis.terms import Term, subterms
+from ncdlang.semantics.size import Atom, Size, Symbol
 from ncdlang.targets import Request, TargetError
 
 from ..pytorch.names import quoted
@@ -66,15 +67,28 @@ def _data(term: Term, number: Any) -> str:
         case "number":
             return repr(term.data)
         case "index":
-            return f"axis {number(term.data)}"
+            return f"axis {number(term.data)} {_size(term.data.size, number)}"
         case "size":
-            return str([[number(atom) for atom, _ in m] + [c] for m, c in term.data.terms])
+            return _size(term.data, number)
         case "load":
             return f"array {number(term.data)} {term.data.kind.name}"
         case "fold":
             return f"{term.kind} {[number(axis) for axis in term.bound]}"
         case _:
             return ""
+
+
+def _size(size: Size, number: Any) -> str:
+    """A size up to the names of its symbols, which are numbered in the order of their making."""
+    for symbol in sorted(size.symbols(), key=lambda symbol: symbol.uid):
+        number(symbol)
+
+    def text(atom: Atom) -> str:
+        if isinstance(atom, Symbol):
+            return str(number(atom))
+        return f"({_size(atom.numerator, number)} // {_size(atom.denominator, number)})"
+
+    return str(sorted((sorted((text(a), power) for a, power in m), c) for m, c in size.terms))
 
 
 def default_text(runner: Runner, derived: bool | None, tune: bool) -> str:

@@ -76,7 +76,9 @@ class Wording:
                 text = str(int(value)) if whole and not isinstance(value, bool) else str(value)
                 return text, ATOM if not text.startswith("-") else 3
             case "size":
-                return str(term.data), ATOM if len(term.data.terms) == 1 else 1
+                text = str(term.data)
+                single = ATOM if "*" not in text and "//" not in text else 2
+                return text, single if len(term.data.terms) == 1 else 1
             case "index":
                 return term.data.name, ATOM
             case "load":
