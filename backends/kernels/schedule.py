@@ -165,7 +165,7 @@ def needs(kernel: Kernel) -> int:
     | 4 | matrices, and much else for each entry, or more than two inner products |
     | 3 | several matrices, inner axes of several kinds, or many arrays read for each tile |
     | 2 | the same with one matrix, where whole numbers are compared |
-    | 1 | one matrix with several inner products, functions of one, or whole numbers compared |
+    | 1 | one matrix with inner products |
     | 0 | all others |
     """
     kind = kind_of(kernel)
@@ -173,12 +173,11 @@ def needs(kernel: Kernel) -> int:
         return 0
     if _finishing(kernel) > MOST_FINISHING:
         return 6
-    matrices, inner = kind
-    tiled, functions = _tiled(kernel), _functions(kernel)
-    compares = inner > 0 and _compares(kernel)
+    (matrices, inner), tiled = kind, _tiled(kernel)
     if matrices < 2 and len(kernel.inner) < 2 and tiled <= MOST_TILED:
-        return int(matrices > 0 and (inner > 1 or (inner > 0 and functions > 1) or compares))
-    has_more = inner > 0 and (tiled > 0 or len(kernel.stream.axes) > 1 or functions > 1)
+        return int(matrices > 0 and inner > 0)
+    compares = inner > 0 and _compares(kernel)
+    has_more = inner > 0 and (tiled > 0 or len(kernel.stream.axes) > 1 or _functions(kernel) > 1)
     is_tight = has_more or compares or inner > 3 or tiled > MOST_TILED
     if matrices > 2 or (matrices == 2 and (is_tight or (inner > 0 and _sums_rows(kernel)))):
         return 5
