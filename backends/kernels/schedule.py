@@ -158,37 +158,32 @@ def kind_of(kernel: Kernel) -> tuple[int, int] | None:
 
 
 def needs(kernel: Kernel) -> int:
-    """How many more registers a kernel needs than others, so that its tiles have to be smaller.
+    """How many more registers a kernel needs than others: which row of `TILES` it takes.
 
-    1 where it keeps a matrix and has several inner products, or takes several functions of one, or
-    compares whole numbers.
-    3 where they are over several axes, where it keeps several matrices, or reads many arrays for
-    each tile; 2 where it then keeps one matrix, and whole numbers are compared. 4 where it keeps
-    matrices, and has more than two inner products or works out more for each of their entries:
-    more than one function, or what is read, or from indices of several axes. 5 where that are two
-    matrices with more than three products or such entries, or those that are compared or summed up
-    for each row, or with many arrays read for each tile; and with more than two. 6 where results
-    are made of many arrays of their own size.
+    | 6 | results are made of many arrays of their own size, all of them at once |
+    | 5 | many matrices; or two with much else for each row or entry of a tile |
+    | 4 | matrices, and much else for each entry, or more than two inner products |
+    | 3 | several matrices, inner axes of several kinds, or many arrays read for each tile |
+    | 2 | the same with one matrix, where whole numbers are compared |
+    | 1 | one matrix with inner products |
+    | 0 | all others |
     """
     kind = kind_of(kernel)
     if kind is None:
         return 0
-    matrices, inner = kind
     if _finishing(kernel) > MOST_FINISHING:
         return 6
-    if matrices < 2 and len(kernel.inner) < 2 and _tiled(kernel) <= MOST_TILED:
-        works_more = inner > 0 and (_functions(kernel) > 1 or _compares(kernel))
-        return int(matrices > 0 and (inner > 1 or works_more))
-    has_more = inner > 0 and bool(
-        _tiled(kernel) or len(kernel.stream.axes) > 1 or _functions(kernel) > 1
-    )
-    is_tight = inner > 3 or has_more or _tiled(kernel) > MOST_TILED
-    is_tight = is_tight or (inner > 0 and (_compares(kernel) or _sums_rows(kernel)))
-    if matrices > 2 or (matrices == 2 and is_tight):
+    (matrices, inner), tiled = kind, _tiled(kernel)
+    if matrices < 2 and len(kernel.inner) < 2 and tiled <= MOST_TILED:
+        return int(matrices > 0 and inner > 0)
+    compares = inner > 0 and _compares(kernel)
+    has_more = inner > 0 and (tiled > 0 or len(kernel.stream.axes) > 1 or _functions(kernel) > 1)
+    is_tight = has_more or compares or inner > 3 or tiled > MOST_TILED
+    if matrices > 2 or (matrices == 2 and (is_tight or (inner > 0 and _sums_rows(kernel)))):
         return 5
-    if matrices and (has_more or inner > 2):
+    if matrices > 0 and (has_more or inner > 2):
         return 4
-    return 2 if matrices == 1 and inner > 0 and _compares(kernel) else 3
+    return 2 if matrices == 1 and compares else 3
 
 
 def _compares(kernel: Kernel) -> bool:
