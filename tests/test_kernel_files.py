@@ -327,6 +327,24 @@ def test_names_do_not_change_the_key_of_the_table() -> None:
     assert key(mean) != key(mean.replace("size(h)", "size(e)"))
 
 
+def test_names_do_not_change_kernels() -> None:
+    """Nor their order in an alphabet, beyond the names themselves."""
+    start = TEXT.index("diagram causal(")
+    text = TEXT[start : TEXT.index("\n}\n", start) + 3]
+    names = ["q", "x", "h", "k", "e", "Q", "K", "V", "S", "P", "O", "causal"]
+
+    def kernels(alphabet: str) -> str:
+        new = {name: f"n{letter}w" for name, letter in zip(names, alphabet, strict=False)}
+        renamed = re.sub(rf"\b({'|'.join(names)})\b", lambda found: new[found[1]], text)
+        source = ncdlang.loads(renamed).source(new["causal"], backend="triton")
+        source = re.sub("ncd_[0-9a-f]{10}", "", source[source.index("@triton.jit\ndef kernel") :])
+        for place, name in enumerate(new.values()):
+            source = re.sub(name, f"<{place}>", source, flags=re.IGNORECASE)
+        return source
+
+    assert kernels("abcdefghijklm") == kernels("zyxwvutsrqpon")
+
+
 # ---- modules as PyTorch treats them --------------------------------------------------------------
 
 

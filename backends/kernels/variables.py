@@ -38,8 +38,8 @@ class Sizes:
         return self.names[symbol]
 
     def text(self, size: Size) -> str:
-        """A size as an expression."""
-        return size_code(size, lambda symbol: Code(self.name(symbol))).text
+        """A size as an expression, which does not depend on names."""
+        return size_code(size, lambda symbol: Code(self.name(symbol)), as_made=True).text
 
     def listed(self, first: Iterable[Size], rest: Iterable[Size]) -> list[str]:
         """The variables that sizes are made of: the first ones as they stand, then in order."""

@@ -12,10 +12,14 @@ from ncdlang.semantics.types import Axis, Wire
 from .code import ATOM, POWER, PRODUCT, SUM, UNARY, Code, infix
 
 
-def size_code(size: Size, name: Callable[[Symbol], Code]) -> Code:
-    """The size as an expression, with `name` giving the expression of an unknown."""
+def size_code(size: Size, name: Callable[[Symbol], Code], as_made: bool = False) -> Code:
+    """The size as an expression, with `name` giving the expression of an unknown.
+
+    Unknowns are in the order of their names, or in that in which they were made.
+    """
     result: Code | None = None
-    for monomial, coefficient in sorted(size.terms, key=lambda term: (not term[0], term[1] < 0)):
+    terms = size.as_made if as_made else size.terms
+    for monomial, coefficient in sorted(terms, key=lambda term: (not term[0], term[1] < 0)):
         term = _term(monomial, abs(coefficient), name)
         if result is None:
             result = Code(f"-{term.at(UNARY)}", UNARY) if coefficient < 0 else term

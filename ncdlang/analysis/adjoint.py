@@ -140,10 +140,10 @@ def is_steady(region: Region) -> bool:
     if not extrema:
         return True
 
-    def is_steady_at(term: Term, seed: int) -> bool | None:
+    def is_steady_at(term: Term, seed: int) -> bool | float:
         values = [_moved(region, term, extrema, seed, shift) for shift in (0.0, 0.6)]
         if not all(math.isfinite(value) for value in values):
-            return None
+            return math.nan
         return abs(values[0] - values[1]) <= TOLERANCE * 10 * (1 + abs(values[0]))
 
     return all(holds(partial(is_steady_at, output.term)) for output in region.outputs)

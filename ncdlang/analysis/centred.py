@@ -179,12 +179,12 @@ def _vanishes(rows: Scores, body: Term) -> bool:
     size = terms.fold("sum", rows.streamed, terms.apply("abs", body))
     length = length_for(total)
 
-    def tried(seed: int) -> bool | None:
+    def tried(seed: int) -> bool | float:
         point, generator = Point(seed, length=length), random.Random(seed)
         at = {axis: generator.randrange(length) for axis in ordered(total)}
         found, most = point.value(total, at), point.value(size, at)
         if not (math.isfinite(found) and math.isfinite(most)):
-            return None
-        return False if abs(found) > TOLERANCE * most else most > TOLERANCE or None
+            return math.nan
+        return False if abs(found) > TOLERANCE * most else most > TOLERANCE or math.nan
 
     return holds(tried)

@@ -58,10 +58,10 @@ def _choice(plan: Plan, choice: Choice, sizes: Mapping[Symbol, int]) -> list[str
 
 def _polynomial(size: Size, tiles: Iterable[Axis]) -> str:
     """A number of operations in the names of the axes."""
-    text = size.render(lambda symbol: symbol.name)
+    text = size.render(lambda symbol: symbol.name, as_made=True)
     for axis in tiles:
         if "//" in str(axis.size):
-            count = axis.size.render(lambda symbol: symbol.name)
+            count = axis.size.render(lambda symbol: symbol.name, as_made=True)
             text = text.replace(f"({count})", axis.name)
     return text
 

@@ -20,7 +20,7 @@ LENGTH = 3
 # Terms of more axes are looked at with two indices each.
 WIDE = 7
 POINTS = 6
-# Conditions may hide a result at many of them: up to so many are tried until one tells.
+# Conditions may hide a result at many of them, which is infinite there: others are tried instead.
 MOST_POINTS = 60
 TOLERANCE = 1e-9
 
@@ -152,19 +152,20 @@ def length_for(*terms: Term) -> int:
     return LENGTH if all(len(t.axes) <= WIDE for t in subterms(*terms)) else 2
 
 
-def holds(tried: Callable[[int], bool | None]) -> bool:
+def holds(tried: Callable[[int], bool | float]) -> bool:
     """Whether what is `tried` holds at random points, by their seeds.
 
-    A point may tell nothing, which is None; one at least has to.
+    A point may tell nothing, which is NaN; one at least has to. Infinity asks for another point.
     """
-    seen = False
+    seen, count = False, 0
     for seed in range(MOST_POINTS):
-        if seen and seed >= POINTS:
-            break
         found = tried(seed)
         if found is False:
             return False
-        seen = seen or found is not None
+        seen = seen or found is True
+        count += found != math.inf
+        if count == POINTS:
+            break
     return seen
 
 
@@ -173,12 +174,12 @@ def agrees(left: Term, right: Term, lengths: Mapping[Axis, int] | None = None) -
     length = length_for(left, right)
     axes = dict.fromkeys((*ordered(left), *ordered(right)))
 
-    def tried(seed: int) -> bool | None:
+    def tried(seed: int) -> bool | float:
         point, generator = Point(seed, lengths, length), random.Random(seed)
         at = {axis: generator.randrange(length) for axis in axes}
         first, second = point.value(left, at), point.value(right, at)
         if not (math.isfinite(first) and math.isfinite(second)):
-            return None
+            return math.inf if math.isinf(first) and first == second else math.nan
         return abs(first - second) <= TOLERANCE * (1 + abs(first))
 
     return holds(tried)
@@ -187,7 +188,7 @@ def agrees(left: Term, right: Term, lengths: Mapping[Axis, int] | None = None) -
 def grows(body: Term, growth: Term, extrema: list[Term]) -> bool:
     """Whether body(m') / body(m) is growth(m') / growth(m) at random points."""
 
-    def tried(seed: int) -> bool | None:
+    def tried(seed: int) -> bool | float:
         generator = random.Random(seed)
         at = {a: generator.randrange(LENGTH) for a in ordered(body)}
         values: list[tuple[Any, Any]] = []
@@ -197,7 +198,7 @@ def grows(body: Term, growth: Term, extrema: list[Term]) -> bool:
             values.append((point.value(body, at), point.value(growth, at)))
         (old, before), (new, after) = values
         if not all(math.isfinite(v) for v in (old, before, new, after)):
-            return None
+            return math.nan
         return abs(new * before - old * after) <= TOLERANCE * (1 + abs(old * after))
 
     return holds(tried)

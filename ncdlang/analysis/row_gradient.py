@@ -78,7 +78,7 @@ def _is_steady(step: Rows, term: Term) -> bool:
         return True
     length = length_for(term)
 
-    def tried(seed: int) -> bool | None:
+    def tried(seed: int) -> bool | float:
         generator = random.Random(seed)
         at = {axis: generator.randrange(length) for axis in ordered(term)}
         values: list[float] = []
@@ -87,7 +87,7 @@ def _is_steady(step: Rows, term: Term) -> bool:
             point.fixed = dict.fromkeys(extrema, 0.3 + shift)
             values.append(float(point.value(term, at)))
         if not all(map(math.isfinite, values)):
-            return None
+            return math.nan
         return abs(values[0] - values[1]) <= TOLERANCE * 10 * (1 + abs(values[0]))
 
     return holds(tried)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ncdlang.analysis.terms import Term, Terms, is_number
+from ncdlang.semantics.size import Size
 from ncdlang.semantics.types import Axis
 
 _SIGNS = {
@@ -76,7 +77,8 @@ class Wording:
                 text = str(int(value)) if whole and not isinstance(value, bool) else str(value)
                 return text, ATOM if not text.startswith("-") else 3
             case "size":
-                text = str(term.data)
+                size: Size = term.data
+                text = size.render(lambda symbol: f"size({symbol.name})", as_made=True)
                 single = ATOM if "*" not in text and "//" not in text else 2
                 return text, single if len(term.data.terms) == 1 else 1
             case "index":

@@ -209,13 +209,30 @@ class Size:
             total += c
         return total
 
-    def render(self, name: Callable[[Symbol], str]) -> str:
-        """The polynomial as text, with `name` deciding how an unknown is written."""
+    @property
+    def as_made(self) -> list[tuple[Monomial, int]]:
+        """The terms, with unknowns in the order in which they were made: names don't matter."""
+
+        def place(atom: Atom) -> list[int]:
+            return sorted(symbol.uid for symbol in Size.of(atom).symbols())
+
+        def places(term: tuple[Monomial, int]) -> tuple[int, list[list[int]]]:
+            monomial, _ = term
+            return -sum(power for _, power in monomial), [place(atom) for atom, _ in monomial]
+
+        terms = [(tuple(sorted(m, key=lambda item: place(item[0]))), c) for m, c in self.terms]
+        return sorted(terms, key=places)
+
+    def render(self, name: Callable[[Symbol], str], as_made: bool = False) -> str:
+        """The polynomial as text, with `name` deciding how an unknown is written.
+
+        Unknowns are in the order of their names, or in that in which they were made.
+        """
         if not self.terms:
             return "0"
-        text = ""
+        text, terms = "", self.as_made if as_made else self.terms
         # Positive terms lead and the number is last: `size(x) - size(j) + 1`.
-        for monomial, c in sorted(self.terms, key=lambda term: (not term[0], term[1] < 0)):
+        for monomial, c in sorted(terms, key=lambda term: (not term[0], term[1] < 0)):
             factors = [_render_atom(atom, name) for atom, power in monomial for _ in range(power)]
             if len(factors) > 1 or (factors and (abs(c) != 1 or (c < 0 and not text))):
                 factors = [f"({f})" if " // " in f else f for f in factors]
