@@ -334,7 +334,7 @@ def test_names_do_not_change_kernels() -> None:
     names = ["q", "x", "h", "k", "e", "Q", "K", "V", "S", "P", "O", "causal"]
 
     def kernels(alphabet: str) -> str:
-        new = {name: f"n{letter}w" for name, letter in zip(names, alphabet, strict=False)}
+        new = {name: f"q{letter}jx" for name, letter in zip(names, alphabet, strict=False)}
         renamed = re.sub(rf"\b({'|'.join(names)})\b", lambda found: new[found[1]], text)
         source = ncdlang.loads(renamed).source(new["causal"], backend="triton")
         source = re.sub("ncd_[0-9a-f]{10}", "", source[source.index("@triton.jit\ndef kernel") :])
