@@ -220,6 +220,9 @@ ours = torch.autograd.grad(made.square().sum(), (q, k, v))
 theirs = torch.autograd.grad(wanted.square().sum(), (q, k, v))
 for a, b in zip(ours, theirs):
     torch.testing.assert_close(a, b, atol=5e-6, rtol=5e-6)
+# Triton's interpreter is wrong in bf16, which nothing corrects here.
+short = [t.detach().bfloat16() for t in (q, k, v)]
+torch.testing.assert_close(fused(*short).float(), wanted, atol=0.05, rtol=0.05)
 print(emitted.INTERPRETED)
 """
 

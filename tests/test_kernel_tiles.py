@@ -64,6 +64,14 @@ diagram norms[w](X: [t m], Y: [t m], Z: [t m]) -> [t w] {
   return U(o(A))
 }
 """
+# Queries that share keys, with scores that take a function.
+SHARED_KEYS = """
+diagram capped(Q: [q g r k], K: [x g k], V: [x g e]) -> [q g r e] {
+  S[g r q x] = 30 * tanh(Q[q g r k] * K[x g k] / 30)
+  P = softmax[x](where(x <= q, S, -inf))
+  return O[q g r e] = P[g r q x] * V[x g e]
+}
+"""
 
 Sizes = dict[Symbol, int]
 
@@ -160,3 +168,10 @@ def test_results_of_many_arrays_have_smaller_tiles() -> None:
     for target in ("sm_80", "sm_90"):
         rows, _, columns, warps, _ = rows_of(backward, target, LENGTHS[0])[0]
         assert rows * columns * 7 <= MOST // 2 * warps * 32
+
+
+def test_indices_of_several_streamed_axes_take_registers() -> None:
+    found = {
+        label(k.region): (kind_of(k), needs(k)) for k in kernels(SHARED_KEYS, "capped", 128)[0]
+    }
+    assert found["dV, dK"] == ((2, 2), 7)

@@ -17,7 +17,11 @@ def _fits(*arrays: Tensor) -> bool:
     device = arrays[0].device
     if any(t.device != device for t in arrays):
         return False
-    return device.type == "cuda" or (device.type == "cpu" and INTERPRETED)
+    if device.type != "cpu":
+        return device.type == "cuda"
+    # Triton's interpreter takes the bits of bfloat16 for its values, unless it was corrected.
+    is_right = torch.bfloat16 not in floats or getattr(triton, "BFLOAT16_IS_RIGHT", False)
+    return INTERPRETED and is_right
 '''
 
 SOURCES["_namespace"] = '''

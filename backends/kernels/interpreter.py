@@ -44,9 +44,12 @@ def install() -> None:
     if _installed:
         return
     _installed.append(True)
+    import triton
     import triton.language as tl
     from triton.runtime import interpreter
 
+    # Emitted files take kernels of bfloat16 on the CPU only then.
+    setattr(triton, "BFLOAT16_IS_RIGHT", True)  # noqa: B010
     builder: Any = interpreter.InterpreterBuilder
     handle: Any = interpreter.TensorHandle
     dot, binary, unary = builder.create_dot, builder.binary_op, builder.unary_op

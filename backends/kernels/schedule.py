@@ -9,7 +9,7 @@ from ncdlang.analysis.accumulated import MOST, WIDEST
 from ncdlang.analysis.plan import Region
 from ncdlang.analysis.roles import inner_folds
 from ncdlang.analysis.steps import Rows
-from ncdlang.analysis.terms import is_fold, outermost, subterms
+from ncdlang.analysis.terms import Term, is_fold, outermost, subterms
 from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis
 
@@ -20,7 +20,7 @@ from .tiles import Dim
 
 SMALLEST = 16
 MOST_TILED = 2
-MOST_FINISHING = 2
+MOST_FINISHING = 3
 # Matrices of accumulators in a kernel: those that outputs share a kernel for are no more.
 MOST_KEPT = MOST // WIDEST
 # Rows of a tile that are folded and nothing else, one for each warp.
@@ -40,6 +40,7 @@ TILES: dict[str, tuple[Row, ...]] = {
         (128, 32, 128, 8, 2),
         (128, 16, 128, 8, 2),
         (64, 64, 64, 8, 2),
+        (64, 16, 128, 8, 2),
     ),
     "sm_80": (
         (64, 64, 128, 8, 2),
@@ -49,12 +50,14 @@ TILES: dict[str, tuple[Row, ...]] = {
         (64, 32, 128, 8, 2),
         (64, 16, 128, 8, 2),
         (64, 32, 64, 8, 2),
+        (32, 32, 128, 8, 2),
     ),
     "f32": (
         (64, 32, 64, 4, 2),
         (64, 16, 64, 4, 2),
         (64, 16, 64, 4, 2),
         (32, 32, 64, 4, 2),
+        (32, 16, 64, 4, 2),
         (32, 16, 64, 4, 2),
         (32, 16, 64, 4, 2),
         (32, 16, 64, 4, 2),
@@ -160,6 +163,7 @@ def kind_of(kernel: Kernel) -> tuple[int, int] | None:
 def needs(kernel: Kernel) -> int:
     """How many more registers a kernel needs than others: which row of `TILES` it takes.
 
+    | 7 | two matrices or more, indices of several streamed axes, and functions or comparisons |
     | 6 | results are made of many arrays of their own size, all of them at once |
     | 5 | many matrices; or two with much else for each row or entry of a tile |
     | 4 | matrices, and much else for each entry, or more than two inner products |
@@ -177,8 +181,11 @@ def needs(kernel: Kernel) -> int:
     if matrices < 2 and len(kernel.inner) < 2 and tiled <= MOST_TILED:
         return int(matrices > 0 and inner > 0)
     compares = inner > 0 and _compares(kernel)
-    has_more = inner > 0 and (tiled > 0 or len(kernel.stream.axes) > 1 or _functions(kernel) > 1)
+    works_more, is_split = _functions(kernel) > 1, len(kernel.stream.axes) > 1
+    has_more = inner > 0 and (tiled > 0 or is_split or works_more)
     is_tight = has_more or compares or inner > 3 or tiled > MOST_TILED
+    if matrices > 1 and inner > 0 and is_split and (works_more or compares):
+        return 7
     if matrices > 2 or (matrices == 2 and (is_tight or (inner > 0 and _sums_rows(kernel)))):
         return 5
     if matrices > 0 and (has_more or inner > 2):
@@ -230,12 +237,18 @@ def _tiled(kernel: Kernel) -> int:
 
 
 def _finishing(kernel: Kernel) -> int:
-    """How many arrays with rows and columns are read after the loop, all of them at once."""
+    """How many arrays with rows and columns are there after the loop, all of them at once.
+
+    Those are what is read then, and results that are worked out of it.
+    """
     region = kernel.region
     assert isinstance(region, Region)
     rows, columns = set(region.rows), {axis for dim in kernel.columns for axis in dim.axes}
-    ends = (outermost(o.term, lambda t: is_fold(t) or t.op == "load") for o in region.outputs)
-    found = {term for terms in ends for term in terms if not is_fold(term)}
+    read: set[Term] = set()
+    for output in region.outputs:
+        read.update(outermost(output.term, lambda t: is_fold(t) or t.op == "load"))
+    found = [term for term in read if not is_fold(term)]
+    found += [output.term for output in region.outputs if not is_fold(output.term)] if found else []
     return sum(1 for term in found if term.axes & rows and term.axes & columns)
 
 
