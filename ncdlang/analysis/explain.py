@@ -360,6 +360,9 @@ def _recurrence(step: Recurrence, words: Wording) -> list[str]:
 
 def _library(step: Library, words: Wording) -> list[str]:
     lines = [f"Library {words.typed(step.array)} = {words.of(step.term, True)}"]
+    for position, term in enumerate(words.inside(step.term)):
+        text = f"{_typed(words.of(term), ordered(term))} = {words.of(term, True)}"
+        lines.append(_line("" if position else "where", text))
     return lines + _refused(words, step.refusal)
 
 

@@ -73,6 +73,17 @@ class Wording:
         """The same with names of further terms."""
         return Wording(self.terms, {**self.further, **further}, self.naming)
 
+    def inside(self, whole: Term) -> list[Term]:
+        """The named terms that the equations of a term are written with, but for arrays."""
+        seen: dict[Term, None] = {}
+        waiting = [*reversed(whole.args)]
+        while waiting:
+            term = waiting.pop()
+            if term not in seen:
+                seen[term] = None
+                waiting += reversed(term.args)
+        return [term for term in seen if term.op != "load" and self._known(term) is not None]
+
     def _known(self, term: Term) -> str | None:
         if term in self.further:
             return self.further[term]
