@@ -33,7 +33,10 @@ class Naming:
 
     def wire(self, term: Term) -> str:
         """The name of a term that has one, as it stands in equations."""
-        return self._given(self.terms.wires[term], self.terms.names[term])
+        name = self.terms.names[term]
+        if term.op == "load" and str(term.data) == name:
+            return self.array(term.data)
+        return self._given(self.terms.wires[term], name)
 
     def state(self, fold: Term, wanted: str, avoided: Collection[str]) -> str:
         """The name of an accumulator: of its wire if that is `wanted`; none of the `avoided`."""
@@ -77,10 +80,10 @@ class Naming:
         made = array.made
         if made is None:
             return array
-        if self.terms.names.get(made) == array.name:
-            return self.terms.wires[made]
         if made.op == "load" and str(made.data) == str(array) and made.data is not array:
             plain = all(arg.op == "index" for arg in made.args)
             if plain and made.data.axes == array.axes:
                 return self._held(made.data)
+        if self.terms.names.get(made) == array.name:
+            return self.terms.wires[made]
         return array
