@@ -93,6 +93,28 @@ def test_built_kernels_are_python(ncdc: Run) -> None:
     assert "tl.dot(tl.trans(tl.dot" not in out
 
 
+@pytest.mark.parametrize(
+    ("name", "sizes", "told"),
+    [
+        ("causal", "", "k and e are at most 256; --size k=4096,e=4096 writes them for longer ones"),
+        ("causal", "e=64", "k is at most 256; --size k=4096 writes them for longer ones"),
+        ("causal", "e=300,k=512", ""),
+        # With a long axis in it no kernel is made.
+        ("two_layers", "", "m is at most 256"),
+        ("softmax_rows", "", ""),
+    ],
+)
+def test_sizes_that_kernels_hold_whole_are_told(
+    ncdc: Run, tmp_path: Path, name: str, sizes: str, told: str
+) -> None:
+    made = tmp_path / "made.py"
+    given = ["--size", sizes] if sizes else []
+    code, _, err = ncdc("build", PROGRAMS, name, "--backend", "triton", "-o", str(made), *given)
+    assert code == 0
+    assert err == (f"ncdc: kernels run where {told}\n" if told else "")
+    assert ("> 256:" in made.read_text()) == bool(told)
+
+
 def test_building_what_does_not_stream(ncdc: Run, tmp_path: Path) -> None:
     path = tmp_path / "plain.ncd"
     path.write_text("diagram f(A: [t]) -> [t] { return B[t] = A[t] * 2 }\n")

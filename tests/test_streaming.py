@@ -233,3 +233,54 @@ def test_few_rows_are_split(rows: int, parts: int) -> None:
     found = re.search(r"split +x in (\d+) parts", shown)
     # 16 programs, one for each head, and 132 processors.
     assert (int(found[1]) if found else 0) == parts
+
+
+NESTED = """
+use std.nn.{linear, rms_norm}
+diagram f[v](X: [x m], T: N(v)[x]) -> [x] {
+  learn W: linear[m -> v]
+  L = W(rms_norm[m](rms_norm[m](X)))
+  return l[x] = logsumexp[v](L) - L[x, T[x]]
+}
+diagram g[v](X: [x m]) -> [x v] {
+  learn W: linear[m -> v]
+  return W(rms_norm[m](rms_norm[m](X)))
+}
+diagram h[e](X: [n m]) -> [n t] {
+  learn router: linear[m -> e]
+  learn bias: [e]
+  G = sigmoid(router(X))
+  Z[n e] = G[n e] + bias[e]
+  V, I[n t] = top_k[e, 2](Z)
+  return V
+}
+"""
+
+
+def _defined(name: str, axes: str = "x m v") -> dict[str, list[str]]:
+    """What an explanation of nested norms says of each name; `axes` are called otherwise."""
+    text = NESTED
+    for old, new in zip("xmv", axes.split(), strict=True):
+        text = re.sub(rf"\b{old}\b", new, text)
+    told = explain(plan_of(ncdlang.loads(text), name), name, {}, DEVICES["h200"])
+    found: dict[str, list[str]] = {}
+    for line in re.findall(r"^(?:Library|  \w*) +(\w+\[[^]]*\] = .*)$", told, re.MULTILINE):
+        head, _, meaning = line.partition(" = ")
+        found.setdefault(head.partition("[")[0], []).append(meaning)
+    return found
+
+
+@pytest.mark.parametrize("axes", ["x m v", "a z b", "z b a"])
+def test_different_terms_have_different_names(axes: str) -> None:
+    for name in ("f", "g"):
+        found = _defined(name, axes)
+        assert {"r", "r2"} < found.keys()
+        assert all(len(set(meanings)) == 1 for meanings in found.values())
+        # The inner norm comes first, and nothing is defined by itself.
+        assert re.search(r"\br\b", found["r2"][0])
+        assert not any(re.search(rf"\b{own}\b", text[0]) for own, text in found.items())
+
+
+def test_what_a_library_call_is_written_with_is_shown() -> None:
+    assert _defined("h")["Z"] == ["G + bias[e]"]
+    assert _defined("h")["G"] == ["sigmoid(sum[m](router.weight[e m] * X[n m]))"]

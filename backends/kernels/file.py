@@ -42,12 +42,17 @@ _PLACEHOLDER = "\N{REPLACEMENT CHARACTER}"
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """The text, its class and its function that run kernels, and which kernels make what."""
+    """The text, its class and its function that run kernels, and which kernels make what.
+
+    `held` are the unknown sizes that tiles hold whole: where one is above `RESIDENT`, the function
+    runs no kernel.
+    """
 
     text: str
     class_name: str
     function: str
     labels: Mapping[str, list[str]]
+    held: tuple[Size, ...]
 
 
 def write_file(request: Request, runner: Runner, suffix: str = "") -> File:
@@ -95,7 +100,7 @@ class _Writer:
         body = self._body(name, helper)
         digest = hashlib.sha256(body.encode()).hexdigest()[:10]
         text = body.replace(_PLACEHOLDER, f"ncd_{digest}{self.suffix}")
-        return File(text, name, helper, self._labels())
+        return File(text, name, helper, self._labels(), self._held())
 
     def _operation(self, step: Step) -> None:
         launcher = self.runner.program.launchers.get(step)
@@ -115,6 +120,16 @@ class _Writer:
             self.sizes,
             taken,
             parts,
+        )
+
+    def _held(self) -> tuple[Size, ...]:
+        kernels = [kernel for each in self.operations.values() for kernel in each.kernels()]
+        sizes = [size for kernel in kernels for size in Launch(kernel, self.sizes).held_sizes()]
+        known = self.request.sizes
+        return tuple(
+            size
+            for size in dict.fromkeys(sizes)
+            if any(symbol.name not in known for symbol in size.symbols())
         )
 
     def _share(self) -> None:

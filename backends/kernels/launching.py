@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 from ncdlang.analysis.steps import Rows
-from ncdlang.semantics.size import product
+from ncdlang.semantics.size import Size, product
 
 from ..pytorch.names import quoted
 from .row_tiles import table_lines
@@ -104,6 +104,10 @@ class Launch:
     def held(self) -> list[str]:
         """What has to be short for the kernel: dimensions that a tile holds whole."""
         return [self._length(dim) for dim in whole(self.kernel)]
+
+    def held_sizes(self) -> list[Size]:
+        """The same as sizes."""
+        return [product(axis.size for axis in dim.axes) for dim in whole(self.kernel)]
 
 
 def _factor(text: str) -> str:

@@ -60,8 +60,7 @@ def _renamed(terms: Terms, term: Term, found: dict[Axes, dict[Axis, Axis]]) -> T
             return None
         body = terms.substitute(body, {axis: terms.index(new) for axis, new in images.items()})
         made = terms.fold(now.kind, tuple(images[axis] for axis in now.bound), body)
-        if now in terms.names:
-            terms.names.setdefault(made, terms.names[now])
+        terms.keep_name(made, now)
         if now in terms.spans:
             terms.spans.setdefault(made, terms.spans[now])
         return made

@@ -39,7 +39,7 @@ class Association:
 
     The term reads `made`, arrays that are made before it. `scores` are the inner products that
     it does without, and `sums` those over the streamed axes that come first; `rest` are the
-    terms that wires of the diagram become, with their names. `long` are the sizes from which on
+    terms that wires of the diagram become, with what they were. `long` are the sizes from which on
     it is the cheaper form; `copies` says which of its axes are copies of others.
     """
 
@@ -49,7 +49,7 @@ class Association:
     after: Size
     scores: tuple[Term, ...]
     sums: tuple[Term, ...]
-    rest: tuple[tuple[Term, str], ...]
+    rest: tuple[tuple[Term, Term], ...]
     long: tuple[Symbol, ...]
     copies: Mapping[Axis, Axis]
     is_chunked: bool
@@ -87,9 +87,9 @@ def _name(terms: Terms, found: Association) -> None:
     fresh = (name for i in count(1) if (name := f"sum_{i}") not in taken)
     for term in found.sums:
         if term not in terms.names:
-            terms.names[term] = next(fresh)
-    for term, name in found.rest:
-        terms.names.setdefault(term, name)
+            terms.call(term, next(fresh))
+    for term, fold in found.rest:
+        terms.keep_name(term, fold)
 
 
 def _along(
@@ -169,7 +169,7 @@ class _Builder:
         self.long: tuple[Symbol, ...] = ()
         self.scores: dict[Term, None] = {}
         self.sums: dict[Term, None] = {}
-        self.rest: dict[Term, str] = {}
+        self.rest: dict[Term, Term] = {}
         self.copies: dict[Axis, Axis] = {}
 
     def build(self, normal: Term, folds: list[Term]) -> Association | None:
@@ -254,7 +254,7 @@ class _Builder:
         """What stands for a fold: under its name, and not negative if the fold can't be."""
         made = self._never_negative(total) if _is_square(body) else total
         if fold in self.terms.names:
-            self.rest[made] = self.terms.names[fold]
+            self.rest[made] = fold
         return made
 
     def _never_negative(self, total: Term) -> Term:

@@ -17,11 +17,13 @@ from ncdlang.semantics.types import Axis
 MAX_LENGTH = 1 << 40
 
 
-def choice_lines(plan: Plan, sizes: Mapping[Symbol, int], device: Device, dtype: str) -> list[str]:
+def choice_lines(
+    plan: Plan, words: Wording, sizes: Mapping[Symbol, int], device: Device, dtype: str
+) -> list[str]:
     """A paragraph for each choice, and the costs of the whole diagram either way."""
     lines: list[str] = []
     for choice in plan.choices:
-        lines += ["", *_choice(plan, choice, sizes)]
+        lines += ["", *_choice(choice, words, sizes)]
     if plan.choices:
         lines += _totals(plan, sizes, device, dtype)
     return lines
@@ -31,11 +33,11 @@ def _line(label: str, text: str) -> str:
     return f"  {label:<12}{text}"
 
 
-def _choice(plan: Plan, choice: Choice, sizes: Mapping[Symbol, int]) -> list[str]:
-    found, words = choice.association, Wording(plan.opened.terms)
+def _choice(choice: Choice, words: Wording, sizes: Mapping[Symbol, int]) -> list[str]:
+    found = choice.association
     scores = ", ".join(dict.fromkeys(words.of(term) for term in found.scores))
     lines = [
-        f"Order of the sums in {choice.array}[{names(choice.array.axes)}]",
+        f"Order of the sums in {words.typed(choice.array)}",
         _line("instead of", scores),
     ]
     rest = [term for term, _ in found.rest]

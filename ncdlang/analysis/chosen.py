@@ -25,8 +25,7 @@ def chosen(terms: Terms, term: Term) -> Term:
         if now not in memo:
             made = terms.rebuilt(now, tuple(visit(arg) for arg in now.args))
             memo[now] = _guarded(terms, made) if made.op == "select" else made
-            if now in terms.names:
-                terms.names.setdefault(memo[now], terms.names[now])
+            terms.keep_name(memo[now], now)
         return memo[now]
 
     return visit(term)

@@ -32,8 +32,7 @@ def with_common_sums(step: Step) -> Step:
             continue
         first = folds[0]
         shared = terms.fold("sum", first.bound, times(terms, _sides(terms, first)[0]))
-        if first in terms.names:
-            terms.names.setdefault(shared, terms.names[first])
+        terms.keep_name(shared, first)
         if factor is not None:
             growth[shared] = factor
         for fold in folds:

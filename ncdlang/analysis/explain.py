@@ -9,6 +9,7 @@ from ncdlang.analysis.devices import Device
 from ncdlang.analysis.foreign import Foreign
 from ncdlang.analysis.gathers import Gathered
 from ncdlang.analysis.grouped import Grouped
+from ncdlang.analysis.naming import Naming
 from ncdlang.analysis.proof import ratio
 from ncdlang.analysis.recurrences import Recurrence
 from ncdlang.analysis.region_cost import StepCost, step_cost, unknown_sizes
@@ -18,9 +19,9 @@ from ncdlang.analysis.scatters import Scattered
 from ncdlang.analysis.separate import Refusal
 from ncdlang.analysis.split import LEAST_TILES
 from ncdlang.analysis.steps import Library, Plan, Region, Rows, Step, arrays_of
-from ncdlang.analysis.terms import Term, ordered, reads, subterms
+from ncdlang.analysis.terms import Term, ordered, subterms
 from ncdlang.analysis.visible import Range, certain, visible
-from ncdlang.analysis.wording import Wording, engineering, free_name, names
+from ncdlang.analysis.wording import Wording, engineering, names
 from ncdlang.semantics.size import Symbol, product
 from ncdlang.semantics.types import Axis
 from ncdlang.source import Span
@@ -51,29 +52,39 @@ def explain(
         streams += f", {_count(over, 'kernel')} over rows"
     rest = f"{_count(left, 'piece')} {'is' if left == 1 else 'are'} left to the library"
     lines = [f"{title}: {streams}, {rest}."]
+    words = _words(plan, steps)
     for step in steps:
         lines.append("")
         if isinstance(step, Region):
-            lines += _region(step)
+            lines += _region(step, words)
         elif isinstance(step, Rows):
-            lines += rows_lines(step, _line) + _refused(plan, step.refusal)
+            lines += rows_lines(step, words, _line) + _refused(words, step.refusal)
         elif isinstance(step, Recurrence):
-            lines += _recurrence(step)
+            lines += _recurrence(step, words)
         elif isinstance(step, Scattered):
-            lines += _scatter(step)
+            lines += _scatter(step, words)
         elif isinstance(step, Foreign):
-            made = ", ".join(_typed(str(array), array.axes) for array in step.arrays)
-            given = ", ".join(Wording(step.terms).of(term, True) for term in step.parts)
+            made = ", ".join(map(words.typed, step.arrays))
+            given = ", ".join(words.of(term, True) for term in step.parts)
             lines += [f"Call {made} = {step.callee.name}({given})", _line("refused", step.reason)]
         elif isinstance(step, Grouped):
-            lines += _product(step)
+            lines += _product(step, words)
         elif isinstance(step, Gathered):
-            lines += _gather(step)
+            lines += _gather(step, words)
         else:
-            lines += _library(plan, step)
+            lines += _library(step, words)
         lines += _cost(step, sizes, device, dtype)
-    lines += choice_lines(plan, sizes, device, dtype)
+    lines += choice_lines(plan, words, sizes, device, dtype)
     return "\n".join(lines) + "\n"
+
+
+def _words(plan: Plan, steps: list[Step]) -> Wording:
+    """How things are written: inputs, parameters and results under the names of the program."""
+    opened = plan.opened
+    naming = Naming(opened.terms, (*opened.inputs, *opened.parameters, *plan.results))
+    for array in (array for step in steps for array in arrays_of(step)):
+        naming.array(array)
+    return Wording(opened.terms, naming=naming)
 
 
 def told_steps(plan: Plan) -> list[Step]:
@@ -110,12 +121,13 @@ def _typed(name: str, axes: tuple[Axis, ...]) -> str:
 # ---- regions ------------------------------------------------------------------------------------
 
 
-def _region(region: Region) -> list[str]:
-    labels = fold_names(region)
-    between = _between(region, labels)
+def _region(region: Region, words: Wording) -> list[str]:
+    labels = _fold_names(region, words.naming)
+    between = _between(region, labels, words.naming)
     labels |= between
-    words = Wording(region.terms, labels)
-    made = ", ".join(_typed(str(o.array), o.array.axes) for o in region.outputs)
+    later = _later(region, labels, words.naming)
+    words = words.also({**labels, **later})
+    made = ", ".join(words.typed(o.array) for o in region.outputs)
     lines = [f"Region {made}", _line("roles", _roles(region))]
     for position, fold in enumerate(region.folds):
         body = f"{fold.kind}[{names(fold.bound)}]({words.of(fold.args[0])})"
@@ -126,58 +138,57 @@ def _region(region: Region) -> list[str]:
     for position, (term, name) in enumerate(between.items()):
         text = f"{_typed(name, _in_order(region, term))} = {words.of(term, True)}"
         lines.append(_line("" if position else "where", text))
-    lines += _corrections(region, labels)
+    lines += _corrections(region, labels, words)
     for output in region.outputs:
         is_state = output.term in region.folds
-        text = f"{output.array} = {words.of(output.term, not is_state)}"
+        text = f"{words.array(output.array)} = {words.of(output.term, not is_state)}"
         lines.append(_line("result", text))
-    later = _later(region, labels)
     for position, (term, name) in enumerate(later.items()):
         text = f"{_typed(name, _in_order(region, term))} = {words.of(term, True)}"
         lines.append(_line("" if position else "with", text))
-    lines.append(_line("proof", _proof(region)))
-    lines.append(_line("merge", _merge(region, labels)))
-    lines.append(_line("visits", _visits(region)))
+    lines.append(_line("proof", _proof(region, words)))
+    lines.append(_line("merge", _merge(region, labels, words)))
+    lines.append(_line("visits", _visits(region, words)))
     return lines
 
 
-def fold_names(region: Region) -> dict[Term, str]:
+def _fold_names(region: Region, naming: Naming) -> dict[Term, str]:
     """A name for each accumulator: that of the equation which defines it, if there is one."""
     found: dict[Term, str] = {}
     made = {str(output.array) for output in region.outputs}
-    taken = {*made, *(str(array) for array in reads(*(o.term for o in region.outputs)))}
-    for term in subterms(*(o.term for o in region.outputs)):
-        taken |= {axis.name for axis in term.axes}
-        if term in region.terms.names and term not in region.folds:
-            taken.add(region.terms.names[term])
+    written = subterms(*(output.term for output in region.outputs))
+    avoided = naming.avoided((o.array for o in region.outputs), written, region.folds)
     for fold in region.folds:
         own = region.terms.names.get(fold)
         letter = "o" if fold.axes & set(_columns(region)) else "r"
         wanted = own if own and own not in made else {"max": "m", "min": "l"}.get(fold.kind, letter)
-        found[fold] = free_name(wanted, taken)
+        found[fold] = naming.state(fold, wanted, avoided)
+        avoided.add(found[fold])
     return found
 
 
-def _between(region: Region, labels: Mapping[Term, str]) -> dict[Term, str]:
+def _between(region: Region, labels: Mapping[Term, str], naming: Naming) -> dict[Term, str]:
     """Names for the wires between the inputs and the accumulators, each for one term only."""
-    taken = {*labels.values(), *(str(output.array) for output in region.outputs)}
+    taken = {*labels.values(), *(naming.array(output.array) for output in region.outputs)}
     found: dict[Term, str] = {}
     known = region.terms.names
     for term in subterms(*(fold.args[0] for fold in region.folds)):
         if term in labels or term not in known or term.op == "load":
             continue
-        found[term] = free_name(known[term], taken)
+        found[term] = naming.form(term, taken)
+        taken.add(found[term])
     return found
 
 
-def _later(region: Region, labels: Mapping[Term, str]) -> dict[Term, str]:
+def _later(region: Region, labels: Mapping[Term, str], naming: Naming) -> dict[Term, str]:
     """The names that equations give to what is made of the accumulators, and results read."""
-    known, found = region.terms.names, dict[Term, str]()
+    known, found, taken = region.terms.names, dict[Term, str](), set(labels.values())
     for output in region.outputs:
         for term in subterms(output.term):
-            if term in known and term not in labels and term.op not in ("load", "fold"):
+            if term in known and term not in (*labels, *found) and term.op not in ("load", "fold"):
                 if term is not output.term and any(t in region.folds for t in subterms(term)):
-                    found[term] = known[term]
+                    found[term] = naming.form(term, taken)
+                    taken.add(found[term])
     return found
 
 
@@ -209,7 +220,7 @@ def _roles(region: Region) -> str:
     return "; ".join(f"{names(axes)} {what}" for what, axes in parts if axes)
 
 
-def _corrections(region: Region, labels: Mapping[Term, str]) -> list[str]:
+def _corrections(region: Region, labels: Mapping[Term, str], words: Wording) -> list[str]:
     """How accumulators are corrected when a running maximum moves."""
     lines: list[str] = []
     streamed = frozenset(region.stream)
@@ -218,7 +229,7 @@ def _corrections(region: Region, labels: Mapping[Term, str]) -> list[str]:
         extrema = [t for t in subterms(growth) if t.op == "fold" and frozenset(t.bound) == streamed]
         which = ", ".join(labels[fold] for fold in folds)
         maximum = labels.get(extrema[0], "m") if extrema else "m"
-        text = _factor(region, folds[0], labels, (maximum, f"{maximum}'"))
+        text = _factor(region, folds[0], words, (maximum, f"{maximum}'"))
         told = f"{which} by {text} when {maximum} moves from {maximum} to {maximum}'"
         absent = f"{names(region.stream)} does not occur in it"
         lines.append(_line("" if lines else "correction", f"{told}; {absent}"))
@@ -227,17 +238,16 @@ def _corrections(region: Region, labels: Mapping[Term, str]) -> list[str]:
     return lines
 
 
-def _factor(region: Region, fold: Term, labels: Mapping[Term, str], maxima: tuple[str, str]) -> str:
+def _factor(region: Region, fold: Term, words: Wording, maxima: tuple[str, str]) -> str:
     """By what a sum is multiplied when its maximum moves from the first to the second."""
-    words = Wording(region.terms, dict(labels))
     return ratio(fold.args[0], frozenset(region.stream), words.factor, *maxima)
 
 
-def _proof(region: Region) -> str:
+def _proof(region: Region, words: Wording) -> str:
     pulled = "what waits for a finished fold was pulled out of each sum as a factor"
     still = [t.args[0].data for f in region.folds for t in subterms(f) if t.op == "still"]
     if still:
-        shifted = " and ".join(dict.fromkeys(map(str, still)))
+        shifted = " and ".join(dict.fromkeys(map(words.array, still)))
         along = names(region.stream)
         pulled += f"; only differences of {shifted} along {along} count: each is to its first entry"
     if any(o.written is not o.term for o in region.outputs):
@@ -245,7 +255,7 @@ def _proof(region: Region) -> str:
     return "no summand waits for a finished fold; confirmed in float64 at random points"
 
 
-def _merge(region: Region, labels: Mapping[Term, str]) -> str:
+def _merge(region: Region, labels: Mapping[Term, str], words: Wording) -> str:
     """How the states of two parts of the streamed axis become one."""
     parts: list[str] = []
     for fold in region.folds:
@@ -257,7 +267,7 @@ def _merge(region: Region, labels: Mapping[Term, str]) -> str:
             extrema = (t for t in subterms(growth) if t in labels and t.kind in ("max", "min"))
             maximum = next((labels[t] for t in extrema), "m")
             both = (
-                f"{name}{mark} * {_factor(region, fold, labels, (maximum + mark, maximum))}"
+                f"{name}{mark} * {_factor(region, fold, words, (maximum + mark, maximum))}"
                 for mark in ("'", "''")
             )
             parts.append(f"{name} = {' + '.join(both)}")
@@ -266,27 +276,27 @@ def _merge(region: Region, labels: Mapping[Term, str]) -> str:
     return ", ".join(parts)
 
 
-def _visits(region: Region) -> str:
+def _visits(region: Region, words: Wording) -> str:
     axis = names(region.stream)
     found, sure = visible(region), certain(region)
     text = f"every tile of {axis}"
     if found is not None:
-        text = f"{axis} {_range(region, found)} of a tile, by the mask (verified by isl)"
+        text = f"{axis} {_range(region, found, words)} of a tile, by the mask (verified by isl)"
     if sure is not None:
-        text += f"; without the mask {_range(region, sure.span)}"
+        text += f"; without the mask {_range(region, sure.span, words)}"
     return text
 
 
-def _range(region: Region, span: Range) -> str:
+def _range(region: Region, span: Range, words: Wording) -> str:
     """A range of the streamed axis in words."""
     ends = [end for end in (span.start, span.stop) if end is not None]
-    plain = Wording(region.terms)
+    plain = Wording(region.terms, naming=words.naming)
     extremes = {
         fold: f"{'greatest' if fold.kind == 'max' else 'least'} {plain.of(fold.args[0])}"
         for fold in subterms(*ends)
         if fold.op == "fold"
     }
-    words = Wording(region.terms, extremes)
+    words = plain.also(extremes)
     start = words.of(span.start) if span.start else "0"
     stop = words.of(span.stop) if span.stop else f"size({names(region.stream)})"
     return f"from {start} up to {stop}"
@@ -295,53 +305,50 @@ def _range(region: Region, span: Range) -> str:
 # ---- the rest -----------------------------------------------------------------------------------
 
 
-def _scatter(step: Scattered) -> list[str]:
-    words, name = Wording(step.terms), step.array.name
+def _scatter(step: Scattered, words: Wording) -> list[str]:
     where = ", ".join(words.of(index) for index in step.indices)
     lanes = names(tuple(axis for axis, _ in step.lanes))
     meets = "no two sources meet: plain writes"
     if step.collides:
         meets = "sources may meet: combined atomically, or sorted by place (deterministic)"
     return [
-        f"Scatter {_typed(str(step.array), step.array.axes)}",
-        _line("write", f"{name}[{where}] {step.op} {words.of(step.source)}"),
+        f"Scatter {words.typed(step.array)}",
+        _line("write", f"{words.array(step.array)}[{where}] {step.op} {words.of(step.source)}"),
         _line("roles", f"{names(step.listed) or 'one'} listed; {lanes or 'no axis'} in slices"),
         _line("proof", meets),
     ]
 
 
-def _gather(step: Gathered) -> list[str]:
-    words = Wording(step.terms)
+def _gather(step: Gathered, words: Wording) -> list[str]:
     slices = tuple(axis for axis, _ in step.lanes)
     groups = tuple(a for a in step.array.axes if a not in (*slices, *step.indexed))
     roles = [(step.indexed, "index"), (slices, "in slices"), (groups, "grouped")]
     return [
-        f"Gather {_typed(str(step.array), step.array.axes)}",
-        _line("read", f"{step.array} = {words.of(step.source, True)}"),
+        f"Gather {words.typed(step.array)}",
+        _line("read", f"{words.array(step.array)} = {words.of(step.source, True)}"),
         _line("roles", "; ".join(f"{names(axes)} {what}" for axes, what in roles if axes)),
         _line("proof", "each entry is written once: all axes are grouped"),
     ]
 
 
-def _product(step: Grouped) -> list[str]:
-    words = Wording(step.terms)
+def _product(step: Grouped, words: Wording) -> list[str]:
     keys = ", ".join(f"{axis.name} = {words.of(place)}" for axis, place in step.keys)
     groups = names(tuple(axis for axis, _ in step.keys))
     return [
-        f"Grouped product {_typed(str(step.array), step.array.axes)}",
-        _line("product", f"{step.array} = {words.of(step.written, True)}"),
+        f"Grouped product {words.typed(step.array)}",
+        _line("product", f"{words.array(step.array)} = {words.of(step.written, True)}"),
         _line("groups", f"rows {names(step.rows)} by {keys}"),
         _line("roles", f"{names(step.columns)} columns; {names(step.bound)} streamed"),
         _line("proof", f"{words.of(step.right)} is one matrix for all rows of the same {groups}"),
     ]
 
 
-def _recurrence(step: Recurrence) -> list[str]:
-    words, name, axis = Wording(step.terms), step.array.name, step.axis.name
+def _recurrence(step: Recurrence, words: Wording) -> list[str]:
+    name, axis = words.array(step.array), step.axis.name
     others = names(tuple(a for a in step.array.axes if a is not step.axis))
     earlier = f"{axis} + 1" if step.reverse else f"{axis} - 1"
     return [
-        f"Recurrence {_typed(str(step.array), step.array.axes)}",
+        f"Recurrence {words.typed(step.array)}",
         _line("step", f"{name} = a * {name}[{earlier}] + b along {axis}"),
         _line("", f"a = {words.of(step.factor)}"),
         _line("", f"b = {words.of(step.offset)}"),
@@ -351,19 +358,20 @@ def _recurrence(step: Recurrence) -> list[str]:
     ]
 
 
-def _library(plan: Plan, step: Library) -> list[str]:
-    words = Wording(plan.opened.terms)
-    lines = [f"Library {_typed(str(step.array), step.array.axes)} = {words.of(step.term, True)}"]
-    return lines + _refused(plan, step.refusal)
+def _library(step: Library, words: Wording) -> list[str]:
+    lines = [f"Library {words.typed(step.array)} = {words.of(step.term, True)}"]
+    for position, term in enumerate(words.inside(step.term)):
+        text = f"{_typed(words.of(term), ordered(term))} = {words.of(term, True)}"
+        lines.append(_line("" if position else "where", text))
+    return lines + _refused(words, step.refusal)
 
 
-def _refused(plan: Plan, refusal: Refusal | None) -> list[str]:
+def _refused(words: Wording, refusal: Refusal | None) -> list[str]:
     """Why something does not stream, and where that stands."""
     if refusal is None:
         return []
-    words = Wording(plan.opened.terms)
     lines = [_line("refused", f"`{words.of(refusal.term, True)}` {refusal.reason}")]
-    span = plan.opened.terms.spans.get(refusal.term)
+    span = words.terms.spans.get(refusal.term)
     return [*lines, _line("", f"at {place(span)}")] if span is not None else lines
 
 

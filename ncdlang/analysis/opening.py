@@ -137,7 +137,7 @@ class _Opening:
                     continue
                 self.wires[result.wire] = term
                 if not result.wire.name.startswith("_"):
-                    self.terms.names.setdefault(term, result.wire.name)
+                    self.terms.call(term, result.wire.name)
         known = {wire: term for wire, term in self.wires.items() if isinstance(term, Term)}
         self.inside[self.calls] = Inside(self.graph, known, self.axes)
 
@@ -322,7 +322,7 @@ class _Opening:
             for result, term in zip(inner.outputs, self._edge(inner), strict=True):
                 self.wires[result.wire] = term
                 if not result.wire.name.startswith("_"):
-                    self.terms.names.setdefault(term, result.wire.name)
+                    self.terms.call(term, result.wire.name)
         # An array that is made in each step is read by no factor and no offset of all steps.
         held = {array for step in self.keeping.steps[before:] for array in step.inputs}
         for state in held.intersection(states.values()):

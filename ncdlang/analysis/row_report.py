@@ -7,15 +7,15 @@ from collections.abc import Callable
 from ncdlang.analysis.rows import swept
 from ncdlang.analysis.steps import Rows
 from ncdlang.analysis.terms import Term, subterms
-from ncdlang.analysis.wording import Wording, free_name, names
+from ncdlang.analysis.wording import Wording, names
 
 
-def rows_lines(step: Rows, line: Callable[[str, str], str]) -> list[str]:
+def rows_lines(step: Rows, words: Wording, line: Callable[[str, str], str]) -> list[str]:
     """The roles of its axes, its folds, what is made of them, and how rows are read."""
-    labels = _labels(step)
-    words = Wording(step.terms, labels)
+    made = ", ".join(words.typed(o.array) for o in step.outputs)
+    labels = _labels(step, words)
+    words = words.also(labels)
     barrier, groups = names(step.barrier), names((*step.batch, *step.rows))
-    made = ", ".join(f"{o.array}[{names(o.array.axes)}]" for o in step.outputs)
     grouped = f"{groups} grouped in tiles of rows; " if groups else ""
     lines = [f"Rows {made}", line("roles", f"{grouped}{barrier} a barrier, held whole")]
     for position, fold in enumerate(step.folds):
@@ -24,7 +24,8 @@ def rows_lines(step: Rows, line: Callable[[str, str], str]) -> list[str]:
         text = f"{labels[fold]}[{names(axes)}] = {body}"
         lines.append(line("" if position else "folds", text))
     for output in step.outputs:
-        text = f"{output.array} = {words.of(output.written, output.written not in step.folds)}"
+        is_fold = output.written in step.folds
+        text = f"{words.array(output.array)} = {words.of(output.written, not is_fold)}"
         lines.append(line("result", text))
     if swept(step) is not None:
         lines.append(line("long rows", "two sweeps: the folds stream, then a second one writes"))
@@ -33,18 +34,13 @@ def rows_lines(step: Rows, line: Callable[[str, str], str]) -> list[str]:
     return lines
 
 
-def _labels(step: Rows) -> dict[Term, str]:
+def _labels(step: Rows, words: Wording) -> dict[Term, str]:
     """A name for each fold, that of its equation if it has one."""
-    written = [output.written for output in step.outputs]
-    taken = {str(output.array) for output in step.outputs}
-    for term in subterms(*written):
-        taken |= {axis.name for axis in term.axes}
-        if term.op == "load":
-            taken.add(str(term.data))
-        elif term in step.terms.names and term not in step.folds:
-            taken.add(step.terms.names[term])
+    defined = subterms(*(o.written for o in step.outputs))
+    avoided = words.naming.avoided((o.array for o in step.outputs), defined, step.folds)
     found: dict[Term, str] = {}
     for fold in step.folds:
         wanted = step.terms.names.get(fold) or {"max": "m", "min": "l"}.get(fold.kind, "r")
-        found[fold] = free_name(wanted, taken)
+        found[fold] = words.naming.state(fold, wanted, avoided)
+        avoided.add(found[fold])
     return found

@@ -91,8 +91,7 @@ class Separation:
             if now not in memo:
                 made = self.terms.rebuilt(now, tuple(visit(arg) for arg in now.args))
                 memo[now] = self._fold(made) if self._is_own(made) else made
-                if now in self.terms.names:
-                    self.terms.names.setdefault(memo[now], self.terms.names[now])
+                self.terms.keep_name(memo[now], now)
             return memo[now]
 
         return visit(term)

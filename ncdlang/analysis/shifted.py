@@ -43,7 +43,7 @@ def _replaced(terms: Terms, term: Term, images: dict[Term, Term], found: list[_M
     for now in subterms(term):
         made[now] = images.get(now) or terms.rebuilt(now, tuple(made[arg] for arg in now.args))
         if now in terms.names and all(moved.stays(now) for moved in found):
-            terms.names.setdefault(made[now], terms.names[now])
+            terms.keep_name(made[now], now)
     return made[term]
 
 

@@ -84,8 +84,7 @@ def _merged(region: Region, part: Axis, states: Mapping[Term, Term]) -> dict[Ter
             state = terms.apply("mul", factor, state)
         found[fold] = terms.fold("sum", (part,), state)
     for fold, made in found.items():
-        if fold in terms.names:
-            terms.names.setdefault(made, terms.names[fold])
+        terms.keep_name(made, fold)
     return found
 
 

@@ -74,11 +74,22 @@ class Terms:
         self._order: dict[Term, int] = {}
         self.spans: dict[Term, Span] = {}
         self.names: dict[Term, str] = {}
+        self.wires: dict[Term, int] = {}
         self.span: Span | None = None
 
     def rank(self, term: Term) -> int:
         """The position of a term in the order of making, the same however things are named."""
         return self._order[term]
+
+    def call(self, term: Term, name: str) -> None:
+        """Name a term after its wire, unless it has a name; `wires` tells wires of a name apart."""
+        if term not in self.names:
+            self.names[term], self.wires[term] = name, len(self.wires)
+
+    def keep_name(self, made: Term, now: Term) -> None:
+        """A term under the name of another one whose value it has, if that has a name."""
+        if now in self.names and made not in self.names:
+            self.names[made], self.wires[made] = self.names[now], self.wires[now]
 
     def _make(self, op: str, args: tuple[Term, ...], data: Any, axes: frozenset[Axis]) -> Term:
         shown = (type(data).__name__, data) if op == "number" else data

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ncdlang.analysis.terms import Term, Terms, is_number
+from collections.abc import Mapping
+
+from ncdlang.analysis.naming import Naming
+from ncdlang.analysis.terms import Array, Term, Terms, is_number
 from ncdlang.semantics.size import Size
 from ncdlang.semantics.types import Axis
 
@@ -31,16 +34,6 @@ def names(axes: tuple[Axis, ...]) -> str:
     return " ".join(axis.name for axis in axes)
 
 
-def free_name(wanted: str, taken: set[str]) -> str:
-    """The name, with a number where it is taken; it is taken then."""
-    name, count = wanted, 1
-    while name in taken:
-        count += 1
-        name = f"{wanted}{count}"
-    taken.add(name)
-    return name
-
-
 def engineering(value: float) -> str:
     """A number with a unit's prefix: `1.5 M`."""
     for factor, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, "")):
@@ -53,10 +46,48 @@ def engineering(value: float) -> str:
 
 
 class Wording:
-    """Writes terms; a term that an equation names is written by that name."""
+    """Writes terms; a term that an equation names is written by that name.
 
-    def __init__(self, terms: Terms, further: dict[Term, str] | None = None) -> None:
-        self.known = {**terms.names, **(further or {})}
+    `further` are names of other terms; `naming` tells apart what has the same name.
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        further: Mapping[Term, str] | None = None,
+        naming: Naming | None = None,
+    ) -> None:
+        self.terms = terms
+        self.further = further or {}
+        self.naming = naming or Naming(terms)
+
+    def array(self, array: Array) -> str:
+        """The name of an array."""
+        return self.naming.array(array)
+
+    def typed(self, array: Array) -> str:
+        """An array with its axes: `O[q h e]`."""
+        return f"{self.array(array)}[{names(array.axes)}]"
+
+    def also(self, further: Mapping[Term, str]) -> Wording:
+        """The same with names of further terms."""
+        return Wording(self.terms, {**self.further, **further}, self.naming)
+
+    def inside(self, whole: Term) -> list[Term]:
+        """The named terms that the equations of a term are written with, but for arrays."""
+        seen: dict[Term, None] = {}
+        waiting = [*reversed(whole.args)]
+        while waiting:
+            term = waiting.pop()
+            if term not in seen:
+                seen[term] = None
+                waiting += reversed(term.args)
+        return [term for term in seen if term.op != "load" and self._known(term) is not None]
+
+    def _known(self, term: Term) -> str | None:
+        if term in self.further:
+            return self.further[term]
+        return self.naming.wire(term) if term in self.terms.names else None
 
     def of(self, term: Term, opened: bool = False) -> str:
         """The text of a term; `opened` writes its own equation even if it has a name."""
@@ -67,8 +98,9 @@ class Wording:
         return self._inside(term, ATOM)
 
     def _text(self, term: Term, opened: bool = False) -> tuple[str, int]:
-        if term in self.known and not opened:
-            return self.known[term], ATOM
+        known = None if opened else self._known(term)
+        if known is not None:
+            return known, ATOM
         args = term.args
         match term.op:
             case "number":
@@ -86,9 +118,9 @@ class Wording:
             case "load":
                 inner = [self.of(arg) for arg in args]
                 if not args:
-                    return str(term.data), ATOM
+                    return self.array(term.data), ATOM
                 plain = all(arg.op == "index" for arg in args)
-                return f"{term.data}[{(' ' if plain else ', ').join(inner)}]", ATOM
+                return f"{self.array(term.data)}[{(' ' if plain else ', ').join(inner)}]", ATOM
             case "fold":
                 return f"{term.kind}[{names(term.bound)}]({self.of(args[0])})", ATOM
             case "real" | "cast" | "still":

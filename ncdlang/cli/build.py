@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from ncdlang import api
 from ncdlang.cli import options as shared
 from ncdlang.cli import output, watching
-from ncdlang.cli.console import CommandError
+from ncdlang.cli.console import CommandError, remark
 
 DTYPES = ("f64", "f32", "bf16", "f16")
 
@@ -52,5 +52,8 @@ def run(options: Namespace) -> int:
         raise CommandError("--tune needs --backend triton")
     further = {"tune": "true"} if options.tune else {}
     wanted = api.request(checked, diagram, options.dtype, options=further)
-    output.write(options.output, shared.ask(options.backend, "emit", wanted).content)
+    made = shared.ask(options.backend, "emit", wanted)
+    for note in made.notes:
+        remark(note)
+    output.write(options.output, made.content)
     return 0
