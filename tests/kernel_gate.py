@@ -18,7 +18,7 @@ from ncdlang.backends.kernels.ahead import measure
 from ncdlang.backends.kernels.runner import label
 from ncdlang.backends.kernels.schedule import choose
 from ncdlang.backends.kernels.source import Kernel
-from ncdlang.backends.kernels.splits import parts_of
+from ncdlang.backends.kernels.splits import parts_of_few
 from ncdlang.backends.kernels.steps import is_ordered
 from ncdlang.backends.kernels.training import Runner
 
@@ -53,7 +53,8 @@ def kernels(runner: Runner) -> list[tuple[str, Kernel]]:
 
 def in_parts(runner: Runner) -> list[tuple[str, Kernel]]:
     """The kernels of the parts of the forward pass, and those that merge them."""
-    found = [parts_of(launcher, {}) for launcher in runner.program.launchers.values()]
+    launchers = runner.program.launchers.values()
+    found = [parts_of_few(launcher, runner.sizes) for launcher in launchers]
     return [("in parts", kernel) for parts in found if parts for kernel in parts.kernels]
 
 
