@@ -71,6 +71,25 @@ def test_parts_are_cut_as_the_whole_is(tmp_path: Path) -> None:
     assert not [row for row in rows if row["faults"]]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "arguments are required: NAME"),
+        (("casual",), "no program 'casual', only scatter, gather, "),
+        (("causal", "lost.ncd"), "cannot read lost.ncd: no such file"),
+    ],
+)
+def test_what_the_gate_cannot_compile(arguments: tuple[str, ...], words: str) -> None:
+    """It is told before anything is compiled."""
+    done = subprocess.run(
+        [sys.executable, str(GATE), *arguments], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    usage, error = done.stderr.splitlines()
+    assert usage.startswith("usage: ")
+    assert words in error
+
+
 def test_the_page_shows_the_table() -> None:
     table = (ROOT / "tests" / "golden" / "kernel_resources.md").read_text(encoding="utf-8")
     assert (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8").endswith(table)
