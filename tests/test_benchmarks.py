@@ -97,9 +97,8 @@ def test_ratios_are_taken_within_rounds() -> None:
 
 def test_one_command_writes_json(tmp_path: Path) -> None:
     path = tmp_path / "made.json"
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks", "--only", "scatter"]
-    command += ["--rounds", "3", "--no-compile", "--dtype", "f32", "-o", str(path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    options = ("--only", "scatter", "--rounds", "3", "--no-compile", "--dtype", "f32")
+    done = ran(*options, "-o", str(path))
     assert done.returncode == 0, done.stderr[-2000:]
     assert "| scatter | forward |" in done.stdout
     found = json.loads(path.read_text(encoding="utf-8"))
