@@ -303,6 +303,7 @@ def ask(backend: str, method: str, wanted: Request) -> Any:
         found = targets.backend(backend)
         if not hasattr(found, method):
             raise NcdError(f"the backend `{backend}` makes no modules")
+        targets.refuse_unknown(found, wanted.options)
         return getattr(found, method)(wanted)
     except targets.TargetError as error:
         raise NcdError(str(error)) from error

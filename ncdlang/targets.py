@@ -46,7 +46,11 @@ class TargetError(Exception):
 
 
 class Backend(Protocol):
-    """A way to turn a checked diagram into something. `emit` raises TargetError."""
+    """A way to turn a checked diagram into something. `emit` raises TargetError.
+
+    A backend may have `options`, a tuple of names: no others are then passed to it. One that has
+    no such attribute is given them all, and checks them.
+    """
 
     name: str
 
@@ -70,6 +74,20 @@ def backend(name: str) -> Any:
     for entry in entry_points(group=GROUP, name=name):
         return entry.load()()
     raise TargetError(f"there is no backend `{name}`; installed: {', '.join(backends()) or 'none'}")
+
+
+def refuse_unknown(found: Any, options: Mapping[str, str]) -> None:
+    """Raises TargetError for an option that a backend does not have, and says what it has."""
+    known: tuple[str, ...] | None = getattr(found, "options", None)
+    for name in options:
+        if known is None or name in known:
+            continue
+        others = (each for each in backends() if name in getattr(backend(each), "options", ()))
+        owners = " or ".join(f"`{each}`" for each in others)
+        if owners:
+            raise TargetError(f"`{name}` needs the backend {owners}")
+        has = f"the options are {', '.join(known)}" if known else "it has no options"
+        raise TargetError(f"the backend `{found.name}` has no option `{name}`; {has}")
 
 
 def backends() -> tuple[str, ...]:

@@ -5,10 +5,10 @@ Run in a process of its own, since Triton decides when it is imported whether it
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 os.environ.pop("TRITON_INTERPRET", None)
@@ -18,7 +18,7 @@ from ncdlang.backends.kernels.ahead import measure
 from ncdlang.backends.kernels.runner import label
 from ncdlang.backends.kernels.schedule import choose
 from ncdlang.backends.kernels.source import Kernel
-from ncdlang.backends.kernels.splits import parts_of
+from ncdlang.backends.kernels.splits import parts_of_few
 from ncdlang.backends.kernels.steps import is_ordered
 from ncdlang.backends.kernels.training import Runner
 
@@ -26,6 +26,7 @@ import ncdlang
 from ncdlang.analysis.opening import Opaque, open_diagram
 from ncdlang.analysis.plan import make_plan
 from ncdlang.analysis.split import PARTS
+from ncdlang.report import render
 from ncdlang.semantics.program import CheckedDiagram
 
 SIZES = dict(
@@ -53,7 +54,8 @@ def kernels(runner: Runner) -> list[tuple[str, Kernel]]:
 
 def in_parts(runner: Runner) -> list[tuple[str, Kernel]]:
     """The kernels of the parts of the forward pass, and those that merge them."""
-    found = [parts_of(launcher, {}) for launcher in runner.program.launchers.values()]
+    launchers = runner.program.launchers.values()
+    found = [parts_of_few(launcher, runner.sizes) for launcher in launchers]
     return [("in parts", kernel) for parts in found if parts for kernel in parts.kernels]
 
 
@@ -97,21 +99,49 @@ def measured(name: str, diagram: CheckedDiagram, seen: set[str], with_parts: boo
             sys.stdout.flush()
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
     """Compile programs of the tests by their names, and all diagrams of files by their paths."""
+    parser = argparse.ArgumentParser(prog="kernel_gate.py", description=__doc__)
+    parser.add_argument(
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help="a program of the tests, or the path of a .ncd file",
+    )
+    programs = own_programs()
+    wanted: list[tuple[CheckedDiagram, bool]] = []
+    for name in parser.parse_args().names:
+        if name.endswith(".ncd"):
+            wanted += [(diagram, True) for diagram in opened(name, parser)]
+        elif name in programs:
+            wanted.append((programs[name], name in PARTED))
+        else:
+            known = ", ".join(programs)
+            parser.error(f"the tests have no program {name!r}, only {known}; files end in .ncd")
+    seen: set[str] = set()
+    for diagram, with_parts in wanted:
+        try:
+            measured(diagram.name, diagram, seen, with_parts)
+        except Opaque as opaque:
+            sys.stderr.write(f"{diagram.name} has no kernels: {opaque.what}\n")
+
+
+def own_programs() -> dict[str, CheckedDiagram]:
+    """The programs of the tests by their names."""
     folder = Path(__file__).parent / "data"
     libraries = [ncdlang.load(folder / file) for file in ("kernels.ncd", "indexed.ncd")]
-    seen: set[str] = set()
-    for name in names:
-        if name.endswith(".ncd"):
-            for diagram in ncdlang.load(name).program.diagrams:
-                with suppress(Opaque):
-                    measured(diagram.name, diagram, seen, with_parts=True)
-            continue
-        found = (library.program.diagram(name) for library in libraries)
-        diagram = next(each for each in found if each is not None)
-        measured(name, diagram, seen, with_parts=name in PARTED)
+    # The first file goes before the second.
+    diagrams = [each for library in reversed(libraries) for each in library.program.diagrams]
+    return {diagram.name: diagram for diagram in diagrams}
+
+
+def opened(path: str, parser: argparse.ArgumentParser) -> tuple[CheckedDiagram, ...]:
+    """The diagrams of a file; the parser tells what is wrong with it, and ends."""
+    try:
+        return tuple(ncdlang.load(path).program.diagrams)
+    except ncdlang.NcdError as error:
+        parser.error(render(error.diagnostics, "concise").strip())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -193,3 +193,20 @@ def test_names_of_the_package() -> None:
     assert set(ncdlang.__all__) <= set(dir(ncdlang))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = ncdlang.nothing
+
+
+def test_options_that_a_backend_does_not_have(library: ncdlang.Library) -> None:
+    for ask in (library.module, library.source):
+        for backend, option, message in (
+            ("triton", "tuned", "`triton` has no option `tuned`; the options are derived, tune"),
+            ("torch", "devise", "`torch` has no option `devise`; it has no options"),
+            ("reference", "theme", "`reference` has no option `theme`; it has no options"),
+            ("torch", "tune", "`tune` needs the backend `triton`"),
+            ("reference", "derived", "`derived` needs the backend `triton`"),
+        ):
+            with pytest.raises(ncdlang.NcdError) as caught:
+                ask("attention", backend=backend, **{option: "true"})
+            assert str(caught.value).endswith(message)
+    with pytest.raises(ncdlang.NcdError, match="tune is true or false"):
+        library.module("attention", backend="triton", tune="maybe")
+    assert "class Attention" in library.source("attention", backend="triton", tune="true")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -35,6 +36,38 @@ def test_kernels_are_checked_before_they_are_measured(name: str, backward: bool)
     assert row["right"]
 
 
+def test_a_check_that_runs_no_kernel_is_wrong() -> None:
+    text = "diagram twice(X: [t m]) -> [t m] { return Y[t m] = 2 * X[t m] }\n"
+    case = replace(BY_NAME["softmax_rows"], text=text, eager=lambda x: 2 * x)
+    row = checked(case, "f32", "cpu")
+    assert row["kernels"] == []
+    assert row["error"] < 1e-6
+    assert row["right"] is False
+
+
+def ran(*options: str) -> subprocess.CompletedProcess[str]:
+    """The command as a user runs it, who has not said that Triton interprets."""
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    command = [sys.executable, "-m", "benchmarks", "--device", "cpu", *options]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_check_interprets_on_the_cpu() -> None:
+    done = ran("--check", "--only", "softmax_rows", "--dtype", "f32", "--direction", "forward")
+    assert (done.returncode, done.stderr) == (0, "")
+    (row,) = map(json.loads, done.stdout.splitlines())
+    assert row["kernels"]
+    assert row["right"]
+
+
+def test_cases_that_there_are_not() -> None:
+    done = ran("--check", "--only", "softmax", "nonsense")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no case 'nonsense'; there are softmax, causal, " in done.stderr
+
+
 @pytest.mark.parametrize("name", BY_NAME)
 def test_peers_say_what_the_program_says(name: str) -> None:
     case = BY_NAME[name]
@@ -64,9 +97,8 @@ def test_ratios_are_taken_within_rounds() -> None:
 
 def test_one_command_writes_json(tmp_path: Path) -> None:
     path = tmp_path / "made.json"
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks", "--only", "scatter"]
-    command += ["--rounds", "3", "--no-compile", "--dtype", "f32", "-o", str(path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    options = ("--only", "scatter", "--rounds", "3", "--no-compile", "--dtype", "f32")
+    done = ran(*options, "-o", str(path))
     assert done.returncode == 0, done.stderr[-2000:]
     assert "| scatter | forward |" in done.stdout
     found = json.loads(path.read_text(encoding="utf-8"))

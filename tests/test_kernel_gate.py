@@ -22,6 +22,12 @@ FILES = {
     for folder in ("examples", "stdlib/std")
 }
 SHORT = {"mlp": (str(ROOT / "examples" / "mlp.ncd"),)}
+LOGSUMEXP = """
+diagram lse(X: [x m], W: [v m]) -> [x] {
+  L[x v] = W[v m] * X[x m]
+  return l[x] = logsumexp[v](L)
+}
+"""
 COLUMNS = ("program", "direction", "makes", "arch", "tiles", "warps")
 COLUMNS += ("registers", "spills", "shared", "matrix")
 
@@ -54,6 +60,34 @@ def test_all_kernels_of_examples_and_library_compile(files: str) -> None:
     assert {row["arch"] for row in rows} == {80, 90}
     assert {row["direction"] for row in rows} == {"forward", "backward", "in parts"}
     assert not [row for row in rows if row["faults"]]
+
+
+def test_parts_are_cut_as_the_whole_is(tmp_path: Path) -> None:
+    """The inner product is over more than a tile holds: it is a loop in the parts, too."""
+    file = tmp_path / "lse.ncd"
+    file.write_text(LOGSUMEXP, encoding="utf-8")
+    rows = measured((str(file),))
+    assert {row["direction"] for row in rows} == {"forward", "in parts"}
+    assert not [row for row in rows if row["faults"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "arguments are required: NAME"),
+        (("casual",), "no program 'casual', only scatter, gather, "),
+        (("causal", "lost.ncd"), "cannot read lost.ncd: no such file"),
+    ],
+)
+def test_what_the_gate_cannot_compile(arguments: tuple[str, ...], words: str) -> None:
+    """It is told before anything is compiled."""
+    done = subprocess.run(
+        [sys.executable, str(GATE), *arguments], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    usage, error = done.stderr.splitlines()
+    assert usage.startswith("usage: ")
+    assert words in error
 
 
 def test_the_page_shows_the_table() -> None:

@@ -31,6 +31,7 @@ class TritonBackend:
     """
 
     name = "triton"
+    options = ("derived", "tune")
 
     def emit(self, request: Request) -> Artifact:
         """A file with a class that runs the kernels. Raises TargetError where there are none."""

@@ -42,8 +42,15 @@ class Parts:
 
 def parts_of(launcher: Launcher, sizes: Mapping[Symbol, int]) -> Parts | None:
     """The parts of a region's kernel; None where its rows are always many, or it has none."""
+    if not isinstance(launcher.region, Region) or _are_many(launcher.kernel, sizes):
+        return None
+    return parts_of_few(launcher, sizes)
+
+
+def parts_of_few(launcher: Launcher, sizes: Mapping[Symbol, int]) -> Parts | None:
+    """The parts of a region's kernel as if its rows were few; None where it has none."""
     region = launcher.region
-    if not isinstance(region, Region) or _are_many(launcher.kernel, sizes):
+    if not isinstance(region, Region):
         return None
     found = split(region)
     planner = Planner(region.terms, sizes, STATISTIC)

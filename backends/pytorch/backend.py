@@ -27,6 +27,7 @@ class PyTorchBackend:
     """Emits self-contained PyTorch modules (`ncdc build`), or builds them (`Library.module`)."""
 
     name = "torch"
+    options: tuple[str, ...] = ()
 
     def emit(self, request: Request) -> Artifact:
         """The Python file of a diagram and of all that it uses. Needs no PyTorch."""

@@ -16,6 +16,7 @@ class ReferenceBackend:
     """Evaluates checked diagrams by their definition."""
 
     name = "reference"
+    options: tuple[str, ...] = ()
 
     def emit(self, request: Request) -> Artifact:
         """What is evaluated: the checked diagram as text."""
