@@ -77,6 +77,10 @@ def test_layers_share_kernels_and_are_right() -> None:
     assert ran == tuple(dict.fromkeys(module.kernels))
 
 
+PRODUCTS = ("n_q * n_e * n_x", "n_x * n_q * n_e", "n_e * (n_x * n_q)", "n_q * n_e * n_e")
+PRODUCTS += ("a * b", "b * a")
+
+
 @pytest.mark.parametrize("scales", [("0.5", "0.5"), ("0.5", "0.25")])
 def test_calls_with_other_axes_share_what_is_the_same(scales: tuple[str, str]) -> None:
     torch.set_float32_matmul_precision("highest")
@@ -94,6 +98,15 @@ def test_names_do_not_count_but_what_they_name_does() -> None:
         other = first.replace(old, new, 1)
         assert other != first
         assert alike(first, {"one": "it"}) != alike(other, {"one": "it"}), (old, new)
+
+
+def test_sizes_are_multiplied_in_any_order() -> None:
+    """The order in a launch is that of making, which a call with other axes does not keep."""
+    texts = [f"def f(n_q, n_e, n_x, a, b):\n    return {text}\n" for text in PRODUCTS]
+    first, *same, other, floats, swapped = (alike(text, {}) for text in texts)
+    assert set(same) == {first}
+    assert first != other
+    assert floats != swapped
 
 
 def plan(text: str, name: str) -> Plan:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Mapping
+from functools import reduce
 
 from .launching import Launch
 from .operations import Operation
@@ -87,6 +88,7 @@ class _Own(ast.NodeTransformer):
     def __init__(self, function: ast.FunctionDef) -> None:
         self.numbers: dict[str, str] = {}
         self.own = {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
+        self.sizes = {name for name in self.own if name.startswith("n_")}
         self.own |= {
             node.id
             for node in ast.walk(function)
@@ -99,6 +101,27 @@ class _Own(ast.NodeTransformer):
         return (
             self.numbers.setdefault(name, f"own {len(self.numbers)}") if name in self.own else name
         )
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        """A product of sizes with its factors in the order of the arguments."""
+        factors = self._sizes_of(node)
+        if factors is None:
+            self.generic_visit(node)
+            return node
+        named: list[ast.expr] = [self.visit_Name(factor) for factor in factors]
+        named.sort(key=ast.dump)
+        return reduce(lambda left, right: ast.BinOp(left, ast.Mult(), right), named)
+
+    def _sizes_of(self, node: ast.expr) -> list[ast.Name] | None:
+        """The factors of a product of sizes, None where it is none: whole numbers commute."""
+        match node:
+            case ast.Name() if node.id in self.sizes:
+                return [node]
+            case ast.BinOp(op=ast.Mult()):
+                left, right = self._sizes_of(node.left), self._sizes_of(node.right)
+                return left + right if left and right else None
+            case _:
+                return None
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
         """An argument by its number."""
