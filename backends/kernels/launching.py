@@ -103,7 +103,7 @@ class Launch:
 
     def held(self) -> list[str]:
         """What has to be short for the kernel: dimensions that a tile holds whole."""
-        return [self._length(dim) for dim in whole(self.kernel)]
+        return [self.sizes.text(size) for size in self.held_sizes()]
 
     def held_sizes(self) -> list[Size]:
         """The same as sizes."""

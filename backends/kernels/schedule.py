@@ -19,6 +19,8 @@ from .survivors import ROWS
 from .tiles import Dim
 
 SMALLEST = 16
+# Arrays with an entry for each of a tile, and arrays of the size of a result after the loop, beyond
+# which a kernel has smaller tiles.
 MOST_TILED = 2
 MOST_FINISHING = 3
 # Matrices of accumulators in a kernel: those that outputs share a kernel for are no more.

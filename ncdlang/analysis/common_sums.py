@@ -7,7 +7,14 @@ the row. The factors stand outside, by the linearity of sums, and one accumulato
 from __future__ import annotations
 
 from ncdlang.analysis.steps import Region, Step
-from ncdlang.analysis.terms import Term, Terms, is_fold, number_kind, parts, subterms, times
+from ncdlang.analysis.terms import (
+    Term,
+    is_fold,
+    moving_and_still,
+    number_kind,
+    subterms,
+    times,
+)
 from ncdlang.records import replace
 
 Group = tuple[tuple[Term, ...], Term | None]
@@ -20,7 +27,7 @@ def with_common_sums(step: Step) -> Step:
     terms, growth = step.terms, dict(step.growth)
     groups: dict[Group, list[Term]] = {}
     for fold in step.folds:
-        moving, still = _sides(terms, fold)
+        moving, still = moving_and_still(terms, fold)
         # A running extremum corrects what is inside, so a factor of it stays there.
         if fold.kind != "sum" or number_kind(fold) != "real" or any(map(is_fold, subterms(*still))):
             continue
@@ -31,12 +38,12 @@ def with_common_sums(step: Step) -> Step:
         if len(folds) < 2:
             continue
         first = folds[0]
-        shared = terms.fold("sum", first.bound, times(terms, _sides(terms, first)[0]))
+        shared = terms.fold("sum", first.bound, times(terms, moving_and_still(terms, first)[0]))
         terms.keep_name(shared, first)
         if factor is not None:
             growth[shared] = factor
         for fold in folds:
-            images[fold] = times(terms, (*_sides(terms, fold)[1], shared))
+            images[fold] = times(terms, (*moving_and_still(terms, fold)[1], shared))
     if not images:
         return step
     outputs = tuple(replace(o, term=terms.replace(o.term, images)) for o in step.outputs)
@@ -45,10 +52,3 @@ def with_common_sums(step: Step) -> Step:
     folds = tuple(t for t in every if t.op == "fold" and frozenset(t.bound) == own)
     kept = {fold: growth[fold] for fold in folds if fold in growth}
     return replace(step, outputs=outputs, folds=folds, growth=kept)
-
-
-def _sides(terms: Terms, fold: Term) -> tuple[list[Term], list[Term]]:
-    """The factors of a summand that vary along the axes of the sum, and the others."""
-    factors = parts(terms, fold.args[0])
-    moving = [f for f in factors if not f.axes.isdisjoint(fold.bound)]
-    return moving, [f for f in factors if f.axes.isdisjoint(fold.bound)]

@@ -431,11 +431,16 @@ def hoisted(terms: Terms, term: Term, kept: frozenset[Axis]) -> Term:
     return visit(term)
 
 
+def moving_and_still(terms: Terms, fold: Term) -> tuple[list[Term], list[Term]]:
+    """The factors of a summand that vary along the axes of the sum, and the others."""
+    factors = parts(terms, fold.args[0])
+    moving = [f for f in factors if not f.axes.isdisjoint(fold.bound)]
+    return moving, [f for f in factors if f.axes.isdisjoint(fold.bound)]
+
+
 def outward(terms: Terms, fold: Term) -> Term:
     """A sum with the factors that do not vary along its axes outside of it."""
-    factors = parts(terms, fold.args[0])
-    still = [f for f in factors if f.axes.isdisjoint(fold.bound)]
-    moving = [f for f in factors if not f.axes.isdisjoint(fold.bound)]
+    moving, still = moving_and_still(terms, fold)
     if not still or not moving:
         return fold
     inner = terms.fold("sum", fold.bound, reduce(partial(terms.apply, "mul"), moving))
